@@ -1,0 +1,39 @@
+// Builds dist/: the JavaScript in about a second, for set-up; with declarations, which take longer, for publishing.
+
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/**
+ * @param {{ declarations: boolean, quiet?: boolean }} options with declarations it is a full build, into an empty dist
+ * @returns {Promise<void>} rejects when a source does not compile
+ */
+export async function build({ declarations, quiet = false }) {
+  // Imported here, since set-up loads this file before any package is installed.
+  const vite = await import("vite");
+  if (declarations) rmSync(`${root}dist`, { recursive: true, force: true });
+  await vite.build({ root, logLevel: quiet ? "warn" : "info" });
+  if (declarations) emitDeclarations();
+}
+
+function emitDeclarations() {
+  const compiler = createRequire(import.meta.url).resolve("typescript/bin/tsc");
+  const { status } = spawnSync(process.execPath, [compiler, "-p", "tsconfig.build.json"], {
+    cwd: root,
+    // Compiler messages are not the program's output.
+    stdio: ["ignore", 2, 2],
+  });
+  if (status !== 0) throw new Error("The declarations did not compile.");
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    await build({ declarations: true });
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}
