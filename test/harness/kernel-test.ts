@@ -1,0 +1,97 @@
+/**
+ * A test of GPU code, written once: `kernelTest(name, async (t) => { … })`. It runs in Node on every driver found, in a
+ * browser and in Deno, always inside error scopes, on a device shared with the tests around it.
+ */
+import { driver, type Outcome, register } from "#runner";
+import { Skipped, TestContext } from "./context";
+import { openDevice, type TestDevice } from "./device";
+import { timeLimit } from "./time-limit";
+
+export { assert, assertClose, assertEqual, assertThrows, assertWritten, POISON } from "./assertions";
+export type { TestContext } from "./context";
+export { Random } from "./random";
+
+export interface KernelTestOptions {
+  /** Time allowed; software drivers compile slowly, so the default is generous. */
+  seconds?: number;
+  /** Run on a device with default limits and no optional features. */
+  plain?: boolean;
+}
+
+export type KernelTestBody = (t: TestContext) => Promise<void> | void;
+
+const ERROR_FILTERS: GPUErrorFilter[] = ["validation", "out-of-memory", "internal"];
+const SECONDS = 60;
+const SCOPE_SECONDS = 30;
+
+export function kernelTest(name: string, body: KernelTestBody, options: KernelTestOptions = {}): void {
+  register({ name, seconds: options.seconds ?? SECONDS, run: () => runKernelTest(body, options) });
+}
+
+/** Open devices, one per kind, kept from test to test: compiled pipelines are what makes a suite slow. */
+const open = new Map<boolean, TestDevice>();
+
+export async function runKernelTest(body: KernelTestBody, options: KernelTestOptions = {}): Promise<Outcome> {
+  const plain = options.plain ?? false;
+  const target = await currentDevice(plain);
+  const t = new TestContext(target, driver);
+  const problems: string[] = [];
+  let outcome: Outcome = {};
+  let failure: unknown;
+  target.uncaptured.length = 0;
+  for (const filter of ERROR_FILTERS) target.device.pushErrorScope(filter);
+  try {
+    await timeLimit(Promise.resolve(body(t)), options.seconds ?? SECONDS, "the test");
+  } catch (error) {
+    if (error instanceof Skipped) outcome = { skipped: error.message };
+    else failure = error ?? new Error("the test threw nothing at all");
+  }
+  try {
+    await t.dispose();
+    if (!target.spent)
+      await timeLimit(target.device.queue.onSubmittedWorkDone(), SCOPE_SECONDS, "the GPU's work");
+    problems.push(...(await popScopes(target)));
+  } catch (error) {
+    target.spent ??= String(error);
+    problems.push(String(error));
+  }
+  problems.push(...target.uncaptured.map((message) => `uncaptured error: ${message}`));
+  if (target.spent) problems.push(`the device is not usable any more: ${target.spent}`);
+  if (target.spent) await discard(plain);
+  if (failure && problems.length === 0) throw failure;
+  if (failure) problems.unshift(failure instanceof Error ? failure.message : String(failure));
+  if (problems.length > 0) throw new Error(problems.join("\n"), { cause: failure });
+  return outcome;
+}
+
+async function popScopes(target: TestDevice): Promise<string[]> {
+  const problems: string[] = [];
+  for (const filter of [...ERROR_FILTERS].reverse()) {
+    const error = await timeLimit(target.device.popErrorScope(), SCOPE_SECONDS, "popErrorScope");
+    if (!error) continue;
+    problems.push(`${filter} error: ${error.message}`);
+    // What a device does after it ran out of memory is anyone's guess; the next test gets a fresh one.
+    if (filter === "out-of-memory") target.spent ??= "it ran out of memory";
+  }
+  return problems;
+}
+
+async function currentDevice(plain: boolean): Promise<TestDevice> {
+  const existing = open.get(plain);
+  if (existing && !existing.spent) return existing;
+  if (existing) await discard(plain);
+  const fresh = await openDevice(plain);
+  open.set(plain, fresh);
+  return fresh;
+}
+
+async function discard(plain: boolean): Promise<void> {
+  const old = open.get(plain);
+  open.delete(plain);
+  await old?.close();
+}
+
+/** Runners call this after the last test: Dawn may crash at exit while a device is alive. */
+export async function closeDevices(): Promise<void> {
+  for (const plain of [...open.keys()]) await discard(plain);
+}

@@ -1,0 +1,57 @@
+// A vitest reporter that speaks the protocol of scripts/test.mjs.
+import { relative } from "node:path";
+import { root } from "./bundle.mjs";
+import { send } from "./protocol.mjs";
+
+export default class ProtocolReporter {
+  #adapters = new Set();
+  #filtered = false;
+
+  onInit(vitest) {
+    this.#filtered = vitest.config.testNamePattern !== undefined;
+  }
+
+  onTestCaseResult(testCase) {
+    const { adapter } = testCase.meta();
+    if (adapter && !this.#adapters.has(adapter)) {
+      this.#adapters.add(adapter);
+      send({ kind: "adapter", name: adapter });
+    }
+    const result = testCase.result();
+    const event = {
+      kind: "result",
+      file: relative(root, testCase.module.moduleId),
+      name: testCase.fullName,
+      milliseconds: Math.round(testCase.diagnostic()?.duration ?? 0),
+    };
+    if (result.state === "skipped") {
+      // Tests that a name pattern left out look like skipped ones without a reason; they are no part of this run.
+      if (result.note || !this.#filtered)
+        send({ ...event, ok: true, skipped: result.note ?? "skipped in the file" });
+    } else {
+      send({ ...event, ok: result.state === "passed", error: result.errors?.map(describe).join("\n") });
+    }
+  }
+
+  onTestModuleEnd(testModule) {
+    for (const error of testModule.errors()) {
+      const file = relative(root, testModule.moduleId);
+      send({ kind: "result", file, name: "(the file)", ok: false, error: describe(error), milliseconds: 0 });
+    }
+  }
+
+  onTestRunEnd(_modules, unhandledErrors) {
+    for (const error of unhandledErrors) {
+      const name = "(outside any test)";
+      send({ kind: "result", file: "", name, ok: false, error: describe(error), milliseconds: 0 });
+    }
+    send({ kind: "end" });
+  }
+}
+
+function describe(error) {
+  const frame = error.stacks?.[0];
+  const where = frame ? `\n    at ${relative(root, frame.file)}:${frame.line}:${frame.column}` : "";
+  const diff = error.diff ? `\n${error.diff}` : "";
+  return `${error.name ?? "Error"}: ${error.message}${diff}${where || `\n${error.stack ?? ""}`}`;
+}

@@ -1,0 +1,84 @@
+/** Runs all kernel tests where there is no vitest, and reports every event as one plain object. */
+import { closeDevices } from "./kernel-test";
+import { enterFile, onAdapter, type RegisteredCase, registry, setDriver } from "./runner.registry";
+
+const files = import.meta.glob([
+  "/test/{harness,pipeline,linalg,curvature,optimizer,network}/*.test.ts",
+]) as Record<string, () => Promise<unknown>>;
+
+export interface SuiteOptions {
+  driver: string;
+  /** Skip the first tests: after a crash the supervisor goes on behind the test that crashed. */
+  from: number;
+  /** Only files whose path contains one of these. */
+  files: string[];
+  /** Only tests whose name matches. */
+  name?: string;
+}
+
+export type SuiteEvent =
+  | { kind: "adapter"; name: string }
+  | { kind: "start"; index: number; file: string; name: string; seconds: number }
+  | {
+      kind: "result";
+      file: string;
+      name: string;
+      ok: boolean;
+      skipped?: string;
+      error?: string;
+      milliseconds: number;
+    }
+  | { kind: "end" };
+
+type Report = (event: SuiteEvent) => void;
+
+export async function runSuite(options: SuiteOptions, report: Report): Promise<void> {
+  setDriver(options.driver);
+  const adapters = new Set<string>();
+  onAdapter((name) => {
+    if (!adapters.has(name)) report({ kind: "adapter", name });
+    adapters.add(name);
+  });
+  await importFiles(options, report);
+  const pattern = new RegExp(options.name ?? "");
+  const selected = registry.filter(({ name }) => pattern.test(name));
+  for (let index = options.from; index < selected.length; index++) {
+    await runCase(selected[index]!, index, report);
+  }
+  await closeDevices();
+  report({ kind: "end" });
+}
+
+async function importFiles({ files: wanted, from }: SuiteOptions, report: Report): Promise<void> {
+  for (const path of Object.keys(files).sort()) {
+    const file = path.slice(1);
+    if (wanted.length > 0 && !wanted.some((part) => file.includes(part))) continue;
+    enterFile(file);
+    try {
+      await files[path]!();
+    } catch (error) {
+      const name = "(importing the file)";
+      if (from === 0)
+        report({ kind: "result", file, name, ok: false, error: describe(error), milliseconds: 0 });
+    }
+  }
+}
+
+async function runCase(testCase: RegisteredCase, index: number, report: Report): Promise<void> {
+  const { file, name, seconds } = testCase;
+  report({ kind: "start", index, file, name, seconds });
+  const started = performance.now();
+  const elapsed = () => Math.round(performance.now() - started);
+  try {
+    const { skipped } = await testCase.run();
+    report({ kind: "result", file, name, ok: true, skipped, milliseconds: elapsed() });
+  } catch (error) {
+    report({ kind: "result", file, name, ok: false, error: describe(error), milliseconds: elapsed() });
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const stack = error.stack ?? "";
+  return stack.includes(error.message) ? stack : `${error.name}: ${error.message}\n${stack}`;
+}

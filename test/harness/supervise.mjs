@@ -1,0 +1,61 @@
+// Runs a suite in a host that may crash or hang (a page, Deno). The test that was running then counts as failed, and a
+// new host goes on behind it: one bad kernel must not hide the results of all others.
+import { send } from "./protocol.mjs";
+
+const MAX_CRASHES = 8;
+/** Above the harness's own limits, for hosts that do not even run timers any more. */
+const GRACE_SECONDS = 75;
+
+/**
+ * `launch(from, onEvent)` starts a host and returns `{ done, stop }`: `done` resolves with a reason once the host is
+ * gone, `stop()` ends it.
+ * @param {(from: number, onEvent: (event: any) => void) => Promise<{ done: Promise<string>, stop(): Promise<void> }>} launch
+ */
+export async function supervise(launch) {
+  let from = 0;
+  for (let crashes = 0; crashes <= MAX_CRASHES; crashes++) {
+    const outcome = await runOnce(launch, from);
+    if (outcome.ended) return send({ kind: "end" });
+    const { running, reason } = outcome;
+    const [file, name] = running ? [running.file, running.name] : ["", "(between tests)"];
+    send({ kind: "result", file, name, ok: false, error: reason, milliseconds: outcome.milliseconds });
+    if (!running) return;
+    from = running.index + 1;
+  }
+  const error = `gave up after ${MAX_CRASHES} crashes`;
+  send({ kind: "result", file: "", name: "(the whole suite)", ok: false, error, milliseconds: 0 });
+}
+
+async function runOnce(launch, from) {
+  let ended = false;
+  let running;
+  let watchdog;
+  let expire;
+  const expired = new Promise((resolve) => {
+    expire = resolve;
+  });
+  const started = { at: performance.now() };
+  const guard = (seconds, what) => {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(() => expire(`${what} did not answer for ${seconds} s`), seconds * 1000);
+  };
+  guard(GRACE_SECONDS, "the host");
+  const host = await launch(from, (event) => {
+    if (event.kind === "end") ended = true;
+    else if (event.kind === "start") {
+      running = event;
+      started.at = performance.now();
+      guard(event.seconds + GRACE_SECONDS, "the test");
+      return;
+    } else {
+      if (event.kind === "result") running = undefined;
+      send(event);
+    }
+    guard(GRACE_SECONDS, "the host");
+    if (ended) expire("ended");
+  });
+  const reason = await Promise.race([host.done, expired]);
+  clearTimeout(watchdog);
+  await host.stop();
+  return { ended, running, reason, milliseconds: Math.round(performance.now() - started.at) };
+}

@@ -1,0 +1,42 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+
+/** The same list as in test/harness/suite.ts, which runs these files in a page and in Deno. */
+const kernelTests = "test/{harness,pipeline,linalg,curvature,optimizer,network}/*.test.ts";
+
+export default defineConfig({
+  test: {
+    teardownTimeout: 20_000,
+    projects: [
+      {
+        test: {
+          name: "cpu",
+          include: ["test/{reference,data,cli,scripts,device,adapters}/*.test.ts"],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        // Packing, installing and building take minutes of their own.
+        test: {
+          name: "package",
+          include: ["test/package/*.test.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        resolve: { alias: { "#runner": path("test/harness/runner.vitest.ts") } },
+        test: {
+          name: "node-gpu",
+          include: [kernelTests],
+          // A process per file, one after another: native add-ons do not load into worker threads twice, a crash then
+          // costs one file, and drivers that use every core do not compete with themselves.
+          pool: "forks",
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
