@@ -1,11 +1,15 @@
 // Builds dist/: the JavaScript in about a second, for set-up; with declarations, which take longer, for publishing.
 
 import { spawnSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+// Beside dist/, not in it: what is in dist/ gets published.
+const stampFile = join(root, ".kfac/built");
 
 /**
  * @param {{ declarations: boolean, quiet?: boolean }} options with declarations it is a full build, into an empty dist
@@ -14,9 +18,27 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 export async function build({ declarations, quiet = false }) {
   // Imported here, since set-up loads this file before any package is installed.
   const vite = await import("vite");
-  if (declarations) rmSync(`${root}dist`, { recursive: true, force: true });
+  if (declarations) rmSync(join(root, "dist"), { recursive: true, force: true });
   await vite.build({ root, logLevel: quiet ? "warn" : "info" });
   if (declarations) emitDeclarations();
+  mkdirSync(join(root, ".kfac"), { recursive: true });
+  writeFileSync(stampFile, sourceHash());
+}
+
+/** Whether dist/ holds what the sources say now. */
+export function isBuilt() {
+  if (!existsSync(join(root, "dist/cli.js")) || !existsSync(stampFile)) return false;
+  return readFileSync(stampFile, "utf8") === sourceHash();
+}
+
+function sourceHash() {
+  const hash = createHash("sha256");
+  const add = (/** @type {string} */ path) => {
+    if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) add(join(path, name));
+    else hash.update(path).update(readFileSync(path));
+  };
+  for (const path of ["src", "shaders", "vite.config.ts", "package-lock.json"]) add(join(root, path));
+  return hash.digest("hex");
 }
 
 function emitDeclarations() {
