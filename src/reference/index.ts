@@ -1,0 +1,15 @@
+/**
+ * The f64 reference: every operation of the package on plain `Float64Array` matrices, under the GPU operations' names.
+ * It imports nothing of the GPU side and runs anywhere JavaScript does.
+ */
+export * from "./cholesky.js";
+export * from "./eigh.js";
+export * from "./gram.js";
+export * from "./invert.js";
+export * from "./matmul.js";
+export * from "./matrix.js";
+export * from "./random.js";
+export * from "./rank.js";
+export * from "./reduce.js";
+export * from "./sandwich.js";
+export * from "./solve.js";
