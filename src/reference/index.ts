@@ -3,11 +3,16 @@
  * It imports nothing of the GPU side and runs anywhere JavaScript does.
  */
 export * from "./cholesky.js";
+export * from "./damping.js";
 export * from "./eigh.js";
 export * from "./gram.js";
 export * from "./invert.js";
+export * from "./kfac.js";
+export * from "./loss.js";
 export * from "./matmul.js";
 export * from "./matrix.js";
+export * from "./network.js";
+export * from "./newton.js";
 export * from "./random.js";
 export * from "./rank.js";
 export * from "./reduce.js";

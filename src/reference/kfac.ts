@@ -1,0 +1,195 @@
+/**
+ * One K-FAC step in f64, as pure functions: factors, their running means, damping, preconditioning, norm clip, momentum,
+ * weight decay (Martens & Grosse 2015; the update is Bulatov 2017's (BB')⁻¹ G (AA')⁻¹ on the mean factors).
+ *
+ * Scale: G is the gradient of the MEAN loss, Ā and B̄ are means, so Ā ⊗ B̄ is on the scale of the mean loss's Hessian
+ * and λ means the same for every batch size. For a sum loss divide G by N first.
+ */
+import { ArgumentError } from "../errors.js";
+import { exactTikhonov, piDamping, requireDamping } from "./damping.js";
+import { invert } from "./invert.js";
+import { add, type Matrix, matrix, requireShape, scale } from "./matrix.js";
+import type { Factors } from "./network.js";
+import { dot, isFiniteMatrix, trace } from "./reduce.js";
+import { sandwich } from "./sandwich.js";
+
+/**
+ * β_t = min(1 − 1/t, β), t = 1, 2, …: S_t = β_t S_{t−1} + (1 − β_t) S_new starts as the plain mean of all batches and
+ * becomes an exponential mean with weight 1 − β; the weights always add up to 1, so no bias correction is left to do.
+ */
+export function emaWeight(t: number, beta: number): number {
+  if (!(Number.isInteger(t) && t >= 1)) {
+    throw new ArgumentError("emaWeight", "t", `must be a positive integer, got ${t}`);
+  }
+  if (!(beta >= 0 && beta < 1)) {
+    throw new ArgumentError("emaWeight", "beta", `must lie in [0, 1), got ${beta}`);
+  }
+  return Math.min(1 - 1 / t, beta);
+}
+
+/** The running mean after batch t (1 for the first; `previous` is then not read). */
+export function updateFactors(
+  previous: Factors | undefined,
+  fresh: Factors,
+  t: number,
+  beta: number,
+): Factors {
+  const weight = emaWeight(t, beta);
+  if (weight === 0 || previous === undefined) return fresh;
+  return {
+    A: add(previous.A, fresh.A, weight, 1 - weight),
+    B: add(previous.B, fresh.B, weight, 1 - weight),
+  };
+}
+
+/** "factored": both factors damped (π rule). "exact": λ added to the Kronecker product's eigenvalues. */
+export type DampingMethod = "factored" | "exact";
+
+export interface Preconditioned {
+  /** U, out × in. */
+  update: Matrix;
+  /** Bits `STATUS_*` of the two inversions, or-ed; 0 for "exact". */
+  status: number;
+}
+
+/** U = (Ā ⊗ B̄ + damping)⁻¹ G for one layer. G is out × in, Ā in × in, B̄ out × out. */
+export function precondition(
+  factors: Factors,
+  G: Matrix,
+  damping: number,
+  method: DampingMethod = "factored",
+): Preconditioned {
+  requireDamping("precondition", damping);
+  requireShape("precondition", "G", G, factors.B.rows, factors.A.rows);
+  if (method === "exact") return { update: exactTikhonov(factors.A, G, factors.B, damping), status: 0 };
+  const { a, b } = piDamping(trace(factors.A), G.cols, trace(factors.B), G.rows, damping);
+  const right = invert(factors.A, { damping: a });
+  const left = invert(factors.B, { damping: b });
+  return { update: sandwich(left.inverse, G, right.inverse), status: left.status | right.status };
+}
+
+/**
+ * ν = min(1, √(κ / (η² Σ_l ⟨G_l, U_l⟩))): the step ηνU then has a squared norm η²ν² Σ⟨G, U⟩ ≤ κ in the curvature
+ * metric. 1 when the sum is not positive.
+ */
+export function klClipFactor(
+  gradients: readonly Matrix[],
+  updates: readonly Matrix[],
+  learningRate: number,
+  kappa: number,
+): number {
+  let total = 0;
+  gradients.forEach((G, l) => {
+    const U = updates[l];
+    if (U === undefined)
+      throw new ArgumentError("klClipFactor", "updates", "must hold one matrix per gradient");
+    total += dot(G, U);
+  });
+  const size = learningRate ** 2 * total;
+  return size > 0 ? Math.min(1, Math.sqrt(kappa / size)) : 1;
+}
+
+export interface KfacOptions {
+  /** η > 0. */
+  learningRate: number;
+  /** λ ≥ 0 on the scale of the mean loss's Hessian. */
+  damping: number;
+  dampingMethod?: DampingMethod;
+  /** β of the running means, in [0, 1); 0.95 unless given. */
+  factorDecay?: number;
+  /** μ of M ← μM + U; 0 unless given. */
+  momentum?: number;
+  /** κ of the norm clip; no clip unless given. */
+  klClip?: number;
+  /** ω ≥ 0; 0 unless given. */
+  weightDecay?: number;
+  /**
+   * "coupled" (default): ωW is added to the gradient before preconditioning, the gradient of ½ω‖W‖².
+   * "decoupled": W ← (1 − ηω) W beside the step (Loshchilov & Hutter 2019; Zhang et al. 2019).
+   */
+  weightDecayMode?: "coupled" | "decoupled";
+}
+
+export interface KfacState {
+  /** Number of batches in the running means. */
+  t: number;
+  factors: Factors[];
+  momentum: Matrix[];
+}
+
+export interface KfacStepResult {
+  weights: Matrix[];
+  state: KfacState;
+  /** U of each layer before clip and momentum, out × in. */
+  updates: Matrix[];
+  /** ν of the norm clip. */
+  clip: number;
+  /** Status bits of each layer's inversions. A layer whose update is not finite is skipped. */
+  status: number[];
+  /** Indices of layers whose weights were left alone because their gradient or update was not finite. */
+  skipped: number[];
+}
+
+/** A state with no statistics and zero momentum, for layers shaped as `weights`. */
+export function initialKfacState(weights: readonly Matrix[]): KfacState {
+  return { t: 0, factors: [], momentum: weights.map((W) => matrix(W.rows, W.cols)) };
+}
+
+/**
+ * One step: factors, then U, then M ← μM + νU, then W ← W − ηM. `gradients` are of the mean loss, `fresh` the batch's
+ * own factors, one of each per layer. Nothing passed in is changed.
+ */
+export function kfacStep(
+  weights: readonly Matrix[],
+  gradients: readonly Matrix[],
+  fresh: readonly Factors[],
+  state: KfacState,
+  options: KfacOptions,
+): KfacStepResult {
+  const { learningRate, damping, dampingMethod = "factored", factorDecay = 0.95, momentum = 0 } = options;
+  const { weightDecay = 0, weightDecayMode = "coupled", klClip } = options;
+  if (!(learningRate > 0 && Number.isFinite(learningRate))) {
+    throw new ArgumentError("kfacStep", "learningRate", `must be a positive number, got ${learningRate}`);
+  }
+  if (gradients.length !== weights.length || fresh.length !== weights.length) {
+    throw new ArgumentError(
+      "kfacStep",
+      "gradients and fresh",
+      `must each hold ${weights.length} entries, one per layer`,
+    );
+  }
+  const t = state.t + 1;
+  const factors = fresh.map((f, l) => updateFactors(state.factors[l], f, t, factorDecay));
+  const coupled = weightDecayMode === "coupled" ? weightDecay : 0;
+  const full = gradients.map((G, l) => add(G, weights[l]!, 1, coupled));
+  const results = full.map((G, l) => precondition(factors[l]!, G, damping, dampingMethod));
+  const skipped = results.flatMap(({ update }, l) =>
+    isFiniteMatrix(update) && isFiniteMatrix(full[l]!) ? [] : [l],
+  );
+  const good = full.map((_, l) => l).filter((l) => !skipped.includes(l));
+  const updates = results.map((r) => r.update);
+  const clip =
+    klClip === undefined
+      ? 1
+      : klClipFactor(
+          good.map((l) => full[l]!),
+          good.map((l) => updates[l]!),
+          learningRate,
+          klClip,
+        );
+  const shrink = weightDecayMode === "decoupled" ? 1 - learningRate * weightDecay : 1;
+  const nextMomentum = state.momentum.map((M, l) =>
+    skipped.includes(l) ? M : add(M, updates[l]!, momentum, clip),
+  );
+  const nextWeights = weights.map((W, l) =>
+    skipped.includes(l) ? scale(W, 1) : add(W, nextMomentum[l]!, shrink, -learningRate),
+  );
+  return {
+    weights: nextWeights,
+    state: { t, factors, momentum: nextMomentum },
+    updates,
+    clip,
+    status: results.map((r) => r.status),
+    skipped,
+  };
+}
