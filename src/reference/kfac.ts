@@ -6,6 +6,7 @@
  * and λ means the same for every batch size. For a sum loss divide G by N first.
  */
 import { ArgumentError } from "../errors.js";
+import { STATUS_NON_FINITE, STATUS_NOT_POSITIVE_DEFINITE } from "./cholesky.js";
 import { exactTikhonov, piDamping, requireDamping } from "./damping.js";
 import { invert } from "./invert.js";
 import { add, type Matrix, matrix, requireShape, scale } from "./matrix.js";
@@ -27,7 +28,10 @@ export function emaWeight(t: number, beta: number): number {
   return Math.min(1 - 1 / t, beta);
 }
 
-/** The running mean after batch t (1 for the first; `previous` is then not read). */
+/**
+ * The running mean after batch t (1 for the first; `previous` is then not read). The caller leaves out batches whose
+ * factors are not finite and does not count them in t.
+ */
 export function updateFactors(
   previous: Factors | undefined,
   fresh: Factors,
@@ -48,7 +52,7 @@ export type DampingMethod = "factored" | "exact";
 export interface Preconditioned {
   /** U, out × in. */
   update: Matrix;
-  /** Bits `STATUS_*` of the two inversions, or-ed; 0 for "exact". */
+  /** Bits `STATUS_*` of the two inversions, or-ed; for "exact" only the bit for non-finite factors (the update is zero). */
   status: number;
 }
 
@@ -61,6 +65,9 @@ export function precondition(
 ): Preconditioned {
   requireDamping("precondition", damping);
   requireShape("precondition", "G", G, factors.B.rows, factors.A.rows);
+  if (!isFiniteMatrix(factors.A) || !isFiniteMatrix(factors.B)) {
+    return { update: matrix(G.rows, G.cols), status: STATUS_NON_FINITE };
+  }
   if (method === "exact") return { update: exactTikhonov(factors.A, G, factors.B, damping), status: 0 };
   const { a, b } = piDamping(trace(factors.A), G.cols, trace(factors.B), G.rows, damping);
   const right = invert(factors.A, { damping: a });
@@ -111,9 +118,10 @@ export interface KfacOptions {
 }
 
 export interface KfacState {
-  /** Number of batches in the running means. */
-  t: number;
-  factors: Factors[];
+  /** Number of batches in each layer's running means. */
+  t: number[];
+  /** The running means; undefined for a layer that has seen no finite batch. */
+  factors: (Factors | undefined)[];
   momentum: Matrix[];
 }
 
@@ -124,15 +132,22 @@ export interface KfacStepResult {
   updates: Matrix[];
   /** ν of the norm clip. */
   clip: number;
-  /** Status bits of each layer's inversions. A layer whose update is not finite is skipped. */
+  /** Status bits of each layer's inversions. */
   status: number[];
-  /** Indices of layers whose weights were left alone because their gradient or update was not finite. */
+  /**
+   * Indices of layers whose weights and momentum were left alone: the gradient, update or all statistics so far are not
+   * finite, or a factor is not positive definite even when damped.
+   */
   skipped: number[];
 }
 
 /** A state with no statistics and zero momentum, for layers shaped as `weights`. */
 export function initialKfacState(weights: readonly Matrix[]): KfacState {
-  return { t: 0, factors: [], momentum: weights.map((W) => matrix(W.rows, W.cols)) };
+  return {
+    t: weights.map(() => 0),
+    factors: weights.map(() => undefined),
+    momentum: weights.map((W) => matrix(W.rows, W.cols)),
+  };
 }
 
 /**
@@ -158,14 +173,22 @@ export function kfacStep(
       `must each hold ${weights.length} entries, one per layer`,
     );
   }
-  const t = state.t + 1;
-  const factors = fresh.map((f, l) => updateFactors(state.factors[l], f, t, factorDecay));
+  const usable = fresh.map((f) => isFiniteMatrix(f.A) && isFiniteMatrix(f.B));
+  const t = state.t.map((count, l) => count + (usable[l] ? 1 : 0));
+  const factors = fresh.map((f, l) =>
+    usable[l] ? updateFactors(state.factors[l], f, t[l]!, factorDecay) : state.factors[l],
+  );
   const coupled = weightDecayMode === "coupled" ? weightDecay : 0;
   const full = gradients.map((G, l) => add(G, weights[l]!, 1, coupled));
-  const results = full.map((G, l) => precondition(factors[l]!, G, damping, dampingMethod));
-  const skipped = results.flatMap(({ update }, l) =>
-    isFiniteMatrix(update) && isFiniteMatrix(full[l]!) ? [] : [l],
-  );
+  const results = full.map((G, l): Preconditioned => {
+    const f = factors[l];
+    if (f === undefined) return { update: matrix(G.rows, G.cols), status: STATUS_NON_FINITE };
+    return precondition(f, G, damping, dampingMethod);
+  });
+  const fatal = STATUS_NON_FINITE | STATUS_NOT_POSITIVE_DEFINITE;
+  const fails = ({ update, status }: Preconditioned, l: number) =>
+    (status & fatal) !== 0 || !isFiniteMatrix(update) || !isFiniteMatrix(full[l]!);
+  const skipped = results.flatMap((result, l) => (fails(result, l) ? [l] : []));
   const good = full.map((_, l) => l).filter((l) => !skipped.includes(l));
   const updates = results.map((r) => r.update);
   const clip =

@@ -99,7 +99,7 @@ export function forward(network: Network, X: Matrix): ForwardPass {
 function activate(layer: ActivationLayer, z: number): number {
   switch (layer.kind) {
     case "relu":
-      return z > 0 ? z : 0;
+      return Math.max(z, 0);
     case "leakyRelu":
       return z > 0 ? z : (layer.slope ?? 0.01) * z;
     case "tanh":
