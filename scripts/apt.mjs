@@ -58,8 +58,6 @@ function prefix() {
 export function planInstall(system, wanted, candidates, sources) {
   /** @type {Step[]} */
   const steps = [];
-  // On Ubuntu the package is a stub for a snap, which containers cannot run.
-  if (wanted.browser && system.id === "debian" && candidates[CHROMIUM]) steps.push({ packages: [CHROMIUM] });
   if (wanted.lavapipe) {
     if (Number.parseInt(candidates[MESA] ?? "", 10) >= MESA_WORTHWHILE) steps.push({ packages: [MESA] });
     else if (system.id === "debian") {
@@ -68,6 +66,8 @@ export function planInstall(system, wanted, candidates, sources) {
       if (source) steps.push({ packages: [MESA], suite, source });
     }
   }
+  // On Ubuntu the package is a stub for a snap, which containers cannot run.
+  if (wanted.browser && system.id === "debian" && candidates[CHROMIUM]) steps.push({ packages: [CHROMIUM] });
   return steps;
 }
 
@@ -126,6 +126,7 @@ function oneLiners(text) {
  * @param {(line: string) => void} say
  */
 export function install(system, wanted, say) {
+  say("asking apt for what is missing, which takes a few minutes (KFAC_NO_INSTALL=1 forbids it)");
   aptGet(["update"]); // a third party's source that fails stops nothing: what can be installed decides
   const files = sourceFiles();
   const sources = files.map((file) => readFileSync(file, "utf8"));
@@ -177,24 +178,18 @@ function candidateVersions(packages) {
   );
 }
 
-/** @param {string[]} args @returns {number} the exit status; apt's own output goes to stderr, which is not for results */
+/** @param {string[]} args @returns {number} the exit status; of apt's output only warnings and errors are shown */
 function aptGet(args) {
   const options = [
     "-y",
-    "-q",
+    "-qq",
     "--no-install-recommends",
     "-o",
     "DPkg::Lock::Timeout=120",
     "-o",
     "Dpkg::Use-Pty=0",
   ];
-  const [command = "", ...rest] = [
-    ...(prefix() ?? []),
-    "env",
-    "DEBIAN_FRONTEND=noninteractive",
-    "apt-get",
-    ...options,
-    ...args,
-  ];
-  return spawnSync(command, rest, { stdio: ["ignore", 2, 2] }).status ?? 1;
+  const apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", ...options, ...args];
+  const [command = "", ...rest] = [...(prefix() ?? []), ...apt];
+  return spawnSync(command, rest, { stdio: ["ignore", "ignore", 2] }).status ?? 1;
 }
