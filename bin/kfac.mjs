@@ -11,6 +11,7 @@ import { findDrivers } from "../scripts/drivers.mjs";
 async function launch(args) {
   const driver = findDrivers()[0];
   if (!driver) throw new Error(noAdapter());
+  /** @type {Record<string, string>} */
   const environment = { ...driver.env, KFAC_DRIVER_NAME: driver.id };
   // The dynamic linker reads its path once, at the start of a process, so a new path needs a new process.
   if (environment.LD_LIBRARY_PATH && environment.LD_LIBRARY_PATH !== process.env.LD_LIBRARY_PATH) {

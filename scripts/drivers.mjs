@@ -355,14 +355,25 @@ function remember(question, files, answer) {
   const value = answer();
   try {
     mkdirSync(dirname(cacheFile), { recursive: true });
-    writeFileSync(cacheFile, JSON.stringify({ ...readCache(), [question]: { stamp, value } }, null, 2));
+    const others = Object.entries(known).filter(
+      ([
+        ,
+        {
+          files: [file = ""],
+        },
+      ]) => existsSync(file),
+    );
+    writeFileSync(
+      cacheFile,
+      JSON.stringify({ ...Object.fromEntries(others), [question]: { files, stamp, value } }, null, 2),
+    );
   } catch {
     // Read-only checkout: ask again next time.
   }
   return value;
 }
 
-/** @returns {Record<string, { stamp: string, value: any }>} */
+/** @returns {Record<string, { files: string[], stamp: string, value: any }>} */
 function readCache() {
   try {
     return JSON.parse(readFileSync(cacheFile, "utf8"));
