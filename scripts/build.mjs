@@ -2,7 +2,16 @@
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,11 +25,21 @@ const stampFile = join(root, ".kfac/built");
  * @returns {Promise<void>} rejects when a source does not compile
  */
 export async function build({ declarations, quiet = false }) {
-  // Imported here, since set-up loads this file before any package is installed.
-  const vite = await import("vite");
-  if (declarations) rmSync(join(root, "dist"), { recursive: true, force: true });
-  await vite.build({ root, logLevel: quiet ? "warn" : "info" });
-  if (declarations) emitDeclarations();
+  const dist = join(root, "dist");
+  // A full build happens beside dist/ and takes its place at the end: a program may be importing from dist/ meanwhile.
+  const target = declarations ? join(root, "dist.new") : dist;
+  try {
+    // Imported here, since set-up loads this file before any package is installed.
+    const vite = await import("vite");
+    await vite.build({ root, logLevel: quiet ? "warn" : "info", build: { outDir: target } });
+    if (declarations) {
+      emitDeclarations(target);
+      rmSync(dist, { recursive: true, force: true });
+      renameSync(target, dist);
+    }
+  } finally {
+    if (declarations) rmSync(target, { recursive: true, force: true });
+  }
   mkdirSync(join(root, ".kfac"), { recursive: true });
   writeFileSync(stampFile, sourceHash());
 }
@@ -41,13 +60,18 @@ function sourceHash() {
   return hash.digest("hex");
 }
 
-function emitDeclarations() {
+/** @param {string} target */
+function emitDeclarations(target) {
   const compiler = createRequire(import.meta.url).resolve("typescript/bin/tsc");
-  const { status } = spawnSync(process.execPath, [compiler, "-p", "tsconfig.build.json"], {
-    cwd: root,
-    // Compiler messages are not the program's output.
-    stdio: ["ignore", 2, 2],
-  });
+  const { status } = spawnSync(
+    process.execPath,
+    [compiler, "-p", "tsconfig.build.json", "--outDir", target],
+    {
+      cwd: root,
+      // Compiler messages are not the program's output.
+      stdio: ["ignore", 2, 2],
+    },
+  );
   if (status !== 0) throw new Error("The declarations did not compile.");
 }
 

@@ -37,7 +37,10 @@ function examine() {
 function missing({ drivers, browser, deno }) {
   const has = (/** @type {string} */ id) => drivers.some((driver) => driver.ok && driver.id === id);
   const lines = [];
-  if (!drivers.some(({ ok }) => ok)) {
+  const wanted = process.env.KFAC_DRIVER;
+  if (drivers.length === 0 && wanted)
+    lines.push(`KFAC_DRIVER asks for ${wanted}, which is not here. Unset it.`);
+  else if (!drivers.some(({ ok }) => ok)) {
     lines.push(
       "No WebGPU adapter for Node. As root on Debian or Ubuntu: apt install mesa-vulkan-drivers (24 or newer).",
     );
