@@ -241,6 +241,10 @@ describe("cholesky and solve", () => {
     const B = randomMatrix(12, 3, 5);
     expect(relativeError(matmul(S, solve(S, B)), B)).toBeLessThan(1e-12);
     expect(relativeError(matmul(addDiagonal(S, 2), solve(S, B, 2)), B)).toBeLessThan(1e-13);
+    const clamped = cholesky(diagonal([4, 0, 1]));
+    expect([clamped.status, clamped.firstClampedPivot, clamped.minPivot]).toEqual([1, 1, 0]);
+    expect(at(clamped.lower, 1, 1)).toBeGreaterThan(0);
+    expect(at(cholesky(diagonal([4, 0, 1]), { pivotFloor: 0.01 }).lower, 1, 1)).toBeCloseTo(0.2, 14);
     expect(() => solve(gram({ A: randomMatrix(4, 2, 1) }), matrix(4, 1))).toThrow(NotPositiveDefiniteError);
     expect(() => solve(S, matrix(3, 1))).toThrow(ShapeError);
   });
