@@ -126,6 +126,7 @@ function oneLiners(text) {
  * @param {(line: string) => void} say
  */
 export function install(system, wanted, say) {
+  if (system.id === "ubuntu" && !wanted.lavapipe) return; // its Chromium is a snap: there is nothing to ask for
   say("asking apt for what is missing, which takes a few minutes (KFAC_NO_INSTALL=1 forbids it)");
   aptGet(["update"]); // a third party's source that fails stops nothing: what can be installed decides
   const files = sourceFiles();

@@ -58,17 +58,18 @@ function readPackages(file) {
   return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).packages : undefined;
 }
 
+/** SwiftShader would do, but lavapipe is several times faster. A real GPU or the user's own choice needs neither. */
+function needsLavapipe() {
+  const { KFAC_DRIVER, VK_DRIVER_FILES, VK_ICD_FILENAMES } = process.env;
+  if (VK_DRIVER_FILES || VK_ICD_FILENAMES) return false;
+  if (KFAC_DRIVER && KFAC_DRIVER !== "lavapipe") return false;
+  return !findDrivers().some(({ id }) => id === "gpu" || id === "lavapipe");
+}
+
 /** @returns {boolean} whether Node has an adapter in the end */
 function provideAdapter() {
   const triedFile = join(root, ".kfac/apt-tried");
-  const missing = () => {
-    const browser = findBrowser() === undefined;
-    // SwiftShader would do, but lavapipe is several times faster; a real GPU, or a choice of driver, needs neither.
-    const lavapipe = !findDrivers().some(
-      ({ id }) => id === "gpu" || id === "lavapipe" || id === process.env.KFAC_DRIVER,
-    );
-    return { browser, lavapipe };
-  };
+  const missing = () => ({ browser: findBrowser() === undefined, lavapipe: needsLavapipe() });
   let wanted = missing();
   // What apt could not do a moment ago it will not do now: ask it once a day, not before every command.
   const tried =
@@ -83,7 +84,9 @@ function provideAdapter() {
     }
   }
   const driver = findDrivers()[0];
-  if (wanted.browser) say(`no browser found: ${browserHint()} The demo page and the browser tests need it.`);
+  if (wanted.browser && !quiet) {
+    say(`no browser found: ${browserHint()} The demo page and the browser tests need it.`);
+  }
   if (!driver) say(`no WebGPU adapter for Node: ${adapterHint()}`);
   else if (driver.id === "swiftshader" && wanted.lavapipe && !quiet) {
     say(
