@@ -1,7 +1,7 @@
 // Which WebGPU drivers, browser and Deno this machine has. Plain Node, no dependencies: set-up runs it on a fresh clone
 // and the published package ships it for the command line.
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import {
   accessSync,
   constants,
@@ -235,7 +235,7 @@ function sharedLibraries() {
   const known = /** @type {Record<string, string>} */ ({});
   const ldconfig = ["/sbin/ldconfig", "/usr/sbin/ldconfig"].find(existsSync);
   if (ldconfig) {
-    for (const line of execFileSync(ldconfig, ["-p"], { encoding: "utf8" }).split("\n")) {
+    for (const line of spawnSync(ldconfig, ["-p"], { encoding: "utf8" }).stdout?.split("\n") ?? []) {
       const [, name, path] = /^\s*(\S*vulkan\S*) .*=> (.*)$/.exec(line) ?? [];
       if (name && path) known[name] ??= path;
     }
