@@ -5,7 +5,7 @@
 import { driver, type Outcome, register } from "#runner";
 import { Skipped, TestContext } from "./context";
 import { openDevice, type TestDevice } from "./device";
-import { timeLimit } from "./time-limit";
+import { TimedOut, timeLimit } from "./time-limit";
 
 export { assert, assertClose, assertEqual, assertThrows, assertWritten, POISON } from "./assertions";
 export type { TestContext } from "./context";
@@ -27,6 +27,9 @@ const SCOPE_SECONDS = 30;
 export function kernelTest(name: string, body: KernelTestBody, options: KernelTestOptions = {}): void {
   register({ name, seconds: options.seconds ?? SECONDS, run: () => runKernelTest(body, options) });
 }
+
+/** The GPU stopped answering: whoever runs the suite does better in a fresh process than with a fresh device. */
+export let hung = false;
 
 /** Open devices, one per kind, kept from test to test: compiled pipelines are what makes a suite slow. */
 const open = new Map<boolean, TestDevice>();
@@ -52,6 +55,7 @@ export async function runKernelTest(body: KernelTestBody, options: KernelTestOpt
       await timeLimit(target.device.queue.onSubmittedWorkDone(), SCOPE_SECONDS, "the GPU's work");
     problems.push(...(await popScopes(target)));
   } catch (error) {
+    hung ||= error instanceof TimedOut;
     target.spent ??= String(error);
     problems.push(String(error));
   }

@@ -6,6 +6,8 @@ import { root } from "./bundle.mjs";
 import { parse } from "./protocol.mjs";
 
 const HEARTBEAT_SECONDS = 20;
+/** A driver that blocks its process stops every timer inside it; only somebody outside can end that. */
+const SILENCE_SECONDS = 300;
 
 /**
  * @typedef {{ id: string, adapters: Set<string>, passed: number, failed: number, skipped: Map<string, number>, seconds: number }} Result
@@ -30,9 +32,11 @@ export async function runEnvironment(environment, options) {
   }
 
   let ended = false;
+  let running;
   const heartbeat = setInterval(() => say(tally(result)), HEARTBEAT_SECONDS * 1000);
   const onEvent = (event) => {
     if (event.kind === "end") ended = true;
+    if (event.kind === "start") running = event;
     if (event.kind === "adapter") result.adapters.add(event.name);
     if (event.kind !== "result") return;
     const title = `${event.file} › ${event.name} (${event.milliseconds} ms)`;
@@ -41,10 +45,12 @@ export async function runEnvironment(environment, options) {
     else result.passed++;
     if (options.verbose) say(event.skipped ? `- ${title}: skipped, ${event.skipped}` : `✓ ${title}`);
   };
-  const { code, signal } = await run(environment, options, onEvent, say);
+  const { code, signal, silent } = await run(environment, options, onEvent, say);
   clearInterval(heartbeat);
 
-  if (!ended) fail("the run ended before its last test", `exit ${signal ?? code}`);
+  const last = running ? `${running.file} › ${running.name}` : "(no test yet)";
+  if (silent) fail(last, `nothing happened for ${SILENCE_SECONDS} s; the run was ended`);
+  else if (!ended) fail(last, `the run ended here, before its last test: exit ${signal ?? code}`);
   else if (code !== 0 && result.failed === 0)
     fail("all tests passed, but the process failed", `exit ${signal ?? code}`);
   const filtered = options.files.length > 0 || options.name !== undefined;
@@ -62,14 +68,48 @@ async function run(environment, { files, name }, onEvent, say) {
     cwd: root,
     env: { ...process.env, NO_COLOR: "1", ...environment.env },
     stdio: ["ignore", "pipe", "pipe"],
+    // A group of its own, so that ending it reaches vitest's workers and the browser as well.
+    detached: grouped,
   });
+  const forget = endWithUs(child);
+  let silent = false;
+  const silence = setTimeout(() => {
+    silent = true;
+    end(child);
+  }, SILENCE_SECONDS * 1000);
   for (const stream of [child.stdout, child.stderr]) {
     createInterface(stream).on("line", (line) => {
+      silence.refresh();
       const event = parse(line);
       if (event) onEvent(event);
       else if (line.trim()) say(line);
     });
   }
   const [code, signal] = await once(child, "close");
-  return { code, signal };
+  clearTimeout(silence);
+  forget();
+  return { code, signal, silent };
+}
+
+const grouped = process.platform !== "win32";
+
+function end(child) {
+  try {
+    if (grouped) process.kill(-child.pid, "SIGKILL");
+    else child.kill();
+  } catch {
+    // It is gone already.
+  }
+}
+
+/** A group of its own does not hear the terminal's Ctrl-C. */
+function endWithUs(child) {
+  const onExit = () => end(child);
+  const onSignal = () => process.exit(130);
+  process.on("exit", onExit);
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  return () => {
+    process.off("exit", onExit);
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+  };
 }

@@ -1,5 +1,5 @@
 /** Runs all kernel tests where there is no vitest, and reports every event as one plain object. */
-import { closeDevices } from "./kernel-test";
+import { closeDevices, hung } from "./kernel-test";
 import { enterFile, onAdapter, type RegisteredCase, registry, setDriver } from "./runner.registry";
 
 const files = import.meta.glob([
@@ -28,11 +28,28 @@ export type SuiteEvent =
       error?: string;
       milliseconds: number;
     }
+  /** The host should be replaced, and the suite go on there. */
+  | { kind: "restart"; from: number }
   | { kind: "end" };
 
 type Report = (event: SuiteEvent) => void;
 
+/** Errors that no test awaited; they fail the test that runs when they surface. */
+const stray: unknown[] = [];
+
+function watchStrayErrors(): void {
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    stray.push(event.reason);
+  });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    stray.push(event.error ?? event.message);
+  });
+}
+
 export async function runSuite(options: SuiteOptions, report: Report): Promise<void> {
+  watchStrayErrors();
   setDriver(options.driver);
   const adapters = new Set<string>();
   onAdapter((name) => {
@@ -44,6 +61,7 @@ export async function runSuite(options: SuiteOptions, report: Report): Promise<v
   const selected = registry.filter(({ name }) => pattern.test(name));
   for (let index = options.from; index < selected.length; index++) {
     await runCase(selected[index]!, index, report);
+    if (hung) return report({ kind: "restart", from: index + 1 });
   }
   await closeDevices();
   report({ kind: "end" });
@@ -71,6 +89,9 @@ async function runCase(testCase: RegisteredCase, index: number, report: Report):
   const elapsed = () => Math.round(performance.now() - started);
   try {
     const { skipped } = await testCase.run();
+    // The engine reports unhandled rejections between tasks.
+    await new Promise((resolve) => setTimeout(resolve));
+    if (stray.length > 0) throw stray.splice(0)[0];
     report({ kind: "result", file, name, ok: true, skipped, milliseconds: elapsed() });
   } catch (error) {
     report({ kind: "result", file, name, ok: false, error: describe(error), milliseconds: elapsed() });

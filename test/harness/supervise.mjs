@@ -16,6 +16,10 @@ export async function supervise(launch) {
   for (let crashes = 0; crashes <= MAX_CRASHES; crashes++) {
     const outcome = await runOnce(launch, from);
     if (outcome.ended) return send({ kind: "end" });
+    if (outcome.restart !== undefined) {
+      from = outcome.restart;
+      continue;
+    }
     const { running, reason } = outcome;
     const [file, name] = running ? [running.file, running.name] : ["", "(between tests)"];
     send({ kind: "result", file, name, ok: false, error: reason, milliseconds: outcome.milliseconds });
@@ -28,6 +32,7 @@ export async function supervise(launch) {
 
 async function runOnce(launch, from) {
   let ended = false;
+  let restart;
   let running;
   let watchdog;
   let expire;
@@ -41,21 +46,27 @@ async function runOnce(launch, from) {
   };
   guard(GRACE_SECONDS, "the host");
   const host = await launch(from, (event) => {
-    if (event.kind === "end") ended = true;
-    else if (event.kind === "start") {
+    if (event.kind === "end") {
+      ended = true;
+      return expire("ended");
+    }
+    if (event.kind === "restart") {
+      restart = event.from;
+      return expire("asked for a fresh host");
+    }
+    if (event.kind === "start") {
       running = event;
       started.at = performance.now();
       guard(event.seconds + GRACE_SECONDS, "the test");
       return;
-    } else {
-      if (event.kind === "result") running = undefined;
-      send(event);
     }
+    send(event);
+    if (event.kind !== "result") return;
+    running = undefined;
     guard(GRACE_SECONDS, "the host");
-    if (ended) expire("ended");
   });
   const reason = await Promise.race([host.done, expired]);
   clearTimeout(watchdog);
   await host.stop();
-  return { ended, running, reason, milliseconds: Math.round(performance.now() - started.at) };
+  return { ended, restart, running, reason, milliseconds: Math.round(performance.now() - started.at) };
 }
