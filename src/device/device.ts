@@ -1,0 +1,98 @@
+import { DeviceLostError, LimitError, NoAdapterError } from "../errors.js";
+import { type Capabilities, capabilitiesOf, OPTIONAL_FEATURES, RAISED_LIMITS } from "./capabilities.js";
+
+export interface DeviceOptions {
+  /** A device of the caller's. It is borrowed: nothing is assigned to it and it is never destroyed. */
+  device?: GPUDevice;
+  /** The WebGPU entry point; `navigator.gpu` unless given (Node passes Dawn's). */
+  gpu?: GPU;
+  powerPreference?: GPUPowerPreference;
+}
+
+/** A device in use, owned or borrowed, with what it can do and whether it is still there. */
+export class DeviceHandle {
+  readonly device: GPUDevice;
+  readonly owned: boolean;
+  readonly capabilities: Capabilities;
+  /** Resolves with the error to throw once the device is lost. Never resolves on our own `dispose()`. */
+  readonly lost: Promise<DeviceLostError>;
+  #lostError: DeviceLostError | undefined;
+  #disposed = false;
+
+  constructor(device: GPUDevice, owned: boolean, info: GPUAdapterInfo | undefined) {
+    this.device = device;
+    this.owned = owned;
+    this.capabilities = capabilitiesOf(device, info);
+    this.lost = new Promise((resolve) => {
+      device.lost.then((loss) => {
+        if (this.#disposed) return;
+        this.#lostError = new DeviceLostError(loss.message || loss.reason || "no reason given");
+        resolve(this.#lostError);
+      });
+    });
+  }
+
+  /** @throws DeviceLostError when the device is gone. Called before anything is recorded. */
+  assertUsable(): void {
+    if (this.#lostError) throw this.#lostError;
+    if (this.#disposed) throw new DeviceLostError("the engine was disposed");
+  }
+
+  /** Destroys the device if it is our own. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (this.owned) this.device.destroy();
+  }
+}
+
+/** The least a device must offer for the kernels to be correct: WebGPU's own default limits. */
+const REQUIRED_LIMITS = {
+  maxStorageBuffersPerShaderStage: 8,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxStorageBufferBindingSize: 16 * 1024 * 1024,
+} as const;
+
+/**
+ * Borrows the caller's device, or opens one of our own with every optional feature and raised limit the adapter has.
+ *
+ * @throws NoAdapterError when the platform has no WebGPU or no adapter.
+ * @throws LimitError when the device offers less than the kernels need.
+ */
+export async function openDevice(options: DeviceOptions = {}): Promise<DeviceHandle> {
+  const handle = options.device
+    ? new DeviceHandle(options.device, false, adapterInfo(options.device))
+    : await openOwnDevice(options);
+  for (const [name, needed] of Object.entries(REQUIRED_LIMITS)) {
+    const available = handle.device.limits[name as keyof typeof REQUIRED_LIMITS];
+    if (available < needed) {
+      handle.dispose();
+      throw new LimitError(name, needed, available);
+    }
+  }
+  return handle;
+}
+
+function adapterInfo(device: GPUDevice): GPUAdapterInfo | undefined {
+  return (device as { adapterInfo?: GPUAdapterInfo }).adapterInfo;
+}
+
+async function openOwnDevice(options: DeviceOptions): Promise<DeviceHandle> {
+  const gpu = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
+  if (!gpu) throw new NoAdapterError("this platform has no WebGPU");
+  const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" });
+  if (!adapter) throw new NoAdapterError("WebGPU is present, but it offers no adapter");
+  const requiredLimits: Record<string, number> = {};
+  for (const name of RAISED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  try {
+    const device = await adapter.requestDevice({
+      label: "kfac-webgpu",
+      requiredFeatures: OPTIONAL_FEATURES.filter((feature) => adapter.features.has(feature)),
+      requiredLimits,
+    });
+    return new DeviceHandle(device, true, adapter.info);
+  } catch (cause) {
+    throw new NoAdapterError(`the adapter ${adapter.info.description} refused a device`, undefined, { cause });
+  }
+}

@@ -1,0 +1,2 @@
+export { type Capabilities, capabilitiesOf } from "./capabilities.js";
+export { DeviceHandle, type DeviceOptions, openDevice } from "./device.js";

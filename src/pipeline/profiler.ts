@@ -1,0 +1,75 @@
+/** Total GPU time of one kernel over a profiled stretch. */
+export interface KernelTime {
+  readonly kernel: string;
+  readonly dispatches: number;
+  readonly milliseconds: number;
+}
+
+/**
+ * Times every dispatch by GPU timestamps. Each then gets a compute pass of its own, which costs a little; profile to see
+ * where the time goes, not to report speed.
+ */
+export class Profiler {
+  readonly #device: GPUDevice;
+  readonly #capacity: number;
+  readonly #queries: GPUQuerySet;
+  readonly #resolved: GPUBuffer;
+  #names: string[] = [];
+
+  /** @param capacity dispatches that fit between two reads; later ones are not timed. */
+  constructor(device: GPUDevice, capacity = 2048) {
+    this.#device = device;
+    this.#capacity = capacity;
+    this.#queries = device.createQuerySet({ type: "timestamp", count: 2 * capacity });
+    this.#resolved = device.createBuffer({
+      label: "timestamps",
+      size: 16 * capacity,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    });
+  }
+
+  /** The timestamp writes of the next dispatch, or undefined once the set is full. */
+  next(kernel: string): GPUComputePassTimestampWrites | undefined {
+    const index = this.#names.length;
+    if (index >= this.#capacity) return undefined;
+    this.#names.push(kernel);
+    return { querySet: this.#queries, beginningOfPassWriteIndex: 2 * index, endOfPassWriteIndex: 2 * index + 1 };
+  }
+
+  /** Records the resolve of what has been written; the recorder calls it before a submit. */
+  resolve(encoder: GPUCommandEncoder): void {
+    if (this.#names.length > 0) {
+      encoder.resolveQuerySet(this.#queries, 0, 2 * this.#names.length, this.#resolved, 0);
+    }
+  }
+
+  /** Reads the times per kernel since the last read, the slowest first, and starts afresh. */
+  async read(): Promise<KernelTime[]> {
+    const names = this.#names;
+    this.#names = [];
+    if (names.length === 0) return [];
+    const bytes = 16 * names.length;
+    const staging = this.#device.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const encoder = this.#device.createCommandEncoder();
+    encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, bytes);
+    this.#device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    const ticks = new BigUint64Array(staging.getMappedRange().slice(0));
+    staging.destroy();
+    const totals = new Map<string, { dispatches: number; milliseconds: number }>();
+    for (const [index, name] of names.entries()) {
+      const total = totals.get(name) ?? { dispatches: 0, milliseconds: 0 };
+      total.dispatches++;
+      total.milliseconds += Number(ticks[2 * index + 1]! - ticks[2 * index]!) / 1e6;
+      totals.set(name, total);
+    }
+    return [...totals]
+      .map(([kernel, total]) => ({ kernel, ...total }))
+      .sort((a, b) => b.milliseconds - a.milliseconds);
+  }
+
+  dispose(): void {
+    this.#queries.destroy();
+    this.#resolved.destroy();
+  }
+}

@@ -1,0 +1,123 @@
+import type { Kernel } from "./kernel.js";
+import type { Binding, PipelineManager } from "./manager.js";
+
+/** The largest number of workgroups WebGPU guarantees in one dimension. */
+const MAX_GROUPS = 65535;
+
+interface Readback {
+  staging: GPUBuffer;
+  bytes: number;
+  resolve(data: ArrayBuffer): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Records operations into one command encoder, so that a whole training step is one submit. Dispatches share one
+ * compute pass until a copy, or timing, ends it.
+ */
+export class Recorder {
+  readonly manager: PipelineManager;
+  readonly encoder: GPUCommandEncoder;
+  readonly #own: boolean;
+  #pass: GPUComputePassEncoder | undefined;
+  #pipeline: GPUComputePipeline | undefined;
+  readonly #readbacks: Readback[] = [];
+  readonly #borrowed: GPUBuffer[] = [];
+  #dispatches = 0;
+
+  constructor(manager: PipelineManager, encoder?: GPUCommandEncoder) {
+    this.manager = manager;
+    this.#own = encoder === undefined;
+    this.encoder = encoder ?? manager.device.createCommandEncoder({ label: "kfac-webgpu" });
+  }
+
+  /** Dispatches recorded so far. */
+  get dispatches(): number {
+    return this.#dispatches;
+  }
+
+  /**
+   * Dispatches `groups` workgroups of `kernel`. They are numbered in one dimension and spread over two where the count
+   * asks for it: the shader's number is `workgroup_id.x + workgroup_id.y * num_workgroups.x`, and it leaves at the end
+   * of its table.
+   */
+  dispatch(kernel: Kernel, bindings: Readonly<Record<string, Binding>>, groups: number): void {
+    if (groups === 0) return;
+    const { manager } = this;
+    const pipeline = manager.pipeline(kernel);
+    const group = manager.bindGroup(kernel, bindings);
+    const timestamps = manager.profiler?.next(kernel.name);
+    if (timestamps) this.#endPass();
+    if (!this.#pass) {
+      this.#pass = this.encoder.beginComputePass(
+        timestamps ? { label: kernel.name, timestampWrites: timestamps } : { label: "kfac-webgpu" },
+      );
+      this.#pipeline = undefined;
+    }
+    if (this.#pipeline !== pipeline) this.#pass.setPipeline(pipeline);
+    this.#pipeline = pipeline;
+    this.#pass.setBindGroup(0, group);
+    const rows = Math.ceil(groups / MAX_GROUPS);
+    this.#pass.dispatchWorkgroups(Math.ceil(groups / rows), rows);
+    this.#dispatches++;
+    if (timestamps) this.#endPass();
+  }
+
+  /** Copies bytes between buffers. */
+  copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void {
+    this.#endPass();
+    this.encoder.copyBufferToBuffer(source, sourceOffset, target, targetOffset, bytes);
+  }
+
+  /** Fills bytes with zeros. */
+  clear(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): void {
+    this.#endPass();
+    this.encoder.clearBuffer(buffer, offset, bytes);
+  }
+
+  /** Storage from the pool for this recording only; it goes back once the commands are submitted. */
+  scratch(length: number): GPUBuffer {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const buffer = this.manager.pool.take(Math.ceil(length / 4) * 16, usage);
+    this.#borrowed.push(buffer);
+    return buffer;
+  }
+
+  /** Records a copy out of `buffer`; the promise resolves some time after `submit()`, never before. */
+  read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {
+    if (!this.#own) throw new Error("read() needs a recorder that submits its own commands");
+    const staging = this.manager.pool.take(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    this.copy(buffer, offset, staging, 0, bytes);
+    return new Promise((resolve, reject) => this.#readbacks.push({ staging, bytes, resolve, reject }));
+  }
+
+  /** Ends the open pass and hands scratch back; on the caller's encoder this is the last call. */
+  end(): void {
+    this.#endPass();
+    for (const buffer of this.#borrowed) this.manager.pool.give(buffer);
+    this.#borrowed.length = 0;
+  }
+
+  /** Sends everything recorded, in one submit, and starts the read-backs. Waits for nothing. */
+  submit(): void {
+    if (!this.#own) throw new Error("submit() belongs to whoever made the encoder");
+    this.end();
+    const { device, pool, profiler } = this.manager;
+    profiler?.resolve(this.encoder);
+    device.queue.submit([this.encoder.finish()]);
+    for (const { staging, bytes, resolve, reject } of this.#readbacks) {
+      staging.mapAsync(GPUMapMode.READ, 0, bytes).then(() => {
+        const data = staging.getMappedRange(0, bytes).slice(0);
+        staging.unmap();
+        pool.give(staging);
+        resolve(data);
+      }, reject);
+    }
+    this.#readbacks.length = 0;
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+}
