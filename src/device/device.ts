@@ -81,7 +81,9 @@ function adapterInfo(device: GPUDevice): GPUAdapterInfo | undefined {
 async function openOwnDevice(options: DeviceOptions): Promise<DeviceHandle> {
   const gpu = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!gpu) throw new NoAdapterError("this platform has no WebGPU");
-  const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" });
+  const adapter = await gpu.requestAdapter({
+    powerPreference: options.powerPreference ?? "high-performance",
+  });
   if (!adapter) throw new NoAdapterError("WebGPU is present, but it offers no adapter");
   const requiredLimits: Record<string, number> = {};
   for (const name of RAISED_LIMITS) requiredLimits[name] = adapter.limits[name];
@@ -93,6 +95,8 @@ async function openOwnDevice(options: DeviceOptions): Promise<DeviceHandle> {
     });
     return new DeviceHandle(device, true, adapter.info);
   } catch (cause) {
-    throw new NoAdapterError(`the adapter ${adapter.info.description} refused a device`, undefined, { cause });
+    throw new NoAdapterError(`the adapter ${adapter.info.description} refused a device`, undefined, {
+      cause,
+    });
   }
 }

@@ -19,7 +19,8 @@ export async function nodeGpu(flags: readonly string[] = []): Promise<GPU> {
   if (!store[INSTANCE]) {
     const dawn = await loadDawn();
     for (const [name, value] of Object.entries(dawn.globals)) {
-      if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+      if (!(name in globalThis))
+        Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
     }
     store[INSTANCE] = dawn.create([...flags]);
   }

@@ -148,7 +148,10 @@ export class PipelineManager {
     for (const name of names) {
       const binding = bindings[name];
       if (!binding) throw new Error(`${kernel.name}: nothing bound to ${name}`);
-      key += "buffer" in binding ? `,${this.#idOf(binding.buffer)}:${binding.offset}:${binding.size}` : `,${this.#idOf(binding)}`;
+      key +=
+        "buffer" in binding
+          ? `,${this.#idOf(binding.buffer)}:${binding.offset}:${binding.size}`
+          : `,${this.#idOf(binding)}`;
     }
     let group = this.#bindGroups.get(key);
     if (!group) {

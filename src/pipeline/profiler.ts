@@ -33,7 +33,11 @@ export class Profiler {
     const index = this.#names.length;
     if (index >= this.#capacity) return undefined;
     this.#names.push(kernel);
-    return { querySet: this.#queries, beginningOfPassWriteIndex: 2 * index, endOfPassWriteIndex: 2 * index + 1 };
+    return {
+      querySet: this.#queries,
+      beginningOfPassWriteIndex: 2 * index,
+      endOfPassWriteIndex: 2 * index + 1,
+    };
   }
 
   /** Records the resolve of what has been written; the recorder calls it before a submit. */
@@ -49,7 +53,10 @@ export class Profiler {
     this.#names = [];
     if (names.length === 0) return [];
     const bytes = 16 * names.length;
-    const staging = this.#device.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const staging = this.#device.createBuffer({
+      size: bytes,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
     const encoder = this.#device.createCommandEncoder();
     encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, bytes);
     this.#device.queue.submit([encoder.finish()]);

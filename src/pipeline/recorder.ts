@@ -64,7 +64,13 @@ export class Recorder {
   }
 
   /** Copies bytes between buffers. */
-  copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void {
+  copy(
+    source: GPUBuffer,
+    sourceOffset: number,
+    target: GPUBuffer,
+    targetOffset: number,
+    bytes: number,
+  ): void {
     this.#endPass();
     this.encoder.copyBufferToBuffer(source, sourceOffset, target, targetOffset, bytes);
   }

@@ -6,20 +6,9 @@ import { send } from "./protocol.mjs";
 export default class ProtocolReporter {
   #adapters = new Set();
   #filtered = false;
-  /** To name the culprit when its process dies. */
-  #running;
 
   onInit(vitest) {
     this.#filtered = vitest.config.testNamePattern !== undefined;
-  }
-
-  onTestModuleStart(testModule) {
-    this.#running = { file: relative(root, testModule.moduleId), name: "(some test)" };
-  }
-
-  onTestCaseReady(testCase) {
-    this.#running = { file: relative(root, testCase.module.moduleId), name: testCase.fullName };
-    send({ kind: "start", ...this.#running });
   }
 
   onTestCaseResult(testCase) {
@@ -53,8 +42,8 @@ export default class ProtocolReporter {
 
   onTestRunEnd(_modules, unhandledErrors) {
     for (const error of unhandledErrors) {
-      const { file, name } = this.#running ?? { file: "", name: "(outside any test)" };
-      send({ kind: "result", file, name, ok: false, error: describe(error), milliseconds: 0 });
+      const name = "(outside any test)";
+      send({ kind: "result", file: "", name, ok: false, error: describe(error), milliseconds: 0 });
     }
     send({ kind: "end" });
   }

@@ -6,6 +6,8 @@ import { root } from "./bundle.mjs";
 import { parse } from "./protocol.mjs";
 
 const HEARTBEAT_SECONDS = 20;
+/** Dawn tells this about every software driver and every device. */
+const NOISE = /^Warning: maxDynamic\w+ artificially reduced/;
 /** A driver that blocks its process stops every timer inside it; only somebody outside can end that. */
 const SILENCE_SECONDS = 300;
 
@@ -39,7 +41,9 @@ export async function runEnvironment(environment, options) {
     if (event.kind === "start") running = event;
     if (event.kind === "adapter") result.adapters.add(event.name);
     if (event.kind !== "result") return;
-    const title = `${event.file} › ${event.name} (${event.milliseconds} ms)`;
+    // A dead worker is nobody's result, but the last test that started is the one to look at.
+    const { file, name } = event.file ? event : { ...event, ...running };
+    const title = `${file} › ${name} (${event.milliseconds} ms)`;
     if (!event.ok) return fail(title, event.error);
     if (event.skipped) result.skipped.set(event.skipped, (result.skipped.get(event.skipped) ?? 0) + 1);
     else result.passed++;
@@ -82,7 +86,7 @@ async function run(environment, { files, name }, onEvent, say) {
       silence.refresh();
       const event = parse(line);
       if (event) onEvent(event);
-      else if (line.trim()) say(line);
+      else if (line.trim() && !NOISE.test(line)) say(line);
     });
   }
   const [code, signal] = await once(child, "close");

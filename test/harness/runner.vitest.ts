@@ -1,8 +1,10 @@
 /** `#runner` in Node: kernel tests become vitest tests on Dawn (npm `webgpu`). */
+import { writeSync } from "node:fs";
 import { afterAll, test } from "vitest";
 import { create, globals } from "webgpu";
 import type { Case } from "#runner";
 import { closeDevices } from "./kernel-test";
+import { MARK } from "./protocol.mjs";
 
 Object.assign(globalThis, globals);
 
@@ -22,9 +24,16 @@ export function announceAdapter(name: string): void {
   adapter = name;
 }
 
+/** Written past vitest, which holds news back for a moment: a test that blocks or kills its process must be known. */
+function announceTest(file: string, name: string): void {
+  if (!process.env.KFAC_TEST_DRIVER) return;
+  writeSync(2, `${MARK}${JSON.stringify({ kind: "start", file, name })}\n`);
+}
+
 export function register({ name, seconds, run }: Case): void {
   // The harness has its own, better explained limits; vitest's is only the last resort.
   test(name, { timeout: (seconds + 120) * 1000 }, async (context) => {
+    announceTest(context.task.file.name, name);
     const { skipped } = await run().finally(() => {
       (context.task.meta as { adapter?: string }).adapter = adapter;
     });

@@ -1,0 +1,57 @@
+// target[b, i, j] ← source[b, i, j], or 1 where the problem fills: strided copy, transposition, packing, a row of ones.
+//
+// Layout: every index has a stride of its own on both sides, in elements. A workgroup copies one line (b, i), its
+// threads walk along j. Dispatched by src/linalg/copy.ts, many problems at once.
+
+struct CopyProblem {
+  first: u32,
+  batch: u32,
+  rows: u32,
+  cols: u32,
+  fill: u32,
+  sourceOffset: u32,
+  sourceBatch: u32,
+  sourceRow: u32,
+  sourceCol: u32,
+  targetOffset: u32,
+  targetBatch: u32,
+  targetRow: u32,
+  targetCol: u32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<CopyProblem>;
+@group(0) @binding(1) var<storage, read> source: array<f32>;
+@group(0) @binding(2) var<storage, read_write> copied: array<f32>;
+
+override THREADS: u32 = 64;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = id.x + id.y * count.x;
+  var index = 0u;
+  for (var next = 1u; next < arrayLength(&problems) && problems[next].first <= number; next++) {
+    index = next;
+  }
+  let problem = problems[index];
+  let line = number - problem.first;
+  let b = line / problem.rows;
+  let i = line % problem.rows;
+  if (b >= problem.batch) {
+    return;
+  }
+  let from = problem.sourceOffset + b * problem.sourceBatch + i * problem.sourceRow;
+  let to = problem.targetOffset + b * problem.targetBatch + i * problem.targetRow;
+  if (problem.fill == 1u) {
+    for (var j = thread; j < problem.cols; j += THREADS) {
+      copied[to + j * problem.targetCol] = 1.0;
+    }
+  } else {
+    for (var j = thread; j < problem.cols; j += THREADS) {
+      copied[to + j * problem.targetCol] = source[from + j * problem.sourceCol];
+    }
+  }
+}
