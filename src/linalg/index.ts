@@ -1,0 +1,14 @@
+export { copy, copyKernel, copyStrided, type StridedCopy } from "./copy.js";
+export { type GramOperands, gram, gramKernel, gramPacked, type PackedGram } from "./gram.js";
+export { type MatmulOperands, matmul, matmulKernel, multiplyPacked, type PackedProduct } from "./matmul.js";
+export { diagonalOf, type Reduction, reduce, reduceKernels } from "./reduce.js";
+export {
+  checkView,
+  isAligned,
+  type Matrix,
+  type MatrixView,
+  padded,
+  paddedLength,
+  paddedView,
+  requireShape,
+} from "./view.js";

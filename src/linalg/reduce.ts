@@ -1,0 +1,104 @@
+import tgpu, { d } from "typegpu";
+import code from "../../shaders/reduce.wgsl?raw";
+import { ShapeError } from "../errors.js";
+import { defineKernel, type Recorder } from "../pipeline/index.js";
+import { group, partition } from "./group.js";
+import { checkView, type MatrixView, requireDistinct } from "./view.js";
+
+export const ReduceProblem = d.struct({
+  first: d.u32,
+  chunks: d.u32,
+  rows: d.u32,
+  cols: d.u32,
+  xOffset: d.u32,
+  xStride: d.u32,
+  yOffset: d.u32,
+  yStride: d.u32,
+  product: d.u32,
+  result: d.u32,
+  scale: d.f32,
+});
+
+export const reduceLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(ReduceProblem), access: "readonly", visibility: ["compute"] },
+    x: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    y: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    results: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+const partials = defineKernel({ name: "reduce", code, layout: reduceLayout, entryPoint: "partials" });
+const totals = defineKernel({ name: "reduce", code, layout: reduceLayout, entryPoint: "totals" });
+
+export const reduceKernels = [partials, totals] as const;
+
+/** Numbers that one workgroup sums; the shader's CHUNK. */
+const CHUNK = 4096;
+
+/** `into[index] ← scale · Σ x`, or `scale · Σ x∘y` with y. The diagonal of S is `diagonalOf(S)`. */
+export interface Reduction {
+  x: MatrixView;
+  /** Same shape as x; x itself for a squared norm. */
+  y?: MatrixView;
+  /** Element of `into` that receives the result. */
+  index: number;
+  /** 1 unless given. */
+  scale?: number;
+}
+
+/**
+ * Records sums and dot products in a fixed order, so that the same inputs give the same bits.
+ *
+ * @throws ShapeError when y's shape is not x's, ArgumentError when `into` is also an input.
+ */
+export function reduce(recorder: Recorder, into: GPUBuffer, reductions: readonly Reduction[]): void {
+  const list = reductions.map((reduction) => check(reduction, into));
+  for (const part of partition(list, ({ x, y }) => [x.buffer, y.buffer])) {
+    const { manager } = recorder;
+    const { rows, groups } = group(
+      part.map(({ x, y, product, index, scale }) => ({
+        chunks: Math.ceil((x.rows * x.cols) / CHUNK),
+        rows: x.rows,
+        cols: x.cols,
+        xOffset: x.offset,
+        xStride: x.stride,
+        yOffset: y.offset,
+        yStride: y.stride,
+        product,
+        result: index,
+        scale,
+      })),
+      (problem) => problem.chunks,
+    );
+    const { x, y } = part[0]!;
+    const problems = manager.table(ReduceProblem, rows);
+    const sums = recorder.scratch(groups);
+    recorder.dispatch(partials, { problems, x: x.buffer, y: y.buffer, results: sums }, groups);
+    recorder.dispatch(totals, { problems, x: sums, y: sums, results: into }, rows.length);
+  }
+}
+
+/** The diagonal of a square matrix as an n × 1 view, for its trace. */
+export function diagonalOf(S: MatrixView): MatrixView {
+  return { buffer: S.buffer, offset: S.offset ?? 0, rows: S.rows, cols: 1, stride: (S.stride ?? S.cols) + 1 };
+}
+
+function check(reduction: Reduction, into: GPUBuffer) {
+  const x = checkView("reduce", "x", reduction.x);
+  const y = reduction.y ? checkView("reduce", "y", reduction.y) : x;
+  if (y.rows !== x.rows || y.cols !== x.cols) {
+    throw new ShapeError("reduce", "y", [y.rows, y.cols], [x.rows, x.cols]);
+  }
+  const target = { buffer: into, offset: reduction.index, rows: 1, cols: 1 };
+  checkView("reduce", "into", target);
+  requireDistinct(
+    "reduce",
+    ["into", target],
+    [
+      ["x", x],
+      ["y", y],
+    ],
+  );
+  return { x, y, product: reduction.y ? 1 : 0, index: reduction.index, scale: reduction.scale ?? 1 };
+}
