@@ -63,9 +63,17 @@ export async function runKernelTest(body: KernelTestBody, options: KernelTestOpt
   if (target.spent) problems.push(`the device is not usable any more: ${target.spent}`);
   if (target.spent) await discard(plain);
   if (failure && problems.length === 0) throw failure;
-  if (failure) problems.unshift(failure instanceof Error ? failure.message : String(failure));
-  if (problems.length > 0) throw new Error(problems.join("\n"), { cause: failure });
+  if (failure || problems.length > 0) throw combined(failure, problems);
   return outcome;
+}
+
+/** One error that tells all, and points at the place in the test if there is one. */
+function combined(failure: unknown, problems: string[]): Error {
+  if (!(failure instanceof Error)) return new Error([...(failure ? [failure] : []), ...problems].join("\n"));
+  const error = new Error([failure.message, ...problems].join("\n"));
+  const frames = failure.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
+  error.stack = [`${error.name}: ${error.message}`, ...frames].join("\n");
+  return error;
 }
 
 async function popScopes(target: TestDevice): Promise<string[]> {

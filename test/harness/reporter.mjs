@@ -50,8 +50,8 @@ export default class ProtocolReporter {
 }
 
 function describe(error) {
-  const frame = error.stacks?.[0];
-  const where = frame ? `\n    at ${relative(root, frame.file)}:${frame.line}:${frame.column}` : "";
+  const frames = (error.stacks ?? []).slice(0, 4);
+  const where = frames.map(({ file, line, column }) => `\n    at ${relative(root, file)}:${line}:${column}`);
   const diff = error.diff ? `\n${error.diff}` : "";
-  return `${error.name ?? "Error"}: ${error.message}${diff}${where || `\n${error.stack ?? ""}`}`;
+  return `${error.name ?? "Error"}: ${error.message}${diff}${where.join("") || `\n${error.stack ?? ""}`}`;
 }
