@@ -1,7 +1,7 @@
-import { POISON } from "./assertions";
-import { openDevice, type TestDevice } from "./device";
-import type { Engine } from "./engine";
-import { Random } from "./random";
+import { POISON } from "./assertions.js";
+import { openDevice, type TestDevice } from "./device.js";
+import type { Engine } from "./engine.js";
+import { Random } from "./random.js";
 
 export type Data = Float32Array | Uint32Array | Int32Array | readonly number[];
 

@@ -1,6 +1,6 @@
 import { announceAdapter, driver, gpu } from "#runner";
-import { createEngine, type Engine } from "./engine";
-import { timeLimit } from "./time-limit";
+import { createEngine, type Engine } from "./engine.js";
+import { timeLimit } from "./time-limit.js";
 
 const FEATURES: GPUFeatureName[] = ["shader-f16", "subgroups", "timestamp-query"];
 const LIMITS = [

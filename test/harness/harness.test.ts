@@ -1,5 +1,5 @@
 /** The harness itself: it must see a wrong kernel, and say so. */
-import { AssertionFailure } from "./assertions";
+import { AssertionFailure } from "./assertions.js";
 import {
   assert,
   assertClose,
@@ -8,7 +8,7 @@ import {
   kernelTest,
   runKernelTest,
   type TestContext,
-} from "./kernel-test";
+} from "./kernel-test.js";
 
 const DOUBLE = /* wgsl */ `
 @group(0) @binding(0) var<storage, read> source: array<f32>;

@@ -3,13 +3,13 @@
  * browser and in Deno, always inside error scopes, on a device shared with the tests around it.
  */
 import { driver, type Outcome, register } from "#runner";
-import { Skipped, TestContext } from "./context";
-import { openDevice, type TestDevice } from "./device";
-import { TimedOut, timeLimit } from "./time-limit";
+import { Skipped, TestContext } from "./context.js";
+import { openDevice, type TestDevice } from "./device.js";
+import { TimedOut, timeLimit } from "./time-limit.js";
 
-export { assert, assertClose, assertEqual, assertThrows, assertWritten, POISON } from "./assertions";
-export type { TestContext } from "./context";
-export { Random } from "./random";
+export { assert, assertClose, assertEqual, assertThrows, assertWritten, POISON } from "./assertions.js";
+export type { TestContext } from "./context.js";
+export { Random } from "./random.js";
 
 export interface KernelTestOptions {
   /** Time allowed; software drivers compile slowly, so the default is generous. */

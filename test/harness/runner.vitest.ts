@@ -1,21 +1,18 @@
 /** `#runner` in Node: kernel tests become vitest tests on Dawn (npm `webgpu`). */
 import { writeSync } from "node:fs";
 import { afterAll, test } from "vitest";
-import { create, globals } from "webgpu";
 import type { Case } from "#runner";
-import { closeDevices } from "./kernel-test";
+import { nodeGpu } from "../../src/device/node.js";
+import { closeDevices } from "./kernel-test.js";
 import { MARK } from "./protocol.mjs";
 
-Object.assign(globalThis, globals);
-
-// Node aborts once the object that create() returned is collected, so it stays reachable for good.
-const keep = globalThis as { kfacTestGpu?: GPU };
-keep.kfacTestGpu ??= create([]);
+/** The library's own instance: it stays reachable for good, since Node aborts once it is collected. */
+const instance = await nodeGpu();
 
 export const driver = process.env.KFAC_TEST_DRIVER ?? "node";
 
-export function gpu(): GPU | undefined {
-  return keep.kfacTestGpu;
+export function gpu(): GPU {
+  return instance;
 }
 
 let adapter = "";

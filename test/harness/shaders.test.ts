@@ -1,5 +1,5 @@
 /** Every shader file stands alone: it compiles as it is, in each compiler, and every entry point makes a pipeline. */
-import { assert, kernelTest, type TestContext } from "./kernel-test";
+import { assert, kernelTest, type TestContext } from "./kernel-test.js";
 
 const shaders = import.meta.glob("/shaders/*.wgsl", {
   query: "?raw",

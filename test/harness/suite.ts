@@ -1,6 +1,6 @@
 /** Runs all kernel tests where there is no vitest, and reports every event as one plain object. */
-import { closeDevices, hung } from "./kernel-test";
-import { enterFile, onAdapter, type RegisteredCase, registry, setDriver } from "./runner.registry";
+import { closeDevices, hung } from "./kernel-test.js";
+import { enterFile, onAdapter, type RegisteredCase, registry, setDriver } from "./runner.registry.js";
 
 const files = import.meta.glob([
   "/test/{harness,pipeline,linalg,curvature,optimizer,network}/*.test.ts",
