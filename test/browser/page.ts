@@ -1,5 +1,5 @@
 /** The page that runs the kernel suite; `run.mjs` opens it, with the options in its address, and listens. */
-import { runSuite, type SuiteEvent } from "../harness/suite";
+import { runSuite, type SuiteEvent } from "../harness/suite.js";
 
 declare global {
   /** Exposed by puppeteer. */

@@ -1,7 +1,7 @@
 /** The kernel suite's entry in Deno; `run.mjs` passes the options and reads the marked lines. */
 
 import { MARK } from "../harness/protocol.mjs";
-import { runSuite } from "../harness/suite";
+import { runSuite } from "../harness/suite.js";
 
 declare const Deno: { args: string[] };
 
