@@ -9,7 +9,7 @@ const HEARTBEAT_SECONDS = 20;
 /** Dawn tells this about every software driver and every device. */
 const NOISE = /^Warning: maxDynamic\w+ artificially reduced/;
 /** A driver that blocks its process stops every timer inside it; only somebody outside can end that. */
-const SILENCE_SECONDS = 300;
+const SILENCE_SECONDS = 400;
 
 /**
  * @typedef {{ id: string, adapters: Set<string>, passed: number, failed: number, skipped: Map<string, number>, seconds: number }} Result

@@ -4,7 +4,7 @@ import { send } from "./protocol.mjs";
 
 const MAX_CRASHES = 8;
 /** Above the harness's own limits, for hosts that do not even run timers any more. */
-const GRACE_SECONDS = 75;
+const GRACE_SECONDS = 130;
 
 /**
  * `launch(from, onEvent)` starts a host and returns `{ done, stop }`: `done` resolves with a reason once the host is
