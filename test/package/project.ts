@@ -26,6 +26,16 @@ export interface Project {
 export async function createProject(): Promise<Project> {
   // Resolved, because on some systems the temporary folder is a link and bundlers then see two paths.
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "kfac-package-")));
+  const dispose = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    return { ...(await fill(folder)), dispose };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
+
+async function fill(folder: string): Promise<Omit<Project, "dispose">> {
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   await run(root, npm, ["pack", "--pack-destination", folder]);
   const archive = readdirSync(folder).find((name) => name.endsWith(".tgz"));
@@ -41,7 +51,6 @@ export async function createProject(): Promise<Project> {
     folder,
     files: readdirSync(installed, { recursive: true }).map((name) => String(name).replaceAll("\\", "/")),
     run: (program, args) => run(folder, program, args),
-    dispose: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
 
