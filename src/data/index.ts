@@ -1,3 +1,4 @@
-/** Data files and batches: no GPU, no network, no file system. */
+/** Data files, checkpoints and batches: no GPU, no network, no file system. */
+export * from "./checkpoint.js";
 export * from "./dataset.js";
 export * from "./idx.js";
