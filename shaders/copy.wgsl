@@ -43,15 +43,15 @@ fn main(
   if (b >= problem.batch) {
     return;
   }
-  let from = problem.sourceOffset + b * problem.sourceBatch + i * problem.sourceRow;
-  let to = problem.targetOffset + b * problem.targetBatch + i * problem.targetRow;
+  let start = problem.sourceOffset + b * problem.sourceBatch + i * problem.sourceRow;
+  let written = problem.targetOffset + b * problem.targetBatch + i * problem.targetRow;
   if (problem.fill == 1u) {
     for (var j = thread; j < problem.cols; j += THREADS) {
-      copied[to + j * problem.targetCol] = 1.0;
+      copied[written + j * problem.targetCol] = 1.0;
     }
   } else {
     for (var j = thread; j < problem.cols; j += THREADS) {
-      copied[to + j * problem.targetCol] = source[from + j * problem.sourceCol];
+      copied[written + j * problem.targetCol] = source[start + j * problem.sourceCol];
     }
   }
 }

@@ -26,23 +26,29 @@ struct GramProblem {
 override THREADS_I: u32 = 1;
 override THREADS_J: u32 = 8;
 
-// Writes four numbers of row `row` of S, from column `column` on.
-fn store(index: u32, row: u32, column: u32, value: vec4f) {
+// Writes an 8 × 8 block at (row, column), a row in two halves. A loop, not unrolled text: stores are a small part of the
+// work, and sixteen copies of them would take a software adapter seconds to compile.
+fn store(index: u32, row: u32, column: u32, values: array<vec4f, 16>) {
+  var block = values;
   let problem = &problems[index];
   let d = (*problem).d;
-  if (row >= d || column >= d) {
-    return;
-  }
-  let at = (*problem).sOffset + row * (*problem).sStride + column / 4u;
   let scale = scales[(*problem).scale];
-  var result = scale.x * value;
-  if (scale.y != 0.0) {
-    result += scale.y * s[at];
+  let end = select(16u, (d - row) * 2u, d - row < 8u);
+  for (var part = 0u; part < end; part++) {
+    let j = column + (part & 1u) * 4u;
+    if (j >= d) {
+      continue;
+    }
+    let at = (*problem).sOffset + (row + part / 2u) * (*problem).sStride + j / 4u;
+    var result = scale.x * block[part];
+    if (scale.y != 0.0) {
+      result += scale.y * s[at];
+    }
+    if (j + 4u > d) {
+      result = select(s[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u(d));
+    }
+    s[at] = result;
   }
-  if (column + 4u > d) {
-    result = select(s[at], result, vec4u(column, column + 1u, column + 2u, column + 3u) < vec4u(d));
-  }
-  s[at] = result;
 }
 
 @compute @workgroup_size(THREADS_J, THREADS_I)
@@ -94,26 +100,15 @@ fn main(
     bj += aStride;
   }
 
-  store(index, i, j, c00); store(index, i, j + 4u, c01);
-  store(index, i + 1u, j, c10); store(index, i + 1u, j + 4u, c11);
-  store(index, i + 2u, j, c20); store(index, i + 2u, j + 4u, c21);
-  store(index, i + 3u, j, c30); store(index, i + 3u, j + 4u, c31);
-  store(index, i + 4u, j, c40); store(index, i + 4u, j + 4u, c41);
-  store(index, i + 5u, j, c50); store(index, i + 5u, j + 4u, c51);
-  store(index, i + 6u, j, c60); store(index, i + 6u, j + 4u, c61);
-  store(index, i + 7u, j, c70); store(index, i + 7u, j + 4u, c71);
+  store(index, i, j, array(c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51, c60, c61, c70, c71));
   if (j < i) {
-    let t00 = transpose(mat4x4f(c00, c10, c20, c30));
-    let t01 = transpose(mat4x4f(c40, c50, c60, c70));
-    let t10 = transpose(mat4x4f(c01, c11, c21, c31));
-    let t11 = transpose(mat4x4f(c41, c51, c61, c71));
-    store(index, j, i, t00[0]); store(index, j, i + 4u, t01[0]);
-    store(index, j + 1u, i, t00[1]); store(index, j + 1u, i + 4u, t01[1]);
-    store(index, j + 2u, i, t00[2]); store(index, j + 2u, i + 4u, t01[2]);
-    store(index, j + 3u, i, t00[3]); store(index, j + 3u, i + 4u, t01[3]);
-    store(index, j + 4u, i, t10[0]); store(index, j + 4u, i + 4u, t11[0]);
-    store(index, j + 5u, i, t10[1]); store(index, j + 5u, i + 4u, t11[1]);
-    store(index, j + 6u, i, t10[2]); store(index, j + 6u, i + 4u, t11[2]);
-    store(index, j + 7u, i, t10[3]); store(index, j + 7u, i + 4u, t11[3]);
+    let t0 = transpose(mat4x4f(c00, c10, c20, c30));
+    let t1 = transpose(mat4x4f(c40, c50, c60, c70));
+    let t2 = transpose(mat4x4f(c01, c11, c21, c31));
+    let t3 = transpose(mat4x4f(c41, c51, c61, c71));
+    store(index, j, i, array(
+      t0[0], t1[0], t0[1], t1[1], t0[2], t1[2], t0[3], t1[3],
+      t2[0], t3[0], t2[1], t3[1], t2[2], t3[2], t2[3], t3[3],
+    ));
   }
 }

@@ -30,22 +30,29 @@ struct MatmulProblem {
 override THREADS_I: u32 = 1;
 override THREADS_J: u32 = 8;
 
-// Writes four numbers of row `row` of the stored C, from column `column` on; `rows` × `cols` is its stored shape.
-fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, value: vec4f) {
-  if (row >= rows || column >= cols) {
-    return;
-  }
+// Writes an 8 × 8 block of a rows × cols matrix at (row, column), a row in two halves. A loop, not unrolled text: stores
+// are a small part of the work, and sixteen copies of them would take a software adapter seconds to compile.
+fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<vec4f, 16>) {
+  var block = values;
   let problem = &problems[index];
-  let at = (*problem).cOffset + row * (*problem).cStride + column / 4u;
+  let alpha = (*problem).alpha;
   let beta = (*problem).beta;
-  var result = (*problem).alpha * value;
-  if (beta != 0.0) {
-    result += beta * c[at];
+  let end = select(16u, (rows - row) * 2u, rows - row < 8u);
+  for (var part = 0u; part < end; part++) {
+    let j = column + (part & 1u) * 4u;
+    if (j >= cols) {
+      continue;
+    }
+    let at = (*problem).cOffset + (row + part / 2u) * (*problem).cStride + j / 4u;
+    var result = alpha * block[part];
+    if (beta != 0.0) {
+      result += beta * c[at];
+    }
+    if (j + 4u > cols) {
+      result = select(c[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u(cols));
+    }
+    c[at] = result;
   }
-  if (column + 4u > cols) {
-    result = select(c[at], result, vec4u(column, column + 1u, column + 2u, column + 3u) < vec4u(cols));
-  }
-  c[at] = result;
 }
 
 @compute @workgroup_size(THREADS_J, THREADS_I)
@@ -100,26 +107,15 @@ fn main(
   }
 
   if ((*problem).transposed == 0u) {
-    store(index, i, j, m, n, c00); store(index, i, j + 4u, m, n, c01);
-    store(index, i + 1u, j, m, n, c10); store(index, i + 1u, j + 4u, m, n, c11);
-    store(index, i + 2u, j, m, n, c20); store(index, i + 2u, j + 4u, m, n, c21);
-    store(index, i + 3u, j, m, n, c30); store(index, i + 3u, j + 4u, m, n, c31);
-    store(index, i + 4u, j, m, n, c40); store(index, i + 4u, j + 4u, m, n, c41);
-    store(index, i + 5u, j, m, n, c50); store(index, i + 5u, j + 4u, m, n, c51);
-    store(index, i + 6u, j, m, n, c60); store(index, i + 6u, j + 4u, m, n, c61);
-    store(index, i + 7u, j, m, n, c70); store(index, i + 7u, j + 4u, m, n, c71);
+    store(index, i, j, m, n, array(c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51, c60, c61, c70, c71));
   } else {
-    let t00 = transpose(mat4x4f(c00, c10, c20, c30));
-    let t01 = transpose(mat4x4f(c40, c50, c60, c70));
-    let t10 = transpose(mat4x4f(c01, c11, c21, c31));
-    let t11 = transpose(mat4x4f(c41, c51, c61, c71));
-    store(index, j, i, n, m, t00[0]); store(index, j, i + 4u, n, m, t01[0]);
-    store(index, j + 1u, i, n, m, t00[1]); store(index, j + 1u, i + 4u, n, m, t01[1]);
-    store(index, j + 2u, i, n, m, t00[2]); store(index, j + 2u, i + 4u, n, m, t01[2]);
-    store(index, j + 3u, i, n, m, t00[3]); store(index, j + 3u, i + 4u, n, m, t01[3]);
-    store(index, j + 4u, i, n, m, t10[0]); store(index, j + 4u, i + 4u, n, m, t11[0]);
-    store(index, j + 5u, i, n, m, t10[1]); store(index, j + 5u, i + 4u, n, m, t11[1]);
-    store(index, j + 6u, i, n, m, t10[2]); store(index, j + 6u, i + 4u, n, m, t11[2]);
-    store(index, j + 7u, i, n, m, t10[3]); store(index, j + 7u, i + 4u, n, m, t11[3]);
+    let t0 = transpose(mat4x4f(c00, c10, c20, c30));
+    let t1 = transpose(mat4x4f(c40, c50, c60, c70));
+    let t2 = transpose(mat4x4f(c01, c11, c21, c31));
+    let t3 = transpose(mat4x4f(c41, c51, c61, c71));
+    store(index, j, i, n, m, array(
+      t0[0], t1[0], t0[1], t1[1], t0[2], t1[2], t0[3], t1[3],
+      t2[0], t3[0], t2[1], t3[1], t2[2], t3[2], t2[3], t3[3],
+    ));
   }
 }

@@ -1,5 +1,6 @@
 export { copy, copyKernel, copyStrided, type StridedCopy } from "./copy.js";
 export { type GramOperands, gram, gramKernel, gramPacked, type PackedGram } from "./gram.js";
+export { type Inversion, type InvertBuffers, InvertStatus, invert, invertKernels } from "./invert.js";
 export { type MatmulOperands, matmul, matmulKernel, multiplyPacked, type PackedProduct } from "./matmul.js";
 export { diagonalOf, type Reduction, reduce, reduceKernels } from "./reduce.js";
 export {

@@ -1,0 +1,51 @@
+// X ← −D^-½ E D^-½, the inverse of S + λI from the swept lower half of E, written mirrored so that X is symmetric to the
+// bit. A matrix whose status has bit 1 (not positive definite) or 2 (non-finite) keeps the X it had.
+//
+// Layout: X in f32 with any stride. A workgroup writes one row and its mirror image. Dispatched by src/linalg/invert.ts,
+// many matrices at once.
+
+struct InvertProblem {
+  first: u32,
+  n: u32,
+  size: u32,
+  sOffset: u32,
+  sStride: u32,
+  workOffset: u32,
+  scaleOffset: u32,
+  xOffset: u32,
+  xStride: u32,
+  index: u32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<InvertProblem>;
+@group(0) @binding(1) var<storage, read> status: array<u32>;
+@group(0) @binding(2) var<storage, read> scales: array<f32>;
+@group(0) @binding(3) var<storage, read> work: array<f32>;
+@group(0) @binding(4) var<storage, read_write> x: array<f32>;
+
+override THREADS: u32 = 64;
+const FAILED = 3u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = id.x + id.y * count.x;
+  var index = 0u;
+  for (var next = 1u; next < arrayLength(&problems) && problems[next].first <= number; next++) {
+    index = next;
+  }
+  let problem = problems[index];
+  let i = number - problem.first;
+  if (i >= problem.n || (status[problem.index] & FAILED) != 0u) {
+    return;
+  }
+  let rowScale = -scales[problem.scaleOffset + i];
+  for (var j = thread; j <= i; j += THREADS) {
+    let value = work[problem.workOffset + i * problem.size + j] * rowScale * scales[problem.scaleOffset + j];
+    x[problem.xOffset + i * problem.xStride + j] = value;
+    x[problem.xOffset + j * problem.xStride + i] = value;
+  }
+}

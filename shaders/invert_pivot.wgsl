@@ -1,0 +1,107 @@
+// First of three kernels of a block sweep over block K: P ← (E_KK)⁻¹ by an unblocked symmetric sweep in workgroup
+// memory, and, in the other workgroups, old ← E_K: (BLOCK × size), gathered from the stored lower half. Outside, the product kernel makes new ← P old.
+//
+// Sweep of pivot k: a_kk → −1/a_kk, a_ik → a_ik/a_kk, a_ij → a_ij − a_ik a_kj/a_kk; all pivots swept, −E_KK⁻¹ is left.
+// A pivot of E that is not above FLOOR (its diagonal is 1) is clamped to it and the matrix's status gets bit 1.
+//
+// Layout: E size × size, lower half valid, offsets in f32. panel holds P (BLOCK × BLOCK) and old (BLOCK × size).
+// Dispatched by src/linalg/invert.ts: 1 + size / BLOCK workgroups a matrix, many matrices at once.
+
+struct SweepProblem {
+  first: u32,
+  size: u32,
+  width: u32,
+  block: u32,
+  workOffset: u32,
+  pivotOffset: u32,
+  oldOffset: u32,
+  newOffset: u32,
+  index: u32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<SweepProblem>;
+@group(0) @binding(1) var<storage, read> work: array<f32>;
+@group(0) @binding(2) var<storage, read_write> panel: array<f32>;
+@group(0) @binding(3) var<storage, read_write> status: array<atomic<u32>>;
+
+const BLOCK = 32u;
+const FLOOR = 2.384185791e-7;
+const NOT_POSITIVE = 1u;
+
+// Column-major, so that the threads, one a row, read neighbouring numbers.
+var<workgroup> a: array<f32, 1024>;
+var<workgroup> pivotRow: array<f32, 64>;
+
+fn sweep(problem: SweepProblem, row: u32) {
+  // BLOCK, but as a number the compiler does not know: unrolled, these loops take a software adapter seconds to compile.
+  let rows = problem.width;
+  let corner = problem.workOffset + problem.block * (problem.size + 1u);
+  for (var j = 0u; j < rows; j++) {
+    let value = work[corner + max(row, j) * problem.size + min(row, j)];
+    a[j * BLOCK + row] = value;
+    if (row == 0u) {
+      pivotRow[j] = value;
+    }
+  }
+  workgroupBarrier();
+  var clamped = false;
+  for (var k = 0u; k < rows; k++) {
+    let current = (k & 1u) * BLOCK;
+    let following = BLOCK - current;
+    var pivot = pivotRow[current + k];
+    if (!(pivot > FLOOR)) {
+      pivot = FLOOR;
+      clamped = true;
+    }
+    let factor = select(pivotRow[current + row] / pivot, -1.0 / pivot, row == k);
+    let keep = select(1.0, 0.0, row == k);
+    for (var j = 0u; j < rows; j++) {
+      let at = j * BLOCK + row;
+      let value = fma(-factor, pivotRow[current + j], keep * a[at]);
+      a[at] = value;
+      if (row == k + 1u) {
+        pivotRow[following + j] = value;
+      }
+    }
+    // The pivot's own column and row: the loop above left −(−1/p)·row for the row, and the column needs the plain factor.
+    a[k * BLOCK + row] = factor;
+    if (row == k + 1u) {
+      pivotRow[following + k] = factor;
+    }
+    workgroupBarrier();
+  }
+  for (var j = 0u; j < rows; j++) {
+    panel[problem.pivotOffset + j * BLOCK + row] = -a[j * BLOCK + row];
+  }
+  if (clamped && row == 0u) {
+    atomicOr(&status[problem.index], NOT_POSITIVE);
+  }
+}
+
+@compute @workgroup_size(32)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = id.x + id.y * count.x;
+  var index = 0u;
+  for (var next = 1u; next < arrayLength(&problems) && problems[next].first <= number; next++) {
+    index = next;
+  }
+  let problem = problems[index];
+  let part = number - problem.first;
+  if (part == 0u) {
+    sweep(problem, thread);
+    return;
+  }
+  let i = (part - 1u) * BLOCK + thread;
+  if (i >= problem.size || (i >= problem.block && i < problem.block + BLOCK)) {
+    return;
+  }
+  for (var q = 0u; q < problem.width; q++) {
+    let row = problem.block + q;
+    let value = work[problem.workOffset + max(i, row) * problem.size + min(i, row)];
+    panel[problem.oldOffset + q * problem.size + i] = value;
+  }
+}

@@ -1,0 +1,100 @@
+// E ← D^-½ (S + λI) D^-½ with D = diag(S + λI), the equilibrated and damped matrix that the sweep inverts; its diagonal
+// is 1, so pivots and the damping are free of S's scale. Two kernels: `diagonal` writes D^-½, `equilibrate` writes E.
+//
+// Layout: S in f32 with any stride; E is size × size with size a multiple of the sweep's block, padded by the identity.
+// Status bits of the matrix: 1 a diagonal number that is not positive, 2 a non-finite number, 4 a damping below
+// 1e-5 λ_max (estimated from below by ‖S‖²/tr S). Dispatched by src/linalg/invert.ts, many matrices at once.
+
+struct InvertProblem {
+  first: u32,
+  n: u32,
+  size: u32,
+  sOffset: u32,
+  sStride: u32,
+  workOffset: u32,
+  scaleOffset: u32,
+  xOffset: u32,
+  xStride: u32,
+  index: u32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<InvertProblem>;
+@group(0) @binding(1) var<storage, read> dampings: array<f32>;
+@group(0) @binding(2) var<storage, read> norms: array<vec2f>;
+@group(0) @binding(3) var<storage, read> s: array<f32>;
+@group(0) @binding(4) var<storage, read_write> scales: array<f32>;
+@group(0) @binding(5) var<storage, read_write> work: array<f32>;
+@group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>;
+
+override THREADS: u32 = 64;
+const DAMPING_FLOOR = 1e-5;
+const SMALLEST_NORMAL = 1.17549435e-38;
+const NOT_POSITIVE = 1u;
+const NOT_FINITE = 2u;
+const DAMPING_LOW = 4u;
+
+// WGSL lets a compiler assume that infinities and NaN do not occur, so the bits are looked at.
+fn finite(value: f32) -> bool {
+  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+}
+
+@compute @workgroup_size(THREADS)
+fn diagonal(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let problem = problems[id.x];
+  let damping = dampings[problem.index];
+  for (var i = thread; i < problem.size; i += THREADS) {
+    var scale = 1.0;
+    if (i < problem.n) {
+      let diagonal = s[problem.sOffset + i * (problem.sStride + 1u)] + damping;
+      if (!finite(diagonal)) {
+        atomicOr(&status[problem.index], NOT_FINITE);
+      } else if (diagonal < SMALLEST_NORMAL) {
+        atomicOr(&status[problem.index], NOT_POSITIVE);
+      } else {
+        scale = inverseSqrt(diagonal);
+      }
+    }
+    scales[problem.scaleOffset + i] = scale;
+  }
+  if (thread == 0u) {
+    let norm = norms[problem.index];
+    if (damping * norm.x < DAMPING_FLOOR * norm.y) {
+      atomicOr(&status[problem.index], DAMPING_LOW);
+    }
+  }
+}
+
+@compute @workgroup_size(THREADS)
+fn equilibrate(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = id.x + id.y * count.x;
+  var index = 0u;
+  for (var next = 1u; next < arrayLength(&problems) && problems[next].first <= number; next++) {
+    index = next;
+  }
+  let problem = problems[index];
+  let i = number - problem.first;
+  if (i >= problem.size) {
+    return;
+  }
+  let damping = dampings[problem.index];
+  let rowScale = scales[problem.scaleOffset + i];
+  var allFinite = true;
+  for (var j = thread; j < problem.size; j += THREADS) {
+    var value = select(0.0, 1.0, i == j);
+    if (i < problem.n && j < problem.n) {
+      let entry = s[problem.sOffset + i * problem.sStride + j];
+      allFinite = allFinite && finite(entry);
+      if (i != j) {
+        value = entry * rowScale * scales[problem.scaleOffset + j];
+      }
+    }
+    work[problem.workOffset + i * problem.size + j] = value;
+  }
+  if (!allFinite) {
+    atomicOr(&status[problem.index], NOT_FINITE);
+  }
+}

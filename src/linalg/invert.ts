@@ -1,0 +1,304 @@
+import tgpu, { d } from "typegpu";
+import finishCode from "../../shaders/invert_finish.wgsl?raw";
+import pivotCode from "../../shaders/invert_pivot.wgsl?raw";
+import prepareCode from "../../shaders/invert_prepare.wgsl?raw";
+import updateCode from "../../shaders/invert_update.wgsl?raw";
+import { ArgumentError, ShapeError } from "../errors.js";
+import { defineKernel, type Recorder, withConstants } from "../pipeline/index.js";
+import { group } from "./group.js";
+import { multiplyPacked } from "./matmul.js";
+import { diagonalOf, reduce } from "./reduce.js";
+import { tileShape, tilesOf } from "./tiles.js";
+import { checkView, type Matrix, type MatrixView, paddedView, requireShape } from "./view.js";
+
+export const InvertProblem = d.struct({
+  first: d.u32,
+  n: d.u32,
+  size: d.u32,
+  sOffset: d.u32,
+  sStride: d.u32,
+  workOffset: d.u32,
+  scaleOffset: d.u32,
+  xOffset: d.u32,
+  xStride: d.u32,
+  index: d.u32,
+});
+
+export const SweepProblem = d.struct({
+  first: d.u32,
+  size: d.u32,
+  width: d.u32,
+  block: d.u32,
+  workOffset: d.u32,
+  pivotOffset: d.u32,
+  oldOffset: d.u32,
+  newOffset: d.u32,
+  index: d.u32,
+});
+
+export const prepareLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(InvertProblem), access: "readonly", visibility: ["compute"] },
+    dampings: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    norms: { storage: d.arrayOf(d.vec2f), access: "readonly", visibility: ["compute"] },
+    s: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    scales: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    work: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    status: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const pivotLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(SweepProblem), access: "readonly", visibility: ["compute"] },
+    work: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    panel: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    status: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const updateLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(SweepProblem), access: "readonly", visibility: ["compute"] },
+    panel: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
+    product: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
+    work: { storage: d.arrayOf(d.vec4f), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const finishLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(InvertProblem), access: "readonly", visibility: ["compute"] },
+    status: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
+    scales: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    work: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    x: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+const prepare = { name: "invert_prepare", code: prepareCode, layout: prepareLayout };
+const diagonalKernel = defineKernel({ ...prepare, entryPoint: "diagonal" });
+const equilibrateKernel = defineKernel({ ...prepare, entryPoint: "equilibrate" });
+const pivotKernel = defineKernel({ name: "invert_pivot", code: pivotCode, layout: pivotLayout });
+const updateKernel = defineKernel({ name: "invert_update", code: updateCode, layout: updateLayout });
+const finishKernel = defineKernel({ name: "invert_finish", code: finishCode, layout: finishLayout });
+
+export const invertKernels = [
+  diagonalKernel,
+  equilibrateKernel,
+  pivotKernel,
+  updateKernel,
+  finishKernel,
+] as const;
+
+/** Bits of a matrix's status word; 0 means that all is well. */
+export const InvertStatus = { notPositiveDefinite: 1, nonFinite: 2, dampingBelowFloor: 4 } as const;
+
+/** Rows swept at once; the shaders' BLOCK. */
+const BLOCK = 32;
+
+export interface Inversion {
+  /** Symmetric positive definite, n × n; the lower half alone is trusted. */
+  S: MatrixView;
+  /** X ← (S + λI)⁻¹. Keeps its old contents when the status has bit 1 or 2. */
+  into: MatrixView;
+}
+
+export interface InvertBuffers {
+  /** λ of each matrix, f32, absolute. */
+  dampings: GPUBuffer;
+  /** A status word for each matrix, u32. Bits are added: clear it first. */
+  status: GPUBuffer;
+}
+
+/**
+ * Records the damped inverses of symmetric positive definite matrices of any sizes, all together: the number of
+ * dispatches depends on the largest. Symmetric block sweep (Gauss-Jordan) on the equilibrated matrix, lower half only,
+ * n³ operations; a matrix of up to 32 rows takes one workgroup.
+ *
+ * Error in f32: about 0.1 κ 2⁻²⁴ relative to the inverse, κ the condition number of the damped, equilibrated matrix.
+ *
+ * @throws ShapeError when a matrix is not square or the shapes differ.
+ */
+export function invert(recorder: Recorder, inversions: readonly Inversion[], buffers: InvertBuffers): void {
+  const { manager } = recorder;
+  if (inversions.length === 0) throw new ArgumentError("invert", "inversions", "must be at least one");
+  const plans = layOut(inversions);
+  const last = plans.at(-1)!;
+  const work = recorder.scratch(last.workOffset + last.size * last.size);
+  const scales = recorder.scratch(last.scaleOffset + last.size);
+  const panel = recorder.scratch(last.oldOffset + BLOCK * last.size);
+  const product = recorder.scratch(last.newOffset + BLOCK * last.size);
+  const norms = recorder.scratch(2 * plans.length);
+  const { dampings, status } = buffers;
+  reduce(
+    recorder,
+    norms,
+    plans.flatMap(({ S, index }) => [
+      { x: diagonalOf(S), index: 2 * index },
+      { x: S, y: S, index: 2 * index + 1 },
+    ]),
+  );
+  forEachBuffer(
+    plans,
+    ({ S }) => S.buffer,
+    (part, s) => {
+      const bindings = { dampings, norms, s, scales, work, status };
+      const once = group(part.map(problemOf), () => 1);
+      recorder.dispatch(
+        diagonalKernel,
+        { problems: manager.table(InvertProblem, once.rows), ...bindings },
+        once.groups,
+      );
+      const { rows, groups } = group(part.map(problemOf), (problem) => problem.size);
+      recorder.dispatch(
+        equilibrateKernel,
+        { problems: manager.table(InvertProblem, rows), ...bindings },
+        groups,
+      );
+    },
+  );
+  const largest = Math.max(...plans.map(({ size }) => size));
+  for (let block = 0; block < largest; block += BLOCK) {
+    sweepBlock(
+      recorder,
+      plans.filter(({ size }) => size > block),
+      block,
+      { work, panel, product, status },
+    );
+  }
+  forEachBuffer(
+    plans,
+    ({ X }) => X.buffer,
+    (part, x) => {
+      const { rows, groups } = group(part.map(problemOf), (problem) => problem.n);
+      const problems = manager.table(InvertProblem, rows);
+      recorder.dispatch(finishKernel, { problems, status, scales, work, x }, groups);
+    },
+  );
+}
+
+interface Plan {
+  S: Matrix;
+  X: Matrix;
+  n: number;
+  size: number;
+  workOffset: number;
+  scaleOffset: number;
+  pivotOffset: number;
+  oldOffset: number;
+  newOffset: number;
+  index: number;
+}
+
+/** Where each matrix lies in the scratch buffers. */
+function layOut(inversions: readonly Inversion[]): Plan[] {
+  let workOffset = 0;
+  let scaleOffset = 0;
+  let panelOffset = 0;
+  return inversions.map((inversion, index) => {
+    const S = checkView("invert", "S", inversion.S);
+    const X = checkView("invert", "into", inversion.into);
+    if (S.rows !== S.cols) throw new ShapeError("invert", "S", [S.rows, S.cols], [S.rows, S.rows]);
+    requireShape("invert", "into", X, S.rows, S.cols);
+    const n = S.rows;
+    const size = Math.ceil(n / BLOCK) * BLOCK;
+    const oldOffset = panelOffset + BLOCK * BLOCK;
+    const newOffset = BLOCK * scaleOffset;
+    const plan = {
+      S,
+      X,
+      n,
+      size,
+      workOffset,
+      scaleOffset,
+      pivotOffset: panelOffset,
+      oldOffset,
+      newOffset,
+      index,
+    };
+    workOffset += size * size;
+    scaleOffset += size;
+    panelOffset = oldOffset + BLOCK * size;
+    return plan;
+  });
+}
+
+function problemOf({ S, X, n, size, workOffset, scaleOffset, index }: Plan) {
+  return {
+    n,
+    size,
+    sOffset: S.offset,
+    sStride: S.stride,
+    workOffset,
+    scaleOffset,
+    xOffset: X.offset,
+    xStride: X.stride,
+    index,
+  };
+}
+
+function forEachBuffer(
+  plans: readonly Plan[],
+  bufferOf: (plan: Plan) => GPUBuffer,
+  record: (part: Plan[], buffer: GPUBuffer) => void,
+): void {
+  for (const buffer of new Set(plans.map(bufferOf))) {
+    record(
+      plans.filter((plan) => bufferOf(plan) === buffer),
+      buffer,
+    );
+  }
+}
+
+/** new ← P old, for the matrices with more than one block. */
+function multiplyPanels(
+  recorder: Recorder,
+  plans: readonly Plan[],
+  panel: GPUBuffer,
+  product: GPUBuffer,
+): void {
+  multiplyPacked(
+    recorder,
+    plans.map(({ size, pivotOffset, oldOffset, newOffset }) => ({
+      A: paddedView(panel, pivotOffset, BLOCK, BLOCK),
+      B: paddedView(panel, oldOffset, BLOCK, size),
+      C: paddedView(product, newOffset, BLOCK, size),
+      transposed: false,
+      alpha: 1,
+      beta: 0,
+    })),
+  );
+}
+
+function sweepBlock(
+  recorder: Recorder,
+  plans: readonly Plan[],
+  block: number,
+  buffers: { work: GPUBuffer; panel: GPUBuffer; product: GPUBuffer; status: GPUBuffer },
+): void {
+  const { manager } = recorder;
+  const { work, panel, product, status } = buffers;
+  const problems = plans.map(({ size, workOffset, pivotOffset, oldOffset, newOffset, index }) => {
+    return { size, width: BLOCK, block, workOffset, pivotOffset, oldOffset, newOffset, index };
+  });
+  const pivot = group(problems, ({ size }) => 1 + (size === BLOCK ? 0 : size / BLOCK));
+  recorder.dispatch(
+    pivotKernel,
+    { problems: manager.table(SweepProblem, pivot.rows), work, panel, status },
+    pivot.groups,
+  );
+  multiplyPanels(
+    recorder,
+    plans.filter(({ size }) => size > BLOCK),
+    panel,
+    product,
+  );
+  const tile = tileShape(manager.handle.capabilities);
+  const update = group(problems, ({ size }) => tilesOf(tile, size, size));
+  recorder.dispatch(
+    withConstants(updateKernel, { ...tile.constants }),
+    { problems: manager.table(SweepProblem, update.rows), panel, product, work },
+    update.groups,
+  );
+}
