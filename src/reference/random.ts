@@ -30,11 +30,11 @@ export function threefry2x32(k0: number, k1: number, c0: number, c1: number): [n
 }
 
 /**
- * A u32 word to a number in the open interval (0, 1): ((bits >>> 8) + ½)·2⁻²⁴. Exact in f64. In f32 the sum rounds to
- * even above ½, so an f32 twin must cap its value at 1 − 2⁻²⁴ to stay below 1; it differs from this by at most 2⁻²⁵.
+ * A u32 word to a number in the open interval (0, 1): ((bits >>> 9) + ½)·2⁻²³. Exact in f32 too, so that a GPU draws the
+ * same numbers, not only the same bits.
  */
 export function uniform(bits: number): number {
-  return ((bits >>> 8) + 0.5) * 2 ** -24;
+  return ((bits >>> 9) + 0.5) * 2 ** -23;
 }
 
 /** Two independent standard normal numbers from two u32 words (Box–Muller): the cosine branch, then the sine branch. */

@@ -35,11 +35,19 @@ describe("threefry2x32", () => {
 
 describe("uniform and normal", () => {
   it("never reaches 0 or 1", () => {
-    expect(uniform(0)).toBe(2 ** -25);
-    expect(uniform(0xffffffff)).toBe(1 - 2 ** -25);
-    expect(uniform(0x80000000)).toBe(0.5 + 2 ** -25);
+    expect(uniform(0)).toBe(2 ** -24);
+    expect(uniform(0xffffffff)).toBe(1 - 2 ** -24);
+    expect(uniform(0x80000000)).toBe(0.5 + 2 ** -24);
     for (const word of [0, 0xffffffff]) {
       for (const x of normalPair(word, word)) expect(Number.isFinite(x)).toBe(true);
+    }
+  });
+
+  it("is exact in f32", () => {
+    const stream = new RandomStream(5);
+    for (let i = 0; i < 1000; i++) {
+      const u = stream.uniform();
+      expect(Math.fround(u)).toBe(u);
     }
   });
 

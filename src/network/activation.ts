@@ -1,0 +1,145 @@
+import tgpu, { d } from "typegpu";
+import code from "../../shaders/activation.wgsl?raw";
+import backwardCode from "../../shaders/activation_backward.wgsl?raw";
+import { defineKernel, type Recorder } from "../pipeline/index.js";
+import type { Layer, Values, Workspace } from "./layer.js";
+import type { ActivationModule } from "./modules.js";
+
+export const ActivationProblem = d.struct({
+  rows: d.u32,
+  cols: d.u32,
+  kind: d.u32,
+  slope: d.f32,
+  sourceOffset: d.u32,
+  sourceStride: d.u32,
+  targetOffset: d.u32,
+  targetStride: d.u32,
+  transpose: d.u32,
+  transposedOffset: d.u32,
+  transposedStride: d.u32,
+});
+
+export const activationLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(ActivationProblem), access: "readonly", visibility: ["compute"] },
+    values: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    transposed: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const activationKernel = defineKernel({ name: "activation", code, layout: activationLayout });
+
+export const BackwardProblem = d.struct({
+  rows: d.u32,
+  cols: d.u32,
+  examples: d.u32,
+  kind: d.u32,
+  slope: d.f32,
+  valueOffset: d.u32,
+  valueStride: d.u32,
+  deltaOffset: d.u32,
+  deltaStride: d.u32,
+  transpose: d.u32,
+  transposedOffset: d.u32,
+  transposedStride: d.u32,
+});
+
+export const activationBackwardLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(BackwardProblem), access: "readonly", visibility: ["compute"] },
+    values: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    deltas: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    transposed: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const activationBackwardKernel = defineKernel({
+  name: "activation_backward",
+  code: backwardCode,
+  layout: activationBackwardLayout,
+});
+
+/** The shaders' number for each function. */
+const KIND_CODES: Record<ActivationModule["kind"], number> = { relu: 1, leakyRelu: 2, tanh: 3, logistic: 4 };
+
+/** Which transposes this layer leaves for the products of its neighbours, and whether it may overwrite its input. */
+export interface ActivationOptions {
+  readonly name: string;
+  readonly inPlace: boolean;
+  readonly transposesOutput: boolean;
+  readonly transposesDelta: boolean;
+}
+
+/** A = φ(Z), element by element. Its derivative is read off A, and overwrites that in A. */
+export class ActivationLayer implements Layer {
+  readonly name: string;
+  readonly kind: ActivationModule["kind"];
+  readonly parameters = 0;
+  readonly input: Values;
+  readonly output: Values;
+  readonly #workspace: Workspace;
+  readonly #options: ActivationOptions;
+  readonly #slope: number;
+
+  constructor(workspace: Workspace, module: ActivationModule, input: Values, options: ActivationOptions) {
+    const { features, delta } = input;
+    this.name = options.name;
+    this.kind = module.kind;
+    this.input = input;
+    this.output = options.inPlace ? input : { features, place: workspace.values.place(features + 1), delta };
+    this.#workspace = workspace;
+    this.#options = options;
+    this.#slope = module.slope ?? 0.01;
+  }
+
+  forward(recorder: Recorder, count: number): void {
+    const { features } = this.output;
+    const source = this.input.place.rows(count, features);
+    const target = this.output.place.rows(count, features);
+    const transposed = this.output.place.transposed(count, features);
+    const problem = {
+      rows: count,
+      cols: features,
+      kind: KIND_CODES[this.kind],
+      slope: this.#slope,
+      sourceOffset: source.offset,
+      sourceStride: source.stride,
+      targetOffset: target.offset,
+      targetStride: target.stride,
+      transpose: this.#options.transposesOutput ? 1 : 0,
+      transposedOffset: transposed.offset,
+      transposedStride: transposed.stride,
+    };
+    const problems = recorder.manager.table(ActivationProblem, [problem]);
+    const { rows: values, transposed: into } = this.#workspace.values.buffers;
+    recorder.dispatch(activationKernel, { problems, values, transposed: into }, count);
+  }
+
+  backward(recorder: Recorder, count: number, rows: number): void {
+    const place = this.output.delta;
+    if (!place) return;
+    const value = this.output.place.rows(count, this.output.features);
+    const delta = place.rows(rows);
+    const transposed = place.transposed(rows);
+    const problem = {
+      rows,
+      cols: delta.cols,
+      examples: count,
+      kind: KIND_CODES[this.kind],
+      slope: this.#slope,
+      valueOffset: value.offset,
+      valueStride: value.stride,
+      deltaOffset: delta.offset,
+      deltaStride: delta.stride,
+      transpose: this.#options.transposesDelta ? 1 : 0,
+      transposedOffset: transposed.offset,
+      transposedStride: transposed.stride,
+    };
+    const problems = recorder.manager.table(BackwardProblem, [problem]);
+    recorder.dispatch(
+      activationBackwardKernel,
+      { problems, values: value.buffer, deltas: delta.buffer, transposed: transposed.buffer },
+      rows,
+    );
+  }
+}

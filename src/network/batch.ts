@@ -1,0 +1,111 @@
+import type { Batch } from "../curvature/source.js";
+import { ArgumentError, DataError, ShapeError } from "../errors.js";
+import type { Loss } from "./losses.js";
+
+/** What a network takes. */
+export interface BatchShape {
+  readonly features: number;
+  readonly outputs: number;
+  readonly loss: Loss;
+  /** Largest count. */
+  readonly batchSize: number;
+}
+
+/** How far from 1 the probabilities of one example may add up. */
+const SUM_TOLERANCE = 1e-5;
+
+/**
+ * Checks a batch before any of it is used. Targets in a `Uint32Array` are class indices, in a `Float32Array` count ×
+ * outputs values.
+ *
+ * @throws ArgumentError for a count out of range or targets of the wrong type, ShapeError for a wrong length, DataError
+ *   for a value that is not finite, a class or a probability out of range.
+ */
+export function checkBatch(operation: string, batch: Batch, shape: BatchShape): void {
+  checkInputs(operation, batch.inputs, batch.count, shape);
+  const { targets, count } = batch;
+  const { outputs, loss } = shape;
+  if (targets instanceof Uint32Array) {
+    if (loss.kind !== "softmaxCrossEntropy") {
+      throw new ArgumentError(
+        operation,
+        "targets",
+        `must be a Float32Array of count × outputs values for ${loss.kind}, got class indices`,
+      );
+    }
+    if (targets.length !== count) {
+      throw new ShapeError(operation, "targets", [targets.length], [count], "give one class per example");
+    }
+    for (let i = 0; i < count; i++) {
+      if (targets[i]! >= outputs) {
+        const message = `hold class ${targets[i]} in example ${i}; pass classes from 0 to ${outputs - 1}`;
+        throw new DataError("targets", message, { actual: targets[i], expected: outputs - 1 });
+      }
+    }
+    return;
+  }
+  requireFloats(operation, "targets", targets);
+  requireLength(operation, "targets", targets, count, outputs);
+  requireFinite("targets", targets, outputs);
+  if (loss.kind === "halfSquaredError") return;
+  for (let i = 0; i < count; i++) {
+    let total = 0;
+    for (let c = 0; c < outputs; c++) {
+      const t = targets[i * outputs + c]!;
+      if (t < 0 || t > 1) {
+        throw new DataError("targets", `hold ${t} in example ${i}; pass numbers from 0 to 1`, { actual: t });
+      }
+      total += t;
+    }
+    if (loss.kind === "softmaxCrossEntropy" && Math.abs(total - 1) > SUM_TOLERANCE) {
+      const message = `add up to ${total} in example ${i}; pass probabilities that add up to 1`;
+      throw new DataError("targets", message, { actual: total, expected: 1 });
+    }
+  }
+}
+
+/** The part of `checkBatch` about the inputs and the count. */
+export function checkInputs(
+  operation: string,
+  inputs: Float32Array,
+  count: number,
+  { features, batchSize }: BatchShape,
+): void {
+  if (!(Number.isInteger(count) && count >= 1 && count <= batchSize)) {
+    throw new ArgumentError(operation, "count", `must be an integer from 1 to ${batchSize}, got ${count}`);
+  }
+  requireFloats(operation, "inputs", inputs);
+  requireLength(operation, "inputs", inputs, count, features);
+  requireFinite("inputs", inputs, features);
+}
+
+function requireFloats(operation: string, name: string, values: unknown): void {
+  if (!(values instanceof Float32Array)) {
+    const type = Object.prototype.toString.call(values).slice(8, -1);
+    throw new ArgumentError(operation, name, `must be a Float32Array, got ${type}`);
+  }
+}
+
+function requireLength(
+  operation: string,
+  name: string,
+  values: Float32Array,
+  count: number,
+  width: number,
+): void {
+  if (values.length !== count * width) {
+    throw new ShapeError(operation, name, [values.length], [count * width], `it holds ${count} × ${width}`);
+  }
+}
+
+/** A sum of differences x − x is zero unless some x is not finite: one pass without a branch. */
+function requireFinite(name: string, values: Float32Array, width: number): void {
+  let sum = 0;
+  for (let k = 0; k < values.length; k++) sum += values[k]! - values[k]!;
+  if (sum === 0) return;
+  const bad = values.findIndex((x) => !Number.isFinite(x));
+  const where = `example ${Math.floor(bad / width)}, position ${bad % width}`;
+  throw new DataError(name, `hold ${values[bad]} in ${where}; pass finite numbers`, {
+    actual: values[bad],
+  });
+}

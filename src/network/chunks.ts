@@ -1,0 +1,61 @@
+import type { Batch } from "../curvature/source.js";
+import { AbortedError, ShapeError } from "../errors.js";
+
+/** Examples start … end − 1 of a data set too large to hold at once. */
+export type BatchSupplier = (start: number, end: number) => Batch;
+
+/**
+ * The chunks of whole arrays, without a copy.
+ *
+ * @throws ShapeError when their lengths do not fit the count.
+ */
+export function slices(
+  { inputs, targets, count }: Batch,
+  { features, outputs }: { features: number; outputs: number },
+): BatchSupplier {
+  const width = targets instanceof Uint32Array ? 1 : outputs;
+  if (inputs.length !== count * features) {
+    throw new ShapeError("evaluate", "inputs", [inputs.length], [count, features]);
+  }
+  if (targets.length !== count * width) {
+    throw new ShapeError("evaluate", "targets", [targets.length], [count, width]);
+  }
+  return (start, end) => ({
+    inputs: inputs.subarray(start * features, end * features),
+    targets: targets.subarray(start * width, end * width),
+    count: end - start,
+  });
+}
+
+/** Submits under way at a time: enough to hide the way there and back, few enough to bound memory. */
+const IN_FLIGHT = 4;
+
+/**
+ * Runs `total` examples in chunks of `size`; `submit` sends one chunk and promises its result. The next chunk is sent
+ * while earlier ones are under way. On an error, everything under way ends before it is thrown.
+ *
+ * @throws AbortedError once `signal` fires.
+ */
+export async function inChunks<T>(
+  operation: string,
+  total: number,
+  size: number,
+  submit: (start: number, end: number) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T[]> {
+  const results: Promise<T>[] = [];
+  try {
+    for (let start = 0; start < total; start += size) {
+      if (signal?.aborted) throw new AbortedError(operation, signal.reason);
+      const result = submit(start, Math.min(start + size, total));
+      // Its error is met below, but perhaps only after the runtime has looked.
+      result.catch(() => {});
+      results.push(result);
+      if (results.length >= IN_FLIGHT) await results[results.length - IN_FLIGHT];
+    }
+    return await Promise.all(results);
+  } catch (error) {
+    await Promise.allSettled(results);
+    throw error;
+  }
+}

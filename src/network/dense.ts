@@ -1,0 +1,152 @@
+import type { FactorRows, FisherOptions } from "../curvature/source.js";
+import { ArgumentError } from "../errors.js";
+import {
+  copyStrided,
+  type Matrix,
+  multiplyPacked,
+  type PackedProduct,
+  type StridedCopy,
+} from "../linalg/index.js";
+import { copyInto } from "../linalg/pack.js";
+import type { Recorder } from "../pipeline/index.js";
+import { initialWeights } from "../reference/network.js";
+import type { TrainableLayer, Values, Workspace } from "./layer.js";
+import type { DenseModule } from "./modules.js";
+import type { ParameterPlace } from "./parameters.js";
+
+/** Who else writes the transposes that the products read: a neighbouring element-wise layer does it on its way. */
+export interface DenseOptions {
+  readonly name: string;
+  /** X' is left by the layer before. */
+  readonly inputTransposed: boolean;
+  /** dZ' is left by the layer after. */
+  readonly deltaTransposed: boolean;
+}
+
+/** Z = X W', one example a row: forward Z, back dX = dZ W, and G = dZ' X / count. */
+export class DenseLayer implements TrainableLayer {
+  readonly kind = "dense";
+  readonly name: string;
+  readonly in: number;
+  readonly out: number;
+  readonly bias: boolean;
+  readonly input: Values;
+  readonly output: Values;
+  readonly #workspace: Workspace;
+  readonly #options: DenseOptions;
+  readonly #parameters: ParameterPlace;
+
+  constructor(workspace: Workspace, module: DenseModule, input: Values, options: DenseOptions) {
+    this.name = options.name;
+    this.in = module.in + (module.bias ? 1 : 0);
+    this.out = module.out;
+    this.bias = module.bias;
+    this.input = input;
+    this.output = {
+      features: module.out,
+      place: workspace.values.place(module.out + 1),
+      delta: workspace.deltas.place(module.out),
+    };
+    this.#workspace = workspace;
+    this.#options = options;
+    this.#parameters = workspace.parameters.place(this.out, this.in);
+  }
+
+  get parameters(): number {
+    return this.out * this.in;
+  }
+
+  get W(): Matrix {
+    return this.#parameters.W;
+  }
+
+  get G(): Matrix {
+    return this.#parameters.G;
+  }
+
+  weightCopy(): StridedCopy {
+    return copyInto(this.W, this.#parameters.transposed, true);
+  }
+
+  forward(recorder: Recorder, count: number): void {
+    const { place, features } = this.input;
+    if (!this.#options.inputTransposed) {
+      const target = place.transposed(count, features);
+      copyStrided(recorder, [copyInto(place.rows(count, features), target, true)]);
+    }
+    multiplyPacked(recorder, [
+      {
+        A: place.transposed(count, this.in),
+        B: this.#parameters.transposed,
+        C: this.output.place.rows(count, this.out),
+        transposed: false,
+        alpha: 1,
+        beta: 0,
+      },
+    ]);
+  }
+
+  backward(recorder: Recorder, _count: number, rows: number): void {
+    const { features, delta: target } = this.input;
+    if (!target) return;
+    const delta = this.#delta;
+    if (!this.#options.deltaTransposed) {
+      copyStrided(recorder, [copyInto(delta.rows(rows), delta.transposed(rows), true)]);
+    }
+    multiplyPacked(recorder, [
+      {
+        A: delta.transposed(rows),
+        B: { ...this.W, cols: features },
+        C: target.rows(rows),
+        transposed: false,
+        alpha: 1,
+        beta: 0,
+      },
+    ]);
+  }
+
+  gradientProduct(count: number): PackedProduct {
+    return {
+      A: this.#delta.rows(count),
+      B: this.input.place.rows(count, this.in),
+      C: this.G,
+      transposed: false,
+      alpha: 1 / count,
+      beta: 0,
+    };
+  }
+
+  initialWeights(seed: number, index: number): Float32Array {
+    const { out, bias } = this;
+    return Float32Array.from(
+      initialWeights(out, this.input.features, { seed, layerIndex: index, bias }).data,
+    );
+  }
+
+  /** @throws ArgumentError before the first recorded pass. */
+  inputs(): FactorRows {
+    const { count } = this.#workspace.pass;
+    if (count === 0) throw new ArgumentError(`${this.name}.inputs`, "pass", "must be recorded first");
+    return { rows: this.input.place.rows(count, this.in), scale: 1 / count };
+  }
+
+  /** @throws ArgumentError unless the last recorded pass was asked for the same kind and number of samples. */
+  outputs(fisher: FisherOptions): FactorRows {
+    const { count, columns, fisher: recorded } = this.#workspace.pass;
+    if (!recorded || recorded.kind !== fisher.kind || (recorded.samples ?? 1) !== (fisher.samples ?? 1)) {
+      throw new ArgumentError(
+        `${this.name}.outputs`,
+        "fisher",
+        `must be what recordPass() was given, got ${JSON.stringify(fisher)} after ${JSON.stringify(recorded)}`,
+      );
+    }
+    // The empirical Fisher's column is the gradient's own; other columns lie below it.
+    if (recorded.kind === "empirical") return { rows: this.#delta.rows(count), scale: 1 / count };
+    const divisor = recorded.kind === "monteCarlo" ? count * columns : count;
+    return { rows: this.#delta.rows(columns * count, this.out, count), scale: 1 / divisor };
+  }
+
+  get #delta() {
+    return this.output.delta!;
+  }
+}

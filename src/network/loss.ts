@@ -1,0 +1,80 @@
+import tgpu, { d } from "typegpu";
+import code from "../../shaders/loss.wgsl?raw";
+import { type Matrix, reduce } from "../linalg/index.js";
+import { defineKernel, type Recorder } from "../pipeline/index.js";
+
+export const LossProblem = d.struct({
+  kind: d.u32,
+  indexed: d.u32,
+  examples: d.u32,
+  outputs: d.u32,
+  valueOffset: d.u32,
+  valueStride: d.u32,
+  deltaOffset: d.u32,
+  deltaStride: d.u32,
+  gradient: d.u32,
+  flags: d.u32,
+});
+
+export const lossLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(LossProblem), access: "readonly", visibility: ["compute"] },
+    values: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    targets: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
+    deltas: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    results: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const lossKernel = defineKernel({ name: "loss", code, layout: lossLayout });
+
+/** Examples of a workgroup; the shader's THREADS. */
+const THREADS = 64;
+
+export interface LossOperands {
+  /** The loss's number (`lossCode`). */
+  kind: number;
+  /** Z, count × outputs. */
+  outputs: Matrix;
+  /** One u32 class an example where `indexed`, else count × outputs f32 without padding. */
+  targets: GPUBuffer;
+  indexed: boolean;
+  /** Receives ∂Jᵢ/∂z, count × outputs, where `gradient`; bound in any case. */
+  delta: Matrix;
+  gradient: boolean;
+  /** Losses of the examples, then flags "classified right": 2 × capacity f32. */
+  results: GPUBuffer;
+  capacity: number;
+  /** Receives two f32: the mean loss and the share of examples classified right. */
+  statistics: GPUBuffer;
+}
+
+/** Records the loss, its derivative at the outputs, and their means, summed in a fixed order. */
+export function loss(recorder: Recorder, operands: LossOperands): void {
+  const { outputs, targets, delta, results, capacity } = operands;
+  const count = outputs.rows;
+  const problem = {
+    kind: operands.kind,
+    indexed: operands.indexed ? 1 : 0,
+    examples: count,
+    outputs: outputs.cols,
+    valueOffset: outputs.offset,
+    valueStride: outputs.stride,
+    deltaOffset: delta.offset,
+    deltaStride: delta.stride,
+    gradient: operands.gradient ? 1 : 0,
+    flags: capacity,
+  };
+  const problems = recorder.manager.table(LossProblem, [problem]);
+  recorder.dispatch(
+    lossKernel,
+    { problems, values: outputs.buffer, targets, deltas: delta.buffer, results },
+    Math.ceil(count / THREADS),
+  );
+  const mean = (offset: number, index: number) => ({
+    x: { buffer: results, offset, rows: 1, cols: count },
+    index,
+    scale: 1 / count,
+  });
+  reduce(recorder, operands.statistics, [mean(0, 0), mean(capacity, 1)]);
+}

@@ -1,0 +1,51 @@
+import type { LayerSource } from "../curvature/source.js";
+import { ArgumentError, DataError, ShapeError } from "../errors.js";
+
+/** Copies weights (out × in each, no padding) into the network's layout of `length` numbers, zeros between them. */
+export function packWeights(
+  layers: readonly LayerSource[],
+  weights: readonly Float32Array[],
+  length: number,
+): Float32Array<ArrayBuffer> {
+  const packed = new Float32Array(length);
+  for (const [l, { W }] of layers.entries()) {
+    for (let i = 0; i < W.rows; i++) {
+      packed.set(weights[l]!.subarray(i * W.cols, (i + 1) * W.cols), W.offset + i * W.stride);
+    }
+  }
+  return packed;
+}
+
+/** The opposite of `packWeights`. */
+export function unpackWeights(layers: readonly LayerSource[], packed: Float32Array): Float32Array[] {
+  return layers.map(({ W }) => {
+    const weights = new Float32Array(W.rows * W.cols);
+    for (let i = 0; i < W.rows; i++) {
+      const start = W.offset + i * W.stride;
+      weights.set(packed.subarray(start, start + W.cols), i * W.cols);
+    }
+    return weights;
+  });
+}
+
+/** @throws ArgumentError for a wrong number of arrays, ShapeError for a wrong length, DataError for a bad value. */
+export function checkWeights(layers: readonly LayerSource[], weights: readonly Float32Array[]): void {
+  if (weights.length !== layers.length) {
+    throw new ArgumentError(
+      "setWeights",
+      "weights",
+      `must hold one array per layer, ${layers.length}, got ${weights.length}`,
+    );
+  }
+  for (const [l, { name, W }] of layers.entries()) {
+    const own = weights[l]!;
+    if (own.length !== W.rows * W.cols) {
+      throw new ShapeError("setWeights", `weights of ${name}`, [own.length], [W.rows, W.cols]);
+    }
+    const bad = own.findIndex((w) => !Number.isFinite(w));
+    if (bad >= 0) {
+      const message = `hold ${own[bad]} at (${Math.floor(bad / W.cols)}, ${bad % W.cols}); pass finite numbers`;
+      throw new DataError(`weights of ${name}`, message, { actual: own[bad] });
+    }
+  }
+}
