@@ -90,11 +90,32 @@ export class Recorder {
   }
 
   /** Records a copy out of `buffer`; the promise resolves some time after `submit()`, never before. */
-  read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {
-    if (!this.#own) throw new Error("read() needs a recorder that submits its own commands");
-    const staging = this.manager.pool.take(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
-    this.copy(buffer, offset, staging, 0, bytes);
-    return new Promise((resolve, reject) => this.#readbacks.push({ staging, bytes, resolve, reject }));
+  async read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {
+    const [data] = await this.readRanges([{ buffer, offset, bytes }]);
+    return data!;
+  }
+
+  /** Records copies out of several buffers through one staging buffer. */
+  readRanges(
+    ranges: readonly { buffer: GPUBuffer; offset?: number; bytes: number }[],
+  ): Promise<ArrayBuffer[]> {
+    if (!this.#own) throw new Error("reading needs a recorder that submits its own commands");
+    const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0);
+    const staging = this.manager.pool.take(total, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    let start = 0;
+    for (const { buffer, offset = 0, bytes } of ranges) {
+      this.copy(buffer, offset, staging, start, bytes);
+      start += bytes;
+    }
+    return new Promise<ArrayBuffer>((resolve, reject) => {
+      this.#readbacks.push({ staging, bytes: total, resolve, reject });
+    }).then((data) => {
+      let next = 0;
+      return ranges.map(({ bytes }) => {
+        next += bytes;
+        return data.slice(next - bytes, next);
+      });
+    });
   }
 
   /** Ends the open pass and hands scratch back; on the caller's encoder this is the last call. */

@@ -1,0 +1,126 @@
+// The state of K-FAC's factors, kept on the GPU so that a step waits for nothing. A thread serves one layer. Three kernels:
+//
+// average  before the Gram matrices: (α, β) of each factor's moving mean, β_t = min(1 − 1/t, β), t counting the
+//          batches taken; a batch with numbers that are not finite is left out (α = 0, β = 1) and counted.
+// damp     before the inversions: π² = (tr Ā / in) / (tr B̄ / out); Ā gets π√λ', B̄ gets √λ'/π, λ' = λ · boost.
+// settle   after them: a factor that failed keeps its inverse, boosts λ tenfold for the next refresh, and starts
+//          afresh if it holds numbers that are not finite; otherwise the boost falls back by √10.
+//
+// Martens & Grosse 2015, sections 5 and 6.3. Dispatched by src/curvature/factors.ts.
+
+struct LayerProblem {
+  alphaA: f32,
+  alphaB: f32,
+  sizeA: f32,
+  sizeB: f32,
+  takes: u32,
+}
+
+struct LayerState {
+  countA: u32,
+  countB: u32,
+  readyA: u32,
+  readyB: u32,
+  statusA: u32,
+  statusB: u32,
+  failures: u32,
+  skipped: u32,
+  boost: f32,
+  lambda: f32,
+  pi: f32,
+}
+
+struct FactorSettings {
+  damping: f32,
+  decay: f32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<LayerProblem>;
+@group(0) @binding(1) var<uniform> settings: FactorSettings;
+@group(0) @binding(2) var<storage, read> traces: array<vec2f>;
+@group(0) @binding(3) var<storage, read_write> flags: array<u32>;
+@group(0) @binding(4) var<storage, read_write> layers: array<LayerState>;
+@group(0) @binding(5) var<storage, read_write> scales: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> dampings: array<vec2f>;
+@group(0) @binding(7) var<storage, read_write> status: array<vec2u>;
+
+const FAILED = 3u;
+const NOT_FINITE = 2u;
+const LARGEST_BOOST = 1e8;
+const SMALLEST_NORMAL = 1.17549435e-38;
+
+// (α, β) of a moving mean that has taken `count` batches with this one.
+fn moving(alpha: f32, count: u32) -> vec2f {
+  let beta = min(1.0 - 1.0 / f32(count), settings.decay);
+  return vec2f(alpha * (1.0 - beta), beta);
+}
+
+@compute @workgroup_size(64)
+fn average(@builtin(global_invocation_id) id: vec3u) {
+  let index = id.x;
+  if (index >= arrayLength(&problems) || problems[index].takes == 0u) {
+    return;
+  }
+  if (flags[index] != 0u) {
+    layers[index].skipped += 1u;
+    scales[index] = vec4f(0.0, 1.0, 0.0, 1.0);
+    return;
+  }
+  layers[index].countA += 1u;
+  layers[index].countB += 1u;
+  let a = moving(problems[index].alphaA, layers[index].countA);
+  let b = moving(problems[index].alphaB, layers[index].countB);
+  scales[index] = vec4f(a, b);
+}
+
+fn usable(trace: f32) -> bool {
+  return (bitcast<u32>(trace) & 0x7f800000u) != 0x7f800000u && trace >= SMALLEST_NORMAL;
+}
+
+@compute @workgroup_size(64)
+fn damp(@builtin(global_invocation_id) id: vec3u) {
+  let index = id.x;
+  if (index >= arrayLength(&problems)) {
+    return;
+  }
+  let a = traces[index].x / problems[index].sizeA;
+  let b = traces[index].y / problems[index].sizeB;
+  var pi = 1.0;
+  if (usable(a) && usable(b)) {
+    pi = sqrt(a) / sqrt(b);
+  }
+  let lambda = settings.damping * layers[index].boost;
+  layers[index].lambda = lambda;
+  layers[index].pi = pi;
+  dampings[index] = vec2f(pi, 1.0 / pi) * sqrt(lambda);
+  status[index] = vec2u();
+}
+
+@compute @workgroup_size(64)
+fn settle(@builtin(global_invocation_id) id: vec3u) {
+  let index = id.x;
+  if (index >= arrayLength(&problems)) {
+    return;
+  }
+  let result = status[index];
+  layers[index].statusA = result.x;
+  layers[index].statusB = result.y;
+  if ((result.x & FAILED) == 0u && layers[index].countA > 0u) {
+    layers[index].readyA = 1u;
+  }
+  if ((result.y & FAILED) == 0u && layers[index].countB > 0u) {
+    layers[index].readyB = 1u;
+  }
+  if ((result.x & NOT_FINITE) != 0u) {
+    layers[index].countA = 0u;
+  }
+  if ((result.y & NOT_FINITE) != 0u) {
+    layers[index].countB = 0u;
+  }
+  if (((result.x | result.y) & FAILED) != 0u) {
+    layers[index].failures += 1u;
+    layers[index].boost = min(layers[index].boost * 10.0, LARGEST_BOOST);
+  } else {
+    layers[index].boost = max(layers[index].boost * 0.316227766, 1.0);
+  }
+}

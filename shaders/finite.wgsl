@@ -1,0 +1,46 @@
+// flags[problem.flag] |= problem.bit where the rows × cols matrix holds a number that is not finite.
+//
+// WGSL lets a compiler assume that infinities and NaN do not occur (x != x is no test), so the bits are looked at.
+// Layout: any stride. A workgroup looks at ROWS rows. Dispatched by src/linalg/finite.ts, many matrices at once.
+
+struct FiniteProblem {
+  first: u32,
+  rows: u32,
+  cols: u32,
+  offset: u32,
+  stride: u32,
+  flag: u32,
+  bit: u32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<FiniteProblem>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> flags: array<atomic<u32>>;
+
+override THREADS: u32 = 64;
+const ROWS = 16u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = id.x + id.y * count.x;
+  var index = 0u;
+  for (var next = 1u; next < arrayLength(&problems) && problems[next].first <= number; next++) {
+    index = next;
+  }
+  let problem = problems[index];
+  let row = (number - problem.first) * ROWS;
+  var largest = 0u;
+  for (var i = row; i < min(row + ROWS, problem.rows); i++) {
+    let start = problem.offset + i * problem.stride;
+    for (var j = thread; j < problem.cols; j += THREADS) {
+      largest = max(largest, bitcast<u32>(x[start + j]) & 0x7f800000u);
+    }
+  }
+  if (largest == 0x7f800000u) {
+    atomicOr(&flags[problem.flag], problem.bit);
+  }
+}

@@ -1,0 +1,69 @@
+// ν = min(1, √(κ / (η² Σ ⟨G, U⟩))) over the layers that may step: those whose G and U are finite and whose factors have
+// an inverse. coefficients[l] ← ν for them and 0 for the others, which are counted. κ = 0 means no clip.
+//
+// Layout: sums holds ⟨G,U⟩, ‖G‖², ‖U‖² of each layer. One thread. Dispatched by src/optimizer/kfac.ts.
+
+struct KfacSettings {
+  learningRate: f32,
+  momentum: f32,
+  klClip: f32,
+}
+
+struct LayerState {
+  countA: u32,
+  countB: u32,
+  readyA: u32,
+  readyB: u32,
+  statusA: u32,
+  statusB: u32,
+  failures: u32,
+  skipped: u32,
+  boost: f32,
+  lambda: f32,
+  pi: f32,
+}
+
+struct Outcome {
+  clip: f32,
+  inner: f32,
+  gradientSquared: f32,
+  updateSquared: f32,
+  skipped: u32,
+  skippedTotal: u32,
+}
+
+@group(0) @binding(0) var<uniform> settings: KfacSettings;
+@group(0) @binding(1) var<storage, read> sums: array<f32>;
+@group(0) @binding(2) var<storage, read> flags: array<u32>;
+@group(0) @binding(3) var<storage, read> layers: array<LayerState>;
+@group(0) @binding(4) var<storage, read_write> coefficients: array<f32>;
+@group(0) @binding(5) var<storage, read_write> outcome: array<Outcome>;
+
+fn may_step(layer: u32) -> bool {
+  return flags[layer] == 0u && layers[layer].readyA == 1u && layers[layer].readyB == 1u;
+}
+
+@compute @workgroup_size(1)
+fn main() {
+  var result = Outcome();
+  result.skippedTotal = outcome[0].skippedTotal;
+  for (var layer = 0u; layer < arrayLength(&coefficients); layer++) {
+    if (may_step(layer)) {
+      result.inner += sums[3u * layer];
+      result.gradientSquared += sums[3u * layer + 1u];
+      result.updateSquared += sums[3u * layer + 2u];
+    } else {
+      result.skipped += 1u;
+    }
+  }
+  result.clip = 1.0;
+  let norm = settings.learningRate * settings.learningRate * result.inner;
+  if (settings.klClip > 0.0 && norm > settings.klClip) {
+    result.clip = sqrt(settings.klClip / norm);
+  }
+  for (var layer = 0u; layer < arrayLength(&coefficients); layer++) {
+    coefficients[layer] = select(0.0, result.clip, may_step(layer));
+  }
+  result.skippedTotal += result.skipped;
+  outcome[0] = result;
+}

@@ -1,0 +1,59 @@
+// V ← μV + νU, W ← W − ηV, layer by layer; a layer whose coefficient ν is 0 is left alone, and so is a weight that would
+// not be finite.
+//
+// Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizer/kfac.ts.
+
+struct KfacSettings {
+  learningRate: f32,
+  momentum: f32,
+  klClip: f32,
+}
+
+struct StepProblem {
+  first: u32,
+  rows: u32,
+  cols: u32,
+  offset: u32,
+  stride: u32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<StepProblem>;
+@group(0) @binding(1) var<uniform> settings: KfacSettings;
+@group(0) @binding(2) var<storage, read> coefficients: array<f32>;
+@group(0) @binding(3) var<storage, read> update: array<f32>;
+@group(0) @binding(4) var<storage, read_write> velocity: array<f32>;
+@group(0) @binding(5) var<storage, read_write> weights: array<f32>;
+
+override THREADS: u32 = 64;
+
+fn finite(value: f32) -> bool {
+  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = id.x + id.y * count.x;
+  var index = 0u;
+  for (var next = 1u; next < arrayLength(&problems) && problems[next].first <= number; next++) {
+    index = next;
+  }
+  let problem = problems[index];
+  let row = number - problem.first;
+  let coefficient = coefficients[index];
+  if (row >= problem.rows || coefficient == 0.0) {
+    return;
+  }
+  let start = problem.offset + row * problem.stride;
+  for (var j = thread; j < problem.cols; j += THREADS) {
+    let v = settings.momentum * velocity[start + j] + coefficient * update[start + j];
+    let next = weights[start + j] - settings.learningRate * v;
+    if (finite(v) && finite(next)) {
+      velocity[start + j] = v;
+      weights[start + j] = next;
+    }
+  }
+}

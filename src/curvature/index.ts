@@ -1,0 +1,10 @@
+export {
+  type FactorOptions,
+  type FactorSize,
+  Factors,
+  type FactorUpdate,
+  factorKernels,
+  LayerState,
+} from "./factors.js";
+export type { Batch, CurvatureSource, FactorRows, FisherKind, FisherOptions, LayerSource } from "./source.js";
+export { LAYER_STATE_BYTES, type LayerStatus, statusText } from "./status.js";
