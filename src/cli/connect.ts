@@ -1,0 +1,64 @@
+/** The engine as the command line sees it: the only file here that knows the engine itself. */
+import {
+  dense,
+  halfSquaredError,
+  leakyRelu,
+  logistic,
+  relu,
+  sigmoidCrossEntropy,
+  softmaxCrossEntropy,
+  tanh,
+} from "../network/index.js";
+import { createNodeEngine } from "../node.js";
+import type { Engine, HyperParameters, NetworkPlan } from "./engine.js";
+
+const ACTIVATION = { relu, leakyRelu: () => leakyRelu(), tanh, logistic };
+const LOSS = { softmax: softmaxCrossEntropy, squared: halfSquaredError, sigmoid: sigmoidCrossEntropy };
+
+type Library = Awaited<ReturnType<typeof createNodeEngine>>;
+type LibraryNetwork = ReturnType<Library["network"]>;
+
+/** Throws `NoAdapterError` where there is no WebGPU. */
+export async function openEngine(): Promise<Engine> {
+  const engine = await createNodeEngine();
+  return {
+    capabilities: engine.capabilities,
+    network: ({ sizes, activation, loss, batchSize, seed }: NetworkPlan) => {
+      const modules = sizes
+        .slice(1)
+        .flatMap((out, l) => [
+          dense(sizes[l]!, out),
+          ...(l < sizes.length - 2 ? [ACTIVATION[activation]()] : []),
+        ]);
+      return engine.network(modules, LOSS[loss](), { batchSize, seed });
+    },
+    optimizer: (kind, network, settings, seed) =>
+      // Every network that comes here was made above.
+      optimizerOf(engine, kind, network as LibraryNetwork, settings, seed),
+    gram: (options) => engine.gram(options),
+    matmul: (A, B, options) => engine.matmul(A, B, options),
+    invert: (S, options) => engine.invert(S, options),
+    sandwich: (P, G, Q) => engine.sandwich(P, G, Q),
+    dispose: () => engine.dispose(),
+  };
+}
+
+function optimizerOf(
+  engine: Library,
+  kind: "kfac" | "sgd" | "adam",
+  network: LibraryNetwork,
+  settings: HyperParameters,
+  seed: number,
+) {
+  const { learningRate, momentum, weightDecay, fisher, samples, ...kfac } = settings;
+  if (kind === "sgd") return engine.sgd(network, { learningRate, momentum, weightDecay });
+  if (kind === "adam") return engine.adam(network, { learningRate, weightDecay });
+  return engine.kfac(network, {
+    ...kfac,
+    learningRate,
+    momentum,
+    weightDecay,
+    ...(fisher === undefined ? {} : { fisher: { kind: fisher, samples } }),
+    seed,
+  });
+}

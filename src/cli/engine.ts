@@ -1,0 +1,117 @@
+/** The part of the engine that the command line uses. `connect.ts` is the only file that knows the engine itself. */
+
+export interface Batch {
+  /** count × features. */
+  inputs: Float32Array;
+  /** Classes, or count × outputs values. */
+  targets: Uint32Array | Float32Array;
+  count: number;
+}
+
+export interface LayerRecord {
+  name: string;
+  /** 0 when all is well. */
+  status: number;
+  statusText: string;
+  lambda?: number;
+  pi?: number;
+}
+
+export interface StepRecord {
+  /** Mean over the batch, before the step. */
+  loss: number;
+  /** Share of the batch classified right. */
+  accuracy?: number;
+  gradientNorm: number;
+  updateNorm: number;
+  learningRate: number;
+  lambda?: number;
+  klScale?: number;
+  skippedLayers?: number;
+  layers?: readonly LayerRecord[];
+}
+
+export type OptimizerState = Record<string, Float32Array | Uint32Array>;
+
+export interface Optimizer {
+  readonly name: string;
+  /** Sends the step off at once; resolves when its record has come back. */
+  step(batch: Batch): Promise<StepRecord>;
+  state(): Promise<OptimizerState>;
+  restore(state: OptimizerState): void | Promise<void>;
+  dispose(): void;
+}
+
+export interface Evaluation {
+  loss: number;
+  accuracy: number;
+  count: number;
+}
+
+export interface Network {
+  readonly layers: readonly { readonly name: string; readonly in: number; readonly out: number }[];
+  weights(): Promise<Float32Array[]>;
+  setWeights(weights: Float32Array[]): void | Promise<void>;
+  evaluate(supplier: (start: number, end: number) => Batch, options: { total: number }): Promise<Evaluation>;
+  /** count × outputs. */
+  predict(inputs: Float32Array, count: number): Promise<Float32Array>;
+  dispose(): void;
+}
+
+export const ACTIVATIONS = ["relu", "leakyRelu", "tanh", "logistic"] as const;
+export const LOSSES = ["softmax", "squared", "sigmoid"] as const;
+export const OPTIMIZERS = ["kfac", "sgd", "adam"] as const;
+export const FISHER_KINDS = ["exact", "monteCarlo", "empirical"] as const;
+
+export type Activation = (typeof ACTIVATIONS)[number];
+export type Loss = (typeof LOSSES)[number];
+export type OptimizerKind = (typeof OPTIMIZERS)[number];
+export type FisherKind = (typeof FISHER_KINDS)[number];
+
+export interface NetworkPlan {
+  /** Input, hidden and output sizes. */
+  sizes: readonly number[];
+  activation: Activation;
+  loss: Loss;
+  batchSize: number;
+  seed: number;
+}
+
+/** Settings of every optimiser; each takes those it knows, and has its own default for what is absent. */
+export interface HyperParameters {
+  learningRate?: number;
+  momentum?: number;
+  weightDecay?: number;
+  damping?: number;
+  emaDecay?: number;
+  factorEvery?: number;
+  inverseEvery?: number;
+  klClip?: number;
+  fisher?: FisherKind;
+  samples?: number;
+}
+
+/** A matrix in main memory, row-major. */
+export interface HostMatrix {
+  rows: number;
+  cols: number;
+  data: Float32Array;
+}
+
+export interface Engine {
+  readonly capabilities: { readonly adapter: string; readonly software: boolean };
+  network(plan: NetworkPlan): Network;
+  optimizer(kind: OptimizerKind, network: Network, settings: HyperParameters, seed: number): Optimizer;
+  /** Σ A_i A_i'. */
+  gram(options: { A: HostMatrix | HostMatrix[] }): Promise<HostMatrix>;
+  matmul(
+    A: HostMatrix,
+    B: HostMatrix,
+    options?: { transposeA?: boolean; transposeB?: boolean; alpha?: number },
+  ): Promise<HostMatrix>;
+  /** (S + damping·I)⁻¹; bits of status: 1 not positive definite, 2 not finite, 4 damping below what f32 resolves. */
+  invert(S: HostMatrix, options: { damping: number }): Promise<{ inverse: HostMatrix; status: number }>;
+  /** P G Q. */
+  sandwich(P: HostMatrix, G: HostMatrix, Q: HostMatrix): Promise<HostMatrix>;
+  dispose(): void;
+}

@@ -1,0 +1,77 @@
+/**
+ * Iterative refinement: the engine's f32 results are corrected by what the f64 reference finds missing in them, the
+ * corrections again computed by the engine.
+ */
+import {
+  add,
+  identity,
+  type Matrix,
+  matmul,
+  norm,
+  scale,
+  subtract,
+  symmetrize,
+} from "../../reference/index.js";
+import type { Engine } from "../engine.js";
+import { fromHost, toHost } from "./host.js";
+
+/** Rounds after which no more is gained, and the relative residual that is as good as f64 data deserve. */
+const MOST_ROUNDS = 4;
+const GOOD = 1e-13;
+
+export interface Refined {
+  value: Matrix;
+  /** ‖what is missing‖ / ‖right-hand side‖, in f64. */
+  residual: number;
+  rounds: number;
+}
+
+/** X ≈ S⁻¹ for a symmetric S: X ← X + X (I − S X), the residual in f64, its product with X on the GPU. */
+export async function refineInverse(engine: Engine, S: Matrix, start: Matrix): Promise<Refined> {
+  const I = identity(S.rows);
+  const missing = (X: Matrix) => subtract(I, matmul(S, X));
+  return refine(start, missing, norm(I), async (X, R) => {
+    // Scaled to 1, so that a small residual does not fall under f32's smallest numbers.
+    const size = norm(R);
+    const product = await engine.matmul(toHost(X), toHost(scale(R, 1 / size)));
+    return symmetrize(add(X, scale(fromHost(product), size)));
+  });
+}
+
+/** δ with P δ Q = R for symmetric P and Q, given their inverses: δ ← δ + P⁻¹ (R − P δ Q) Q⁻¹. */
+export async function refineSandwich(
+  engine: Engine,
+  problem: { P: Matrix; Q: Matrix; R: Matrix; PInverse: Matrix; QInverse: Matrix },
+  start: Matrix,
+): Promise<Refined> {
+  const { P, Q, R, PInverse, QInverse } = problem;
+  const [left, right] = [toHost(PInverse), toHost(QInverse)];
+  const missing = (delta: Matrix) => subtract(R, matmul(matmul(P, delta), Q));
+  return refine(start, missing, norm(R), async (delta, residual) => {
+    const size = norm(residual);
+    const correction = await engine.sandwich(left, toHost(scale(residual, 1 / size)), right);
+    return add(delta, scale(fromHost(correction), size));
+  });
+}
+
+/** Goes on while a round at least halves the residual. */
+async function refine(
+  start: Matrix,
+  missing: (value: Matrix) => Matrix,
+  size: number,
+  correct: (value: Matrix, residual: Matrix) => Promise<Matrix>,
+): Promise<Refined> {
+  const relative = (residual: Matrix) => (size > 0 ? norm(residual) / size : norm(residual));
+  let value = start;
+  let residual = missing(value);
+  let error = relative(residual);
+  for (let rounds = 0; rounds < MOST_ROUNDS; rounds++) {
+    if (error <= GOOD) return { value, residual: error, rounds };
+    const next = await correct(value, residual);
+    const nextResidual = missing(next);
+    const nextError = relative(nextResidual);
+    if (!(nextError < 0.5 * error)) return { value, residual: error, rounds };
+    [value, residual, error] = [next, nextResidual, nextError];
+  }
+  return { value, residual: error, rounds: MOST_ROUNDS };
+}

@@ -1,0 +1,68 @@
+/** The result of `kfac newton`, as JSON and for people. */
+import { type Matrix, toRows } from "../../reference/index.js";
+import { short } from "../table.js";
+import type { NewtonReport } from "./solve.js";
+
+/** One JSON object; what there is no value of is null. */
+export function newtonJson(report: NewtonReport): string {
+  const rows = (m: Matrix | undefined) => (m === undefined ? null : toRows(m));
+  return JSON.stringify({
+    lossBefore: report.lossBefore,
+    gradient: rows(report.gradient),
+    AAt: rows(report.AAt),
+    BBt: rows(report.BBt),
+    AAtInverse: rows(report.AAtInverse),
+    BBtInverse: rows(report.BBtInverse),
+    step: rows(report.step),
+    W: rows(report.W),
+    lossAfter: report.lossAfter ?? null,
+    ranks: report.ranks,
+    method: report.method,
+    adapter: report.adapter,
+    status: report.status,
+    refinement: report.refinement ?? null,
+  });
+}
+
+export function newtonText(report: NewtonReport): string {
+  const { AAt, BBt, ranks, refinement } = report;
+  const sections: [string, Matrix | undefined][] = [
+    ["gradient G", report.gradient],
+    [`AA' (rank ${ranks[0]} of ${AAt.rows})`, AAt],
+    [`BB' (rank ${ranks[1]} of ${BBt.rows})`, BBt],
+    ["(AA')⁻¹", report.AAtInverse],
+    ["(BB')⁻¹", report.BBtInverse],
+    ["step", report.step],
+    ["W after the step", report.W],
+  ];
+  return [
+    `loss    ${number(report.lossBefore)} → ${number(report.lossAfter)}`,
+    `status  ${report.status}`,
+    `on      ${report.adapter}`,
+    ...(refinement === undefined
+      ? []
+      : [
+          `        f32, refined in f64: ${refinement.rounds} rounds, relative residual ${refinement.residual.toExponential(1)}`,
+        ]),
+    "",
+    ...sections.flatMap(([name, m]) => (m === undefined ? [] : [matrixText(name, m), ""])),
+  ].join("\n");
+}
+
+const MOST_ROWS = 8;
+const MOST_COLUMNS = 8;
+
+/** A matrix with its name and shape; of a large one only the first rows and columns. */
+export function matrixText(name: string, m: Matrix): string {
+  const cells = toRows(m)
+    .slice(0, MOST_ROWS)
+    .map((row) => [...row.slice(0, MOST_COLUMNS).map(number), ...(m.cols > MOST_COLUMNS ? ["…"] : [])]);
+  if (m.rows > MOST_ROWS) cells.push(cells[0]!.map(() => "⋮"));
+  const widths = cells[0]!.map((_, c) => Math.max(...cells.map((row) => row[c]!.length)));
+  const lines = cells.map((row) => `  ${row.map((cell, c) => cell.padStart(widths[c]!)).join("  ")}`);
+  return `${name}, ${m.rows} × ${m.cols}\n${lines.join("\n")}`;
+}
+
+function number(value: number | undefined): string {
+  return value === undefined ? "–" : Number.isFinite(value) ? short(value) : String(value);
+}

