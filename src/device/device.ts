@@ -38,6 +38,12 @@ export class DeviceHandle {
     if (this.#disposed) throw new DeviceLostError("the engine was disposed");
   }
 
+  /** The error to pass on for a failed GPU operation: the loss of the device where that is what happened. */
+  async explain(error: unknown): Promise<unknown> {
+    const patience = new Promise<undefined>((resolve) => setTimeout(resolve, 50));
+    return (await Promise.race([this.lost, patience])) ?? error;
+  }
+
   /** Destroys the device if it is our own. */
   dispose(): void {
     if (this.#disposed) return;

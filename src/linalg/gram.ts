@@ -135,8 +135,12 @@ function checkOperands(operands: GramOperands): { parts: Matrix[]; S: Matrix } {
   return { parts, S };
 }
 
-/** All examples as rows of one aligned matrix, with the constant 1 appended where asked. */
-function packExamples(recorder: Recorder, parts: readonly Matrix[], operands: GramOperands): Matrix {
+/** All examples as rows of one aligned matrix, with the constant 1 appended where asked; scratch unless it is so already. */
+export function packExamples(
+  recorder: Recorder,
+  parts: readonly Matrix[],
+  operands: Pick<GramOperands, "examples" | "biasRow">,
+): Matrix {
   const rowwise = operands.examples === "rows";
   const first = parts[0]!;
   if (rowwise && parts.length === 1 && !operands.biasRow && isAligned(first)) return first;

@@ -1,5 +1,5 @@
 import type { Kernel } from "./kernel.js";
-import type { Binding, PipelineManager } from "./manager.js";
+import type { Binding, Resources } from "./resources.js";
 
 /** The largest number of workgroups WebGPU guarantees in one dimension. */
 const MAX_GROUPS = 65535;
@@ -16,7 +16,7 @@ interface Readback {
  * compute pass until a copy, or timing, ends it.
  */
 export class Recorder {
-  readonly manager: PipelineManager;
+  readonly manager: Resources;
   readonly encoder: GPUCommandEncoder;
   readonly #own: boolean;
   #pass: GPUComputePassEncoder | undefined;
@@ -25,7 +25,7 @@ export class Recorder {
   readonly #borrowed: GPUBuffer[] = [];
   #dispatches = 0;
 
-  constructor(manager: PipelineManager, encoder?: GPUCommandEncoder) {
+  constructor(manager: Resources, encoder?: GPUCommandEncoder) {
     this.manager = manager;
     this.#own = encoder === undefined;
     this.encoder = encoder ?? manager.device.createCommandEncoder({ label: "kfac-webgpu" });
@@ -133,12 +133,15 @@ export class Recorder {
     profiler?.resolve(this.encoder);
     device.queue.submit([this.encoder.finish()]);
     for (const { staging, bytes, resolve, reject } of this.#readbacks) {
-      staging.mapAsync(GPUMapMode.READ, 0, bytes).then(() => {
-        const data = staging.getMappedRange(0, bytes).slice(0);
-        staging.unmap();
-        pool.give(staging);
-        resolve(data);
-      }, reject);
+      staging.mapAsync(GPUMapMode.READ, 0, bytes).then(
+        () => {
+          const data = staging.getMappedRange(0, bytes).slice(0);
+          staging.unmap();
+          pool.give(staging);
+          resolve(data);
+        },
+        async (error) => reject(await this.manager.handle.explain(error)),
+      );
     }
     this.#readbacks.length = 0;
   }

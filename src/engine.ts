@@ -1,0 +1,107 @@
+import type { CurvatureSource } from "./curvature/index.js";
+import { type PreconditionedLayer, Preconditioner, type PreconditionerOptions } from "./curvature/index.js";
+import { type Capabilities, type DeviceHandle, type DeviceOptions, openDevice } from "./device/index.js";
+import type { DeviceLostError } from "./errors.js";
+import { HostOperations } from "./linalg/index.js";
+import { type Loss, type Module, Network, type NetworkOptions } from "./network/index.js";
+import { Adam, type AdamOptions, Kfac, type KfacOptions, Sgd, type SgdOptions } from "./optimizer/index.js";
+import { PipelineManager } from "./pipeline/index.js";
+
+/** Layer kinds that K-FAC preconditions, and those that have nothing to train. */
+const REGISTERED = {
+  dense: "K-FAC (exact, Monte-Carlo or empirical Fisher)",
+  "relu, leakyRelu, tanh, logistic": "nothing to train",
+} as const;
+
+/**
+ * Everything on one GPU device. Networks, optimisers and preconditioners made by it live until they, or the engine, are
+ * disposed of.
+ */
+export class Engine extends HostOperations implements Disposable {
+  readonly manager: PipelineManager;
+  readonly #handle: DeviceHandle;
+
+  constructor(handle: DeviceHandle) {
+    const manager = new PipelineManager(handle);
+    super(manager);
+    this.manager = manager;
+    this.#handle = handle;
+  }
+
+  get device(): GPUDevice {
+    return this.#handle.device;
+  }
+
+  get capabilities(): Capabilities {
+    return this.#handle.capabilities;
+  }
+
+  /** Resolves when the device is lost; a new engine can then resume from the last checkpoint. */
+  get lost(): Promise<DeviceLostError> {
+    return this.#handle.lost;
+  }
+
+  /**
+   * A feed-forward network with its weights on the GPU.
+   *
+   * @throws UnsupportedLayerError for an unknown module, ShapeError where sizes do not meet, LimitError when the device
+   *   cannot hold it.
+   */
+  network(modules: readonly Module[], loss: Loss, options: NetworkOptions = {}): Network {
+    return new Network(this.manager, modules, loss, options);
+  }
+
+  /** K-FAC for a network. @throws ArgumentError for a bad option, LimitError when the device cannot hold the factors. */
+  kfac(source: CurvatureSource, options: KfacOptions = {}): Kfac {
+    return new Kfac(this.manager, source, options);
+  }
+
+  /** SGD with momentum on the same engine. @throws ArgumentError for a bad option */
+  sgd(source: CurvatureSource, options: SgdOptions): Sgd {
+    return new Sgd(this.manager, source, options);
+  }
+
+  /** Adam on the same engine. @throws ArgumentError for a bad option */
+  adam(source: CurvatureSource, options: AdamOptions = {}): Adam {
+    return new Adam(this.manager, source, options);
+  }
+
+  /** K-FAC's preconditioner alone, on the caller's buffers and encoder. @throws ArgumentError, LimitError */
+  preconditioner(
+    layers: readonly PreconditionedLayer[],
+    options: PreconditionerOptions = {},
+  ): Preconditioner {
+    return new Preconditioner(this.manager, layers, options);
+  }
+
+  /** The adapter and the registration table: what K-FAC does with each kind of layer. Unknown kinds are refused. */
+  describe(): string {
+    const { adapter, software, features } = this.capabilities;
+    const lines = [
+      `adapter   ${adapter}${software ? " (software)" : ""}`,
+      `features  ${features.join(" ") || "none"}`,
+    ];
+    for (const [kind, treatment] of Object.entries(REGISTERED)) lines.push(`layer     ${kind}: ${treatment}`);
+    lines.push("layer     anything else: refused");
+    return lines.join("\n");
+  }
+
+  /** Frees all GPU memory of the engine, and the device if it is the engine's own. */
+  dispose(): void {
+    this.manager.dispose();
+    this.#handle.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/**
+ * Opens an engine: on the caller's `device`, which is borrowed and never changed or destroyed, or on a device of its own.
+ *
+ * @throws NoAdapterError when there is no WebGPU or no adapter, LimitError when the device offers too little.
+ */
+export async function createEngine(options: DeviceOptions = {}): Promise<Engine> {
+  return new Engine(await openDevice(options));
+}

@@ -1,0 +1,13 @@
+/**
+ * K-FAC on WebGPU: networks and optimisers, a preconditioner for the caller's own, and the linear algebra below.
+ *
+ * @packageDocumentation
+ */
+export * from "./curvature/index.js";
+export type { Capabilities, DeviceOptions } from "./device/index.js";
+export { createEngine, Engine } from "./engine.js";
+export * from "./errors.js";
+export * from "./linalg/index.js";
+export * from "./network/index.js";
+export * from "./optimizer/index.js";
+export { type KernelTime, PipelineManager, Profiler, Recorder } from "./pipeline/index.js";

@@ -1,0 +1,22 @@
+/**
+ * The engine in Node, through Dawn (npm package `webgpu`, to be installed beside this one).
+ *
+ * @packageDocumentation
+ */
+import type { DeviceOptions } from "./device/index.js";
+import { nodeGpu } from "./device/node.js";
+import { createEngine, type Engine } from "./engine.js";
+
+export * from "./index.js";
+export { nodeGpu };
+
+/**
+ * `createEngine` on Node's WebGPU. `dawnFlags` count at the first call in a process only.
+ *
+ * @throws NoAdapterError when the package webgpu or a Vulkan driver is missing, LimitError
+ */
+export async function createNodeEngine(
+  options: DeviceOptions & { dawnFlags?: readonly string[] } = {},
+): Promise<Engine> {
+  return createEngine({ ...options, gpu: options.gpu ?? (await nodeGpu(options.dawnFlags)) });
+}
