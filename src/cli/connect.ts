@@ -51,7 +51,8 @@ function optimizerOf(
   seed: number,
 ) {
   const { learningRate, momentum, weightDecay, fisher, samples, ...kfac } = settings;
-  if (kind === "sgd") return engine.sgd(network, { learningRate, momentum, weightDecay });
+  if (kind === "sgd")
+    return engine.sgd(network, { learningRate: learningRate ?? 0.1, momentum, weightDecay });
   if (kind === "adam") return engine.adam(network, { learningRate, weightDecay });
   return engine.kfac(network, {
     ...kfac,

@@ -9,32 +9,32 @@ export interface Batch {
 }
 
 export interface LayerRecord {
-  name: string;
-  /** 0 when all is well. */
-  status: number;
-  statusText: string;
-  lambda?: number;
-  pi?: number;
+  readonly name: string;
+  readonly lambda: number;
+  readonly pi: number;
+  /** "ok", or what is the matter. */
+  readonly text: string;
 }
 
 export interface StepRecord {
   /** Mean over the batch, before the step. */
-  loss: number;
-  /** Share of the batch classified right. */
-  accuracy?: number;
-  gradientNorm: number;
-  updateNorm: number;
-  learningRate: number;
-  lambda?: number;
-  klScale?: number;
-  skippedLayers?: number;
-  layers?: readonly LayerRecord[];
+  readonly loss: number;
+  /** Share of the batch classified right, for losses with classes. */
+  readonly accuracy: number;
+  readonly gradientNorm: number;
+  readonly updateNorm: number;
+  readonly learningRate: number;
+  /** Damping; absent without curvature. */
+  readonly lambda?: number;
+  readonly layers?: readonly LayerRecord[];
+  /** "ok", or what is the matter. */
+  readonly status: string;
 }
 
 export type OptimizerState = Record<string, Float32Array | Uint32Array>;
 
 export interface Optimizer {
-  readonly name: string;
+  readonly name: OptimizerKind;
   /** Sends the step off at once; resolves when its record has come back. */
   step(batch: Batch): Promise<StepRecord>;
   state(): Promise<OptimizerState>;
@@ -76,6 +76,9 @@ export interface NetworkPlan {
   batchSize: number;
   seed: number;
 }
+
+/** The optimisers' names for people. */
+export const TITLES: Readonly<Record<OptimizerKind, string>> = { kfac: "K-FAC", sgd: "SGD", adam: "Adam" };
 
 /** Settings of every optimiser; each takes those it knows, and has its own default for what is absent. */
 export interface HyperParameters {

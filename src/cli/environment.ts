@@ -16,8 +16,6 @@ export interface Environment {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly cwd: string;
-  /** Colours are wanted on a terminal. */
-  readonly color: boolean;
   openEngine(): Promise<Engine>;
   /** Milliseconds of a clock that only runs forward. */
   now(): number;
@@ -32,7 +30,6 @@ export function processEnvironment(): Environment {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
     cwd: process.cwd(),
-    color: process.env.NO_COLOR === undefined && process.env.TERM !== "dumb",
     // Loaded when a command needs it, so that --help works on a machine without WebGPU.
     openEngine: async () => (await import("./connect.js")).openEngine(),
     now: () => performance.now(),

@@ -27,8 +27,8 @@ export function networkSizes(given: readonly number[], features: number, classes
     last !== classes && `ends in ${last} outputs and the data has ${classes} classes`,
   ].filter((problem) => problem !== false);
   if (problems.length === 0) return [...given];
-  const hidden = given.slice(first === features ? 1 : 0, last === classes ? -1 : undefined);
-  const inner = problems.length === 2 && given.length > 2 ? given.slice(1, -1) : hidden;
+  // Two sizes of which the first is right are taken as inputs and outputs, of which the last is right as hidden ones.
+  const inner = given.length > 2 || first === features ? given.slice(1, -1) : given;
   throw new UsageError(
     `--layers ${given.join("-")} ${problems.join(", and ")}; pass ${[features, ...inner, classes].join("-")}, for example.`,
   );

@@ -199,7 +199,7 @@ export function suggestion(name: string, names: readonly string[], prefix = "--"
   const [best] = names
     .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
     .sort((a, b) => a.distance - b.distance);
-  return best && best.distance <= Math.max(1, Math.floor(name.length / 3))
+  return best && best.distance <= Math.ceil(name.length / 3)
     ? `; did you mean ${prefix}${best.candidate}?`
     : "";
 }

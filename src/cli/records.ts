@@ -1,6 +1,6 @@
 /** The JSON records on stdout. Numbers that are not finite become null. */
 import type { LayerRecord } from "./engine.js";
-import { type DoneStep, worstStatus } from "./trainer.js";
+import type { DoneStep } from "./trainer.js";
 
 export interface StepLine {
   step: number;
@@ -13,13 +13,13 @@ export interface StepLine {
   updateNorm: number;
   /** Damping; null without curvature. */
   lambda: number | null;
-  /** "ok", or the words of the layer that fares worst. */
+  /** "ok", or what is the matter, with the layer's name. */
   status: string;
   layers: readonly LayerRecord[];
 }
 
 export function stepLine({ step, epoch, record }: DoneStep, seconds: number): StepLine {
-  const { loss, gradientNorm, updateNorm, lambda, layers } = record;
+  const { loss, gradientNorm, updateNorm, lambda, layers, status } = record;
   return {
     step,
     epoch,
@@ -28,7 +28,7 @@ export function stepLine({ step, epoch, record }: DoneStep, seconds: number): St
     gradientNorm,
     updateNorm,
     lambda: lambda ?? null,
-    status: worstStatus(layers),
+    status,
     layers: layers ?? [],
   };
 }

@@ -36,7 +36,7 @@ export const TRAIN_OPTIONS = {
   "ema-decay": number("kfac: how much of the old factors stays in each step", { least: 0, below: 1 }),
   "factor-every": integer("kfac: steps between new factors", 1),
   "inverse-every": integer("kfac: steps between new inverses", 1),
-  "kl-clip": number("kfac: bound on the size of a step in the curvature's metric", { above: 0 }),
+  "kl-clip": number("kfac: bound on the size of a step in the curvature's metric; 0 for none", { least: 0 }),
   fisher: choice(FISHER_KINDS, "kfac: which derivatives the factors are made of"),
   samples: integer("kfac: samples per example for monteCarlo", 1, 1000),
   json: flag("one JSON record a step and one an epoch on stdout, nothing else"),

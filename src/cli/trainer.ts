@@ -1,6 +1,6 @@
 /** The loop that both training commands share: keeps a few steps in flight and takes their records in order. */
 import type { BatchStream } from "./batch-stream.js";
-import type { LayerRecord, Optimizer, StepRecord } from "./engine.js";
+import type { Optimizer, StepRecord } from "./engine.js";
 import { Failure } from "./failure.js";
 import type { Interrupt } from "./interrupt.js";
 
@@ -72,17 +72,4 @@ export class Trainer {
     this.step++;
     this.#onStep({ step: this.step, epoch, record });
   }
-}
-
-/** "ok", or the words of the layer that fares worst: not finite before not positive definite before low damping. */
-export function worstStatus(layers: readonly LayerRecord[] | undefined): string {
-  let worst: LayerRecord | undefined;
-  for (const layer of layers ?? []) if (severity(layer) > severity(worst)) worst = layer;
-  return worst === undefined ? "ok" : `${worst.name}: ${worst.statusText}`;
-}
-
-function severity(layer: LayerRecord | undefined): number {
-  const status = layer?.status ?? 0;
-  if (status === 0) return 0;
-  return status & 2 ? 4 : status & 1 ? 3 : status & 4 ? 1 : 2;
 }

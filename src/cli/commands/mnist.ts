@@ -6,7 +6,7 @@ import { BatchStream, makeBatch } from "../batch-stream.js";
 import { writeWhole } from "../checkpoint-file.js";
 import type { Command } from "../command.js";
 import { type Comparison, type Measurement, type OptimizerRun, reachOf } from "../comparison.js";
-import type { Engine, NetworkPlan, OptimizerKind } from "../engine.js";
+import { type Engine, type NetworkPlan, type OptimizerKind, TITLES } from "../engine.js";
 import type { Environment } from "../environment.js";
 import { accuracyOf, meanLoss } from "../evaluation.js";
 import { Failure } from "../failure.js";
@@ -167,7 +167,8 @@ class Demo {
     const { loss } = this.#plan;
     const measure = async (step: number, tested: boolean) => {
       const mean = await meanLoss(network, this.#data.train, loss, this.#sample);
-      if (!Number.isFinite(mean)) throw new Failure(`${optimizer.name}: the training loss is not finite.`);
+      if (!Number.isFinite(mean))
+        throw new Failure(`${TITLES[optimizer.name]}: the training loss is not finite.`);
       const { test } = this.#data;
       const testAccuracy = tested && test ? await accuracyOf(network, test, loss) : undefined;
       const found = {
@@ -186,7 +187,7 @@ class Demo {
       onStep: (done) => {
         print(stepLine(done, clock.seconds));
         this.#progress.update({
-          label: optimizer.name,
+          label: TITLES[optimizer.name],
           step: done.step,
           steps,
           firstStep: 0,
@@ -217,9 +218,9 @@ class Demo {
       }
       const last = measurements[measurements.length - 1];
       this.#progress.note(
-        `${optimizer.name}: ${steps} steps in ${duration(clock.seconds)}, training loss ${short(last?.loss)}, test accuracy ${percent(last?.testAccuracy)}`,
+        `${TITLES[optimizer.name]}: ${steps} steps in ${duration(clock.seconds)}, training loss ${short(last?.loss)}, test accuracy ${percent(last?.testAccuracy)}`,
       );
-      return { kind, name: optimizer.name, settings, measurements, testAccuracy: last?.testAccuracy };
+      return { kind, name: TITLES[kind], settings, measurements, testAccuracy: last?.testAccuracy };
     } finally {
       optimizer.dispose();
       network.dispose();

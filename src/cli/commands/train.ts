@@ -10,7 +10,7 @@ import {
   writeWhole,
 } from "../checkpoint-file.js";
 import type { Command } from "../command.js";
-import type { Engine, Network, Optimizer } from "../engine.js";
+import { type Engine, type Network, type Optimizer, TITLES } from "../engine.js";
 import type { Environment } from "../environment.js";
 import { accuracyOf, meanLoss } from "../evaluation.js";
 import { Failure, UsageError } from "../failure.js";
@@ -133,7 +133,7 @@ class Run {
           this.#losses.push({ step: done.step, seconds, loss: done.record.loss });
         }
         this.#progress.update({
-          label: optimizer.name,
+          label: TITLES[optimizer.name],
           step: done.step,
           steps: plan.steps,
           firstStep: start.step,
@@ -174,7 +174,7 @@ class Run {
     const { engine, plan, data, optimizer, start, environment } = this.#parts;
     const from = start.step > 0 ? `, from step ${start.step}` : "";
     environment.stderr.write(
-      `${optimizer.name} on ${engine.capabilities.adapter}: ${plan.network.sizes.join("-")}, ${data.train.count} examples, batch ${plan.network.batchSize}, ${plan.steps} steps${from}\n`,
+      `${TITLES[optimizer.name]} on ${engine.capabilities.adapter}: ${plan.network.sizes.join("-")}, ${data.train.count} examples, batch ${plan.network.batchSize}, ${plan.steps} steps${from}\n`,
     );
   }
 
@@ -234,7 +234,7 @@ class Run {
     if (options.report === undefined || this.#losses.length === 0) return;
     const file = path(environment, options.report);
     const html = trainingReport({
-      optimizer: optimizer.name,
+      optimizer: TITLES[optimizer.name],
       adapter: engine.capabilities.adapter,
       plan,
       examples: data.train.count,
