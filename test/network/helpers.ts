@@ -1,7 +1,7 @@
 import type { Batch, FactorRows, FisherOptions } from "../../src/curvature/source.js";
 import { openDevice } from "../../src/device/index.js";
 import type { Matrix as View } from "../../src/linalg/index.js";
-import { type Loss, type Module, Network, type NetworkOptions } from "../../src/network/index.js";
+import type { Loss, Module, Network } from "../../src/network/index.js";
 import { PipelineManager } from "../../src/pipeline/index.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
 import type { CurvatureRows } from "../../src/reference/network.js";
@@ -13,7 +13,7 @@ import {
   linear,
   lossAndGradients,
 } from "../../src/reference/network.js";
-import { assert, assertClose, type Random, type TestContext } from "../harness/kernel-test.js";
+import { assert, assertClose, POISON, type Random, type TestContext } from "../harness/kernel-test.js";
 
 /** A manager on the test's device; `dispose()` it at the end. */
 export async function openManager(t: TestContext): Promise<PipelineManager> {
@@ -161,7 +161,27 @@ export function expectedAccuracy(outputs: Matrix, batch: Batch, loss: Loss): num
   return right / N;
 }
 
-/** Runs a batch and compares everything with the reference. Returns the largest relative error. */
+/** Overwrites everything that the next pass must write: G, statistics, values above the inputs, derivatives. */
+function poison(t: TestContext, net: Network, fisher: FisherOptions | undefined): void {
+  const fill = (buffer: GPUBuffer, offset: number, count: number) => {
+    const data = Float32Array.from({ length: count }, (_, k) => (k % 2 === 0 ? Number.NaN : POISON));
+    t.device.queue.writeBuffer(buffer, 4 * offset, data);
+  };
+  const fillView = ({ buffer, offset, rows, stride }: View, cols: number) => {
+    for (let i = 0; i < rows; i++) fill(buffer, offset + i * stride, cols);
+  };
+  fill(net.statistics, 0, 2);
+  for (const [l, layer] of net.layers.entries()) {
+    fillView(layer.G, layer.in);
+    if (l > 0) fillView(layer.inputs().rows as View, layer.input.features);
+    if (fisher && l === 0) {
+      const { buffer } = layer.outputs(fisher).rows;
+      fill(buffer, 0, buffer.size / 4);
+    }
+  }
+}
+
+/** Runs a batch twice, with poison between, and compares everything with the reference. */
 export async function checkPass(
   t: TestContext,
   manager: PipelineManager,
@@ -173,6 +193,8 @@ export async function checkPass(
   bound = 2e-5,
 ): Promise<void> {
   const reference = await twin(net, modules);
+  pass(net, manager, batch, fisher);
+  poison(t, net, fisher);
   pass(net, manager, batch, fisher);
   const actual = await results(t, net, fisher);
   const wanted = expected(reference, net.loss, batch, net.features, net.outputs, fisher);
@@ -191,13 +213,4 @@ export async function checkPass(
     assertClose([actual.scales[l]!.B], [1 / wanted.rows.divisor], 1e-7, `${of}: scale of B`);
     assertClose([actual.scales[l]!.A], [1 / batch.count], 1e-7, `${of}: scale of A`);
   }
-}
-
-export function network(
-  manager: PipelineManager,
-  modules: readonly Module[],
-  loss: Loss,
-  options?: NetworkOptions,
-): Network {
-  return new Network(manager, modules, loss, options);
 }
