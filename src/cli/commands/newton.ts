@@ -22,7 +22,8 @@ prediction B'WA and the loss ½‖target − B'WA‖², or { "W", "examples": [{
 losses, where AA' and BB' are the sums over the examples. An optional "damping" λ ≥ 0 is split over the two factors
 as π√λ and √λ/π.
 
-The GPU computes in f32; inverses and step are refined against residuals taken in f64.
+The GPU computes in f32; inverses and step are then refined against residuals taken in f64, and the losses measured in
+f64.
 `;
 
 export const newton: Command = {

@@ -1,7 +1,7 @@
 /**
  * One Newton step of the note's linear network on the GPU (Bulatov 2017): W − (BB')⁻¹ G (AA')⁻¹, with the literal sums
  * Σ A_iA_i' and Σ B_iB_i' over the examples. All products and inverses are the engine's, in f32; inverses and step are
- * then refined against residuals taken in f64.
+ * then refined against residuals taken in f64, and the losses are measured in f64.
  */
 import {
   add,
@@ -20,7 +20,7 @@ import {
   subtract,
   trace,
 } from "../../reference/index.js";
-import type { Engine, HostMatrix } from "../engine.js";
+import type { Engine } from "../engine.js";
 import { fromHost, toHost } from "./host.js";
 import type { NewtonInput } from "./input.js";
 import { refineInverse, refineSandwich } from "./refine.js";
@@ -59,7 +59,8 @@ export async function solveNewton(engine: Engine, input: NewtonInput): Promise<N
   const { W, examples, damping } = input;
   const AAt = fromHost(await engine.gram({ A: examples.map(({ A }) => toHost(A)) }));
   const BBt = fromHost(await engine.gram({ A: examples.map(({ B }) => toHost(B)) }));
-  const { loss: lossBefore, gradient } = await lossAndGradient(engine, examples, W);
+  const gradient = await gradientOnGpu(engine, examples, W);
+  const lossBefore = lossInF64(examples, W);
 
   const exactAAt = gram({ A: examples.map(({ A }) => A) });
   const exactBBt = gram({ A: examples.map(({ B }) => B) });
@@ -115,11 +116,10 @@ export async function solveNewton(engine: Engine, input: NewtonInput): Promise<N
   );
   if (!usable) return { ...report, status: "too ill-conditioned for f32; add damping" };
   const after = add(W, step.value);
-  const { loss: lossAfter } = await lossAndGradient(engine, examples, after);
   const low = damping > 0 && ((invertedA.status | invertedB.status) & BELOW_FLOOR) !== 0;
   return {
     ...report,
-    lossAfter,
+    lossAfter: lossInF64(examples, after),
     AAtInverse: AAtInverse.value,
     BBtInverse: BBtInverse.value,
     step: step.value,
@@ -129,24 +129,25 @@ export async function solveNewton(engine: Engine, input: NewtonInput): Promise<N
   };
 }
 
-/** J and G = −Σ B e A', on the GPU. */
-async function lossAndGradient(
-  engine: Engine,
-  examples: readonly NewtonExample[],
-  W: Matrix,
-): Promise<{ loss: number; gradient: Matrix }> {
-  let loss = 0;
+/** G = −Σ B e A', on the GPU. */
+async function gradientOnGpu(engine: Engine, examples: readonly NewtonExample[], W: Matrix): Promise<Matrix> {
   let gradient = matrix(W.rows, W.cols);
   const hostW = toHost(W);
   for (const { A, B, target } of examples) {
     const [hostA, hostB] = [toHost(A), toHost(B)];
     const BW = await engine.matmul(hostB, hostW, { transposeA: true });
     const e = subtract(target, fromHost(await engine.matmul(BW, hostA)));
-    loss += 0.5 * dot(e, e);
-    const Be: HostMatrix = await engine.matmul(hostB, toHost(e));
+    const Be = await engine.matmul(hostB, toHost(e));
     gradient = subtract(gradient, fromHost(await engine.matmul(Be, hostA, { transposeB: true })));
   }
-  return { loss, gradient };
+  return gradient;
+}
+
+function lossInF64(examples: readonly NewtonExample[], W: Matrix): number {
+  return examples.reduce((sum, example) => {
+    const e = newtonError(example, W);
+    return sum + 0.5 * dot(e, e);
+  }, 0);
 }
 
 function gradientInF64(examples: readonly NewtonExample[], W: Matrix): Matrix {
