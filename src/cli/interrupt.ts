@@ -10,7 +10,7 @@ export class Interrupt {
   #cause: StopSignal | "closed" | undefined;
   readonly #unlisten: () => void;
 
-  /** From now on the first signal is a request to stop and the next ends the process. `dispose` ends that. */
+  /** From now on the first signal is a request to stop and the next ends the process. */
   constructor(environment: Environment) {
     let first = 0;
     this.#unlisten = environment.onSignal((signal) => {
@@ -41,7 +41,8 @@ export class Interrupt {
     return this.signal === undefined ? 0 : EXIT_CODES[this.signal];
   }
 
+  /** Stops listening, unless the process is about to leave because of a signal: another one must not change how. */
   dispose(): void {
-    this.#unlisten();
+    if (this.signal === undefined) this.#unlisten();
   }
 }

@@ -1,0 +1,232 @@
+/** The built program, run as people run it, on the GPU of this machine. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, it } from "vitest";
+import { decodeCheckpoint } from "../../src/data/index.js";
+import {
+  fromRows,
+  type Matrix,
+  matrix,
+  newtonStep,
+  RandomStream,
+  relativeError,
+  toRows,
+} from "../../src/reference/index.js";
+import { jsonLines } from "./fake-environment.js";
+import { syntheticFolder, temporaryFolder } from "./idx-files.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const program = join(root, "bin/kfac.mjs");
+
+interface Finished {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function start(argv: readonly string[], cwd: string): { child: ChildProcess; finished: Promise<Finished> } {
+  const child = spawn(process.execPath, [program, ...argv], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const finished = new Promise<Finished>((resolve) => {
+    child.on("close", (code) => resolve({ code, stdout, stderr }));
+  });
+  return { child, finished };
+}
+
+const kfac = (argv: readonly string[], cwd = temporaryFolder()) => start(argv, cwd).finished;
+
+/** Dawn's own remarks are not ours to answer for. */
+const ownLines = (stderr: string) =>
+  stderr.split("\n").filter((line) => line !== "" && !line.startsWith("Warning: max"));
+
+const data = syntheticFolder({ train: 300, test: 60, side: 6, classes: 5 });
+const trainFor = (epochs: number, ...more: string[]) => [
+  ...["train", "--data", data, "--layers", "16-12", "--batch", "64", "--epochs", String(epochs)],
+  ...more,
+];
+const train = (...more: string[]) => trainFor(2, ...more);
+const steps = (text: string) =>
+  jsonLines(text)
+    .filter((record) => "step" in record)
+    .map((record) => ({ ...record, seconds: 0 }));
+
+beforeAll(() => {
+  const { status, stderr } = spawnSync(process.execPath, [join(root, "scripts/setup.mjs"), "--quiet"], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(stderr);
+}, 120_000);
+
+describe("kfac train", () => {
+  it.each(["kfac", "sgd", "adam"])("trains with %s and resumes bitwise", async (optimizer) => {
+    const whole = join(temporaryFolder(), "whole.kfac");
+    const full = await kfac(train("--optimizer", optimizer, "--json", "--save", whole));
+    expect(full.code).toBe(0);
+    const records = jsonLines(full.stdout);
+    expect(records).toHaveLength(12);
+    expect(records[0]).toMatchObject({ step: 1, epoch: 1, status: "ok" });
+    expect(typeof records[0]?.lambda).toBe(optimizer === "kfac" ? "number" : "object");
+    const epochs = records.filter((record) => "trainLoss" in record);
+    expect(epochs.map(({ epoch }) => epoch)).toEqual([1, 2]);
+    expect(Number(epochs[1]?.trainLoss)).toBeLessThan(Number(epochs[0]?.trainLoss));
+
+    const part = join(temporaryFolder(), "part.kfac");
+    const first = await kfac(train("--optimizer", optimizer, "--json", "--save", part, "--steps", "3"));
+    const second = await kfac(["train", "--data", data, "--resume", part, "--save", part, "--json"]);
+    expect([first.code, second.code]).toEqual([0, 0]);
+    expect([...steps(first.stdout), ...steps(second.stdout)]).toEqual(steps(full.stdout));
+    const [a, b] = [whole, part].map((file) => decodeCheckpoint(readFileSync(file)));
+    expect(b?.tensors).toEqual(a?.tensors);
+  });
+
+  it.each(["squared", "sigmoid"])("trains with the loss %s", async (loss) => {
+    const { code, stdout } = await kfac(trainFor(6, "--loss", loss, "--activation", "tanh", "--json"));
+    expect(code).toBe(0);
+    const epochs = jsonLines(stdout).filter((record) => "trainLoss" in record);
+    expect(Number(epochs[5]?.testAccuracy)).toBeGreaterThan(0.5);
+  });
+
+  it("ends with a table and a report for people", async () => {
+    const cwd = temporaryFolder();
+    const { code, stdout, stderr } = await kfac(train("--report", "report.html"), cwd);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^epoch +training loss/);
+    expect(stderr).toContain(join(cwd, "report.html"));
+    expect(readFileSync(join(cwd, "report.html"), "utf8")).toContain("<polyline");
+  });
+
+  it.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)("saves and leaves at %s", async (signal, exitCode) => {
+    const cwd = temporaryFolder();
+    const { child, finished } = start(trainFor(100_000, "--json"), cwd);
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    child.kill(signal);
+    const { code, stdout, stderr } = await finished;
+    expect(code).toBe(exitCode);
+    const file = join(cwd, "kfac-checkpoint.kfac");
+    expect(stderr).toContain(file);
+    expect(readdirSync(cwd)).toEqual(["kfac-checkpoint.kfac"]);
+    expect(decodeCheckpoint(readFileSync(file)).meta.step).toBe(steps(stdout).length);
+    const more = String(steps(stdout).length + 2);
+    const rest = await kfac(["train", "--data", data, "--resume", file, "--steps", more, "--json"]);
+    expect(steps(rest.stdout)).toHaveLength(2);
+  });
+
+  it("leaves at once at the second signal", async () => {
+    const cwd = temporaryFolder();
+    const { child, finished } = start(trainFor(100_000, "--json"), cwd);
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    child.kill("SIGINT");
+    const timer = setInterval(() => child.kill("SIGINT"), 300);
+    expect((await finished).code).toBe(130);
+    clearInterval(timer);
+  });
+
+  it("ends quietly when the reader of stdout goes away", async () => {
+    const { child, finished } = start(trainFor(100_000, "--json"), temporaryFolder());
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    child.stdout?.destroy();
+    const { code, stderr } = await finished;
+    expect(code).toBe(0);
+    expect(stderr).not.toMatch(/EPIPE|Error/);
+  });
+
+  it("diverges with one sentence and leaves the checkpoint alone", async () => {
+    const file = join(temporaryFolder(), "run.kfac");
+    await kfac(train("--optimizer", "sgd", "--save", file));
+    const before = readFileSync(file);
+    const { code, stderr } = await kfac([
+      "train",
+      "--data",
+      data,
+      "--resume",
+      file,
+      "--save",
+      file,
+      "--learning-rate",
+      "1e30",
+      "--epochs",
+      "50",
+    ]);
+    expect(code).toBe(1);
+    expect(ownLines(stderr).at(-1)).toMatch(/^Training stopped: .* not finite/);
+    expect(readFileSync(file)).toEqual(before);
+  });
+});
+
+describe("kfac newton", () => {
+  const random = new RandomStream(11);
+  const normal = (rows: number, cols: number) =>
+    matrix(
+      rows,
+      cols,
+      Float64Array.from({ length: rows * cols }, () => random.normal()),
+    );
+  const example = (inputs: number, out: number) => ({
+    A: normal(inputs, inputs + 4),
+    B: normal(out, out + 2),
+    target: normal(out + 2, inputs + 4),
+  });
+  const rows = (value: Record<string, Matrix>) =>
+    Object.fromEntries(Object.entries(value).map(([name, m]) => [name, toRows(m)]));
+
+  it.each([
+    ["one linear network", 5, 3, 1, 0],
+    ["rectangles over a tile's edge, damped", 33, 18, 1, 0.5],
+    ["three examples", 7, 4, 3, 0],
+  ])("agrees with the f64 reference: %s", async (_, inputs, out, count, damping) => {
+    const W = normal(out, inputs);
+    const examples = Array.from({ length: count }, () => example(inputs, out));
+    const cwd = temporaryFolder();
+    const input =
+      count === 1
+        ? { ...rows(examples[0]!), W: toRows(W), damping }
+        : { W: toRows(W), examples: examples.map(rows), damping };
+    writeFileSync(join(cwd, "problem.json"), JSON.stringify(input));
+    const { code, stdout } = await kfac(["newton", "problem.json", "--json"], cwd);
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout) as { [key: string]: number[][] };
+    const wanted = newtonStep({ examples, W, damping, scale: "note" });
+    for (const key of ["gradient", "AAt", "BBt", "AAtInverse", "BBtInverse", "step", "W"] as const) {
+      expect(relativeError(fromRows(result[key]!), wanted[key])).toBeLessThan(2e-6);
+    }
+    expect(result).toMatchObject({ status: "ok", method: "kfac", ranks: [inputs, out] });
+    expect(result.lossAfter).toBeCloseTo(newtonStep({ examples, W: wanted.W }).loss, 6);
+  });
+
+  it("fails on a singular factor and on bad input", async () => {
+    const cwd = temporaryFolder();
+    writeFileSync(
+      join(cwd, "singular.json"),
+      JSON.stringify({ A: [[1], [1]], B: [[1]], target: [[1]], W: [[1, 2]] }),
+    );
+    writeFileSync(join(cwd, "bad.json"), "{");
+    const singular = await kfac(["newton", "singular.json", "--json"], cwd);
+    expect(singular.code).toBe(1);
+    expect(JSON.parse(singular.stdout).status).toMatch(/AA' is singular \(rank 1 of 2\)/);
+    const bad = await kfac(["newton", "bad.json"], cwd);
+    expect([bad.code, bad.stdout]).toEqual([1, ""]);
+    expect(ownLines(bad.stderr)).toHaveLength(1);
+  });
+});
+
+describe("kfac", () => {
+  it("has help, a version, and exit code 2 for a wrong command line", async () => {
+    expect((await kfac(["--version"])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect((await kfac(["train", "--help"])).stdout).toContain("Usage: kfac train");
+    const wrong = await kfac(["train", "--bogus"]);
+    expect([wrong.code, wrong.stdout]).toEqual([2, ""]);
+    expect(existsSync(join(root, "dist/cli.js"))).toBe(true);
+  });
+});
