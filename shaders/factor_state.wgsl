@@ -2,9 +2,12 @@
 //
 // average  before the Gram matrices: (α, β) of each factor's moving mean, β_t = min(1 − 1/t, β), t counting the
 //          batches taken; a batch with numbers that are not finite is left out (α = 0, β = 1) and counted.
-// damp     before the inversions: π² = (tr Ā / in) / (tr B̄ / out); Ā gets π√λ', B̄ gets √λ'/π, λ' = λ · boost.
+// damp     before the inversions: π² = (tr Ā / in) / (tr B̄ / out); Ā gets π√λ', B̄ gets √λ'/π, λ' = λ · boost. While a
+//          factor is not finite π stays what it was, to fit the inverse that is kept. A layer without data in one of
+//          its means is marked, so that its inverses stay as they are.
 // settle   after them: a factor that failed keeps its inverse, boosts λ tenfold for the next refresh, and starts
-//          afresh if it holds numbers that are not finite; otherwise the boost falls back by √10.
+//          afresh if it holds numbers that are not finite; otherwise the boost falls back by √10. A layer without
+//          data is left alone: nothing was tried.
 //
 // Martens & Grosse 2015, sections 5 and 6.3. Dispatched by src/curvature/factors.ts.
 
@@ -45,6 +48,7 @@ struct FactorSettings {
 @group(0) @binding(7) var<storage, read_write> status: array<vec2u>;
 
 const FAILED = 3u;
+const NOT_POSITIVE = 1u;
 const NOT_FINITE = 2u;
 const LARGEST_BOOST = 1e8;
 const SMALLEST_NORMAL = 1.17549435e-38;
@@ -73,8 +77,16 @@ fn average(@builtin(global_invocation_id) id: vec3u) {
   scales[index] = vec4f(a, b);
 }
 
+fn empty(index: u32) -> bool {
+  return layers[index].countA == 0u || layers[index].countB == 0u;
+}
+
+fn finite(value: f32) -> bool {
+  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+}
+
 fn usable(trace: f32) -> bool {
-  return (bitcast<u32>(trace) & 0x7f800000u) != 0x7f800000u && trace >= SMALLEST_NORMAL;
+  return finite(trace) && trace >= SMALLEST_NORMAL;
 }
 
 @compute @workgroup_size(64)
@@ -83,11 +95,17 @@ fn damp(@builtin(global_invocation_id) id: vec3u) {
   if (index >= arrayLength(&problems)) {
     return;
   }
+  if (empty(index)) {
+    status[index] = vec2u(NOT_POSITIVE);
+    return;
+  }
   let a = traces[index].x / problems[index].sizeA;
   let b = traces[index].y / problems[index].sizeB;
   var pi = 1.0;
   if (usable(a) && usable(b)) {
     pi = sqrt(a) / sqrt(b);
+  } else if (!(finite(a) && finite(b)) && layers[index].pi > 0.0) {
+    pi = layers[index].pi;
   }
   let lambda = settings.damping * layers[index].boost;
   layers[index].lambda = lambda;
@@ -99,16 +117,16 @@ fn damp(@builtin(global_invocation_id) id: vec3u) {
 @compute @workgroup_size(64)
 fn settle(@builtin(global_invocation_id) id: vec3u) {
   let index = id.x;
-  if (index >= arrayLength(&problems)) {
+  if (index >= arrayLength(&problems) || empty(index)) {
     return;
   }
   let result = status[index];
   layers[index].statusA = result.x;
   layers[index].statusB = result.y;
-  if ((result.x & FAILED) == 0u && layers[index].countA > 0u) {
+  if ((result.x & FAILED) == 0u) {
     layers[index].readyA = 1u;
   }
-  if ((result.y & FAILED) == 0u && layers[index].countB > 0u) {
+  if ((result.y & FAILED) == 0u) {
     layers[index].readyB = 1u;
   }
   if ((result.x & NOT_FINITE) != 0u) {
