@@ -3,8 +3,10 @@
  * It imports nothing of the GPU side and runs anywhere JavaScript does.
  */
 export * from "./cholesky.js";
+export * from "./conv.js";
 export * from "./damping.js";
 export * from "./eigh.js";
+export * from "./finiteDifference.js";
 export * from "./gram.js";
 export * from "./invert.js";
 export * from "./kfac.js";
@@ -13,8 +15,11 @@ export * from "./matmul.js";
 export * from "./matrix.js";
 export * from "./network.js";
 export * from "./newton.js";
+export * from "./operator.js";
+export * from "./pooling.js";
 export * from "./random.js";
 export * from "./rank.js";
 export * from "./reduce.js";
 export * from "./sandwich.js";
 export * from "./solve.js";
+export * from "./tensor.js";
