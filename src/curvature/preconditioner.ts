@@ -112,14 +112,7 @@ export class Preconditioner implements Disposable {
     requireFeatures(`A of ${name}`, A, width, layout);
     requireFeatures(`B of ${name}`, B, layer.out, layout);
     const columns = layout === "rows" ? A.rows : A.cols;
-    const examples = statistics.examples ?? columns;
-    if (!(Number.isInteger(examples) && examples >= 1)) {
-      throw new ArgumentError(
-        "accumulate",
-        "examples",
-        `must be a whole number of at least 1, got ${examples}`,
-      );
-    }
+    const examples = requireExamples("accumulate", statistics.examples ?? columns);
     this.#examples[index] = examples;
     const recorder = this.#manager.record(encoder);
     const rowsA = packExamples(recorder, [A], { examples: layout, biasRow: layer.bias });
@@ -141,7 +134,8 @@ export class Preconditioner implements Disposable {
 
   /**
    * Records U ← (B̄ + √λ/π I)⁻¹ G (Ā + π√λ I)⁻¹ (over N for a sum loss, so that U is the same for both). U is zero before
-   * the layer's first successful `refresh`, and where numbers are not finite.
+   * the layer's first successful `refresh`, and where numbers are not finite. `examples`, for a sum loss only, is the N
+   * that G sums over; that of the layer's last `accumulate` unless given.
    *
    * @throws UnsupportedLayerError for a name that was not registered, ShapeError when a view does not fit the layer,
    *   ArgumentError when `into` lies in the buffer of G.
@@ -149,7 +143,7 @@ export class Preconditioner implements Disposable {
   precondition(
     encoder: GPUCommandEncoder,
     name: string,
-    operands: { G: MatrixView; into: MatrixView },
+    operands: { G: MatrixView; into: MatrixView; examples?: number },
   ): void {
     const index = this.#find(name);
     const layer = this.#layers[index]!;
@@ -160,6 +154,7 @@ export class Preconditioner implements Disposable {
     if (G.buffer === into.buffer) {
       throw new ArgumentError("precondition", `into of ${name}`, "must not lie in the same buffer as G");
     }
+    const examples = requireExamples("precondition", operands.examples ?? this.#examples[index]!);
     const recorder = this.#manager.record(encoder);
     const U = paddedView(recorder.scratch(layer.out * padded(layer.in)), 0, layer.out, layer.in);
     sandwich(recorder, {
@@ -167,7 +162,7 @@ export class Preconditioner implements Disposable {
       G,
       Q: this.factors.inverseA(index),
       into: U,
-      alpha: this.#mean ? 1 : 1 / this.#examples[index]!,
+      alpha: this.#mean ? 1 : 1 / examples,
     });
     recorder.clear(this.#flags, 4 * index, 4);
     checkFinite(recorder, this.#flags, [{ x: U, flag: index, bit: 8 }]);
@@ -200,6 +195,11 @@ export class Preconditioner implements Disposable {
     }
     return index;
   }
+}
+
+function requireExamples(operation: string, examples: number): number {
+  if (Number.isInteger(examples) && examples >= 1) return examples;
+  throw new ArgumentError(operation, "examples", `must be a whole number of at least 1, got ${examples}`);
 }
 
 function requireFeatures(operand: string, view: Matrix, features: number, layout: "columns" | "rows"): void {
