@@ -4,6 +4,7 @@
  */
 export * from "./cholesky.js";
 export * from "./conv.js";
+export * from "./convNetwork.js";
 export * from "./damping.js";
 export * from "./eigh.js";
 export * from "./finiteDifference.js";

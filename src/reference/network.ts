@@ -96,7 +96,8 @@ export function forward(network: Network, X: Matrix): ForwardPass {
   return { outputs: current, inputs, layerInputs };
 }
 
-function activate(layer: ActivationLayer, z: number): number {
+/** The activation's value at z. */
+export function activate(layer: ActivationLayer, z: number): number {
   switch (layer.kind) {
     case "relu":
       return Math.max(z, 0);
@@ -109,7 +110,8 @@ function activate(layer: ActivationLayer, z: number): number {
   }
 }
 
-function activationSlope(layer: ActivationLayer, z: number): number {
+/** The activation's derivative at z. */
+export function activationSlope(layer: ActivationLayer, z: number): number {
   switch (layer.kind) {
     case "relu":
       return z > 0 ? 1 : 0;
@@ -146,7 +148,8 @@ export function backward(network: Network, pass: ForwardPass, D: Matrix): Matrix
   return result;
 }
 
-function dropLastColumn(m: Matrix): Matrix {
+/** m without its last column, the inverse of `appendOnesColumn`. */
+export function dropLastColumn(m: Matrix): Matrix {
   const out = matrix(m.rows, m.cols - 1);
   for (let i = 0; i < m.rows; i++) {
     out.data.set(m.data.subarray(i * m.cols, i * m.cols + out.cols), i * out.cols);
@@ -212,24 +215,36 @@ export interface CurvatureRows {
   divisor: number;
 }
 
+/**
+ * The columns of each B_i at the network's outputs Z (N × C): matrices N × C whose row i belongs to example i, one for
+ * each column, and the divisor of `CurvatureRows`.
+ */
+export function curvatureStarts(
+  kind: LossKind,
+  Z: Matrix,
+  fisher: Fisher,
+): { starts: Matrix[]; divisor: number } {
+  if (fisher.kind === "exact") {
+    const starts = Array.from({ length: Z.cols }, (_, c) => lossSquareRootColumn(kind, Z, c));
+    return { starts, divisor: Z.rows };
+  }
+  if (fisher.kind === "empirical") {
+    return { starts: [lossGradient(kind, Z, fisher.targets)], divisor: Z.rows };
+  }
+  const { seed, step, samples = 1 } = fisher;
+  if (!(Number.isInteger(samples) && samples >= 1)) {
+    throw new ArgumentError("curvatureRows", "samples", `must be a positive integer, got ${samples}`);
+  }
+  const starts = Array.from({ length: samples }, (_, sample) =>
+    sampledGradient(kind, Z, { seed, step, sample }),
+  );
+  return { starts, divisor: Z.rows * samples };
+}
+
 /** The rows that K-FAC's factors are sums over (Martens & Grosse 2015, §2–3). */
 export function curvatureRows(network: Network, kind: LossKind, X: Matrix, fisher: Fisher): CurvatureRows {
   const pass = forward(network, X);
-  const Z = pass.outputs;
-  let starts: Matrix[];
-  let divisor = X.rows;
-  if (fisher.kind === "exact") {
-    starts = Array.from({ length: Z.cols }, (_, c) => lossSquareRootColumn(kind, Z, c));
-  } else if (fisher.kind === "monteCarlo") {
-    const { seed, step, samples = 1 } = fisher;
-    if (!(Number.isInteger(samples) && samples >= 1)) {
-      throw new ArgumentError("curvatureRows", "samples", `must be a positive integer, got ${samples}`);
-    }
-    starts = Array.from({ length: samples }, (_, sample) => sampledGradient(kind, Z, { seed, step, sample }));
-    divisor *= samples;
-  } else {
-    starts = [lossGradient(kind, Z, fisher.targets)];
-  }
+  const { starts, divisor } = curvatureStarts(kind, pass.outputs, fisher);
   const passes = starts.map((D) => backward(network, pass, D));
   const B = pass.inputs.map((_, l) => stackRows(passes.map((p) => p[l]!)));
   return { A: pass.inputs, B, columns: starts.length, divisor };
