@@ -23,7 +23,7 @@ body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.5 sy
 main { max-width: 820px; margin: 0 auto; padding: 40px 20px 64px; }
 h1 { font-size: 28px; line-height: 1.2; margin: 0 0 8px; }
 h2 { font-size: 17px; margin: 0 0 8px; }
-p { margin: 0 0 12px; } .lead, .note { color: var(--soft); } .note { font-size: 14px; margin-top: 8px; }
+p { margin: 0 0 12px; } .lead, .note { color: var(--soft); } .note { font-size: 14px; margin: 8px 0 0; }
 section { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: 18px 20px; margin-top: 20px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 15px; }

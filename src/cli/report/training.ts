@@ -74,11 +74,13 @@ export function trainingReport({
   });
 }
 
-/** A running mean over about the last 20 points. */
+/** A running geometric mean, as the axis is logarithmic, over a few points of a short run and 20 of a long one. */
 function smooth(points: readonly [number, number][]): [number, number][] {
-  let mean = points[0]?.[1] ?? 0;
-  return points.map(([x, y], i) => {
-    mean += (y - mean) / Math.min(i + 1, 20);
-    return [x, mean];
+  const memory = Math.min(20, Math.max(3, points.length / 30));
+  let mean: number | undefined;
+  return points.map(([x, y]) => {
+    const value = Math.log(y);
+    if (Number.isFinite(value)) mean = mean === undefined ? value : mean + (value - mean) / memory;
+    return [x, Math.exp(mean ?? value)];
   });
 }
