@@ -63,22 +63,26 @@ export class Adam extends FirstOrder {
   readonly #weightDecay: number;
 
   constructor(manager: PipelineManager, source: CurvatureSource, options: AdamOptions = {}) {
+    const beta1 = requireFraction("beta1", options.beta1 ?? 0.9);
+    const beta2 = requireFraction("beta2", options.beta2 ?? 0.999);
+    const epsilon = requirePositive("epsilon", options.epsilon ?? 1e-8);
+    const weightDecay = requireNonNegative("weightDecay", options.weightDecay ?? 0);
     super(manager, source, options.learningRate ?? 1e-3, [adamKernel, finiteKernel, ...reduceKernels]);
-    this.#beta1 = requireFraction("beta1", options.beta1 ?? 0.9);
-    this.#beta2 = requireFraction("beta2", options.beta2 ?? 0.999);
-    this.#epsilon = requirePositive("epsilon", options.epsilon ?? 1e-8);
-    this.#weightDecay = requireNonNegative("weightDecay", options.weightDecay ?? 0);
+    this.#beta1 = beta1;
+    this.#beta2 = beta2;
+    this.#epsilon = epsilon;
+    this.#weightDecay = weightDecay;
     this.#first = manager.createStorage("first moment", source.length);
     this.#second = manager.createStorage("second moment", source.length);
     this.#update = manager.createStorage("update", source.length);
     this.#settings = new Settings(manager, "adam settings", AdamSettings);
   }
 
-  protected record(recorder: Recorder, number: number): RecordRange[] {
+  protected record(recorder: Recorder, number: number, learningRate: number): RecordRange[] {
     const { length, gradients: gradient, parameters: weights } = this.source;
     const settings = this.#settings.write({
       length,
-      learningRate: this.learningRate,
+      learningRate,
       beta1: this.#beta1,
       beta2: this.#beta2,
       correction1: 1 - this.#beta1 ** number,

@@ -17,6 +17,9 @@ export abstract class Descent implements Optimizer {
   protected readonly source: CurvatureSource;
   readonly #kernels: readonly Kernel[];
   #prepared: Promise<void> | undefined;
+  #ready = false;
+  /** Steps taken before the kernels were ready, not sent yet. */
+  #waiting = 0;
   #steps = 0;
   #learningRate: number;
 
@@ -44,32 +47,40 @@ export abstract class Descent implements Optimizer {
     this.#learningRate = requirePositive("learningRate", value);
   }
 
-  async step(batch: Batch): Promise<StepRecord> {
-    this.#prepared ??= this.manager.prepare(this.#kernels);
-    await this.#prepared;
-    this.manager.handle.assertUsable();
-    this.source.load(batch);
-    const number = this.#steps + 1;
-    const recorder = this.manager.record();
-    this.source.recordPass(recorder, this.fisher(number));
-    const ranges = this.record(recorder, number);
-    const { statistics } = this.source;
-    const bytes = recorder.readRanges([{ buffer: statistics, bytes: 8 }, ...ranges]);
-    recorder.submit();
-    this.#steps = number;
+  step(batch: Batch): Promise<StepRecord> {
     const learningRate = this.#learningRate;
-    const [head, ...rest] = await bytes;
-    const [loss, accuracy] = new Float32Array(head!);
-    return {
-      step: number,
-      loss: loss!,
-      accuracy: accuracy!,
-      learningRate,
-      ...this.decode(rest, learningRate),
-    };
+    if (this.#ready && this.#waiting === 0) {
+      try {
+        const record = this.#send(batch, learningRate);
+        // A record that nobody waits for may fail to arrive (the engine was disposed of) without ending the process.
+        record.catch(() => {});
+        return record;
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
+    // The first steps wait for the kernels; what they were given must not change meanwhile.
+    const own = { ...batch, inputs: copied(batch.inputs), targets: copied(batch.targets) };
+    this.#waiting++;
+    this.#prepared ??= this.manager.prepare(this.#kernels);
+    const outcome = this.#prepared.then(
+      () => {
+        this.#waiting--;
+        this.#ready = true;
+        const record = this.#send(own, learningRate);
+        outcome.catch(() => {});
+        return record;
+      },
+      (error) => {
+        this.#waiting--;
+        throw error;
+      },
+    );
+    return outcome;
   }
 
   async state(): Promise<OptimizerState> {
+    if (this.#waiting > 0) await this.#prepared;
     const recorder = this.manager.record();
     const entries = Object.entries(this.tensors());
     const bytes = recorder.readRanges(entries.map(([, buffer]) => ({ buffer, bytes: buffer.size })));
@@ -87,6 +98,13 @@ export abstract class Descent implements Optimizer {
     const tensors = this.tensors();
     const step = state.step?.[0];
     if (step === undefined) throw new CheckpointError("optimizer.step", "is missing");
+    if (!(Number.isInteger(step) && step >= 0)) {
+      throw new CheckpointError("optimizer.step", `must be a whole number, got ${step}`);
+    }
+    const foreign = Object.keys(state).find((name) => name !== "step" && !(name in tensors));
+    if (foreign !== undefined) {
+      throw new CheckpointError(`optimizer.${foreign}`, `does not belong to ${this.name}`);
+    }
     for (const [name, buffer] of Object.entries(tensors)) {
       const data = state[name];
       if (!data)
@@ -114,13 +132,43 @@ export abstract class Descent implements Optimizer {
     this.dispose();
   }
 
+  /** Submits a step. */
+  #send(batch: Batch, learningRate: number): Promise<StepRecord> {
+    this.manager.handle.assertUsable();
+    this.source.load(batch);
+    const number = this.#steps + 1;
+    const recorder = this.manager.record();
+    this.source.recordPass(recorder, this.fisher(number));
+    const ranges = this.record(recorder, number, learningRate);
+    const { statistics } = this.source;
+    const bytes = recorder.readRanges([{ buffer: statistics, bytes: 8 }, ...ranges]);
+    recorder.submit();
+    this.#steps = number;
+    const settings = { learningRate, ...this.settings() };
+    return bytes.then(([head, ...rest]) => {
+      const [loss, accuracy] = new Float32Array(head!);
+      return {
+        step: number,
+        loss: loss!,
+        accuracy: accuracy!,
+        ...settings,
+        ...this.decode(rest, learningRate),
+      };
+    });
+  }
+
+  /** What the record tells of the settings, as they are now. */
+  protected settings(): Pick<StepRecord, "lambda"> {
+    return {};
+  }
+
   /** The curvature that the pass of step `number` should yield. */
   protected fisher(_number: number): FisherOptions | undefined {
     return undefined;
   }
 
   /** Records the optimiser's own part of step `number`. */
-  protected abstract record(recorder: Recorder, number: number): RecordRange[];
+  protected abstract record(recorder: Recorder, number: number, learningRate: number): RecordRange[];
 
   protected abstract decode(
     ranges: ArrayBuffer[],
@@ -193,6 +241,12 @@ export abstract class FirstOrder extends Descent {
     this.manager.destroyBuffer(this.flags);
     this.manager.destroyBuffer(this.sums);
   }
+}
+
+function copied<T>(data: T): T {
+  return ArrayBuffer.isView(data) && "slice" in data
+    ? ((data as unknown as Float32Array).slice() as T)
+    : data;
 }
 
 export function requirePositive(argument: string, value: number): number {

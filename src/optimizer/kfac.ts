@@ -144,7 +144,7 @@ export class Kfac extends Descent {
     return this.#takesFactors(number) ? { ...this.#fisher, step: number } : undefined;
   }
 
-  protected record(recorder: Recorder, number: number): RecordRange[] {
+  protected record(recorder: Recorder, number: number, learningRate: number): RecordRange[] {
     const { source, factors } = this;
     const { layers } = source;
     if (this.#takesFactors(number)) {
@@ -166,11 +166,15 @@ export class Kfac extends Descent {
       recorder,
       layers.map(({ G }, layer) => ({ layer, G, into: updates[layer]! })),
     );
-    this.#recordStep(recorder, updates);
+    this.#recordStep(recorder, updates, learningRate);
     return [
       { buffer: this.#outcome, bytes: d.sizeOf(Outcome) },
       { buffer: factors.state, bytes: LAYER_STATE_BYTES * layers.length },
     ];
+  }
+
+  protected override settings() {
+    return { lambda: this.damping };
   }
 
   protected decode([outcome, state]: ArrayBuffer[], learningRate: number) {
@@ -181,7 +185,6 @@ export class Kfac extends Descent {
     return {
       gradientNorm: Math.sqrt(gradientSquared!),
       updateNorm: learningRate * clip! * Math.sqrt(updateSquared!),
-      lambda: this.factors.damping,
       clip: clip!,
       skippedLayers,
       layers,
@@ -219,11 +222,11 @@ export class Kfac extends Descent {
   }
 
   /** Flags, norms, clip, momentum and the change of the weights. */
-  #recordStep(recorder: Recorder, updates: readonly Matrix[]): void {
+  #recordStep(recorder: Recorder, updates: readonly Matrix[], learningRate: number): void {
     const { layers, parameters: weights } = this.source;
     const { manager } = this;
     const settings = this.#settings.write({
-      learningRate: this.learningRate,
+      learningRate,
       momentum: this.#momentum,
       klClip: this.#klClip,
     });

@@ -36,7 +36,8 @@ export interface Optimizer extends Disposable {
   learningRate: number;
   /**
    * Submits one training step and returns without waiting for the GPU; the promise resolves when the record has come
-   * back. Bad batches are refused by a typed error before anything is sent.
+   * back, and need not be awaited. The first step is sent once the kernels are compiled. Bad batches are refused by a
+   * typed error before anything is sent.
    */
   step(batch: Batch): Promise<StepRecord>;
   /** Reads everything a run needs to continue bitwise, besides the network's weights. */

@@ -43,18 +43,20 @@ export class Sgd extends FirstOrder {
   readonly #weightDecay: number;
 
   constructor(manager: PipelineManager, source: CurvatureSource, options: SgdOptions) {
+    const momentum = requireFraction("momentum", options.momentum ?? 0.9);
+    const weightDecay = requireNonNegative("weightDecay", options.weightDecay ?? 0);
     super(manager, source, options.learningRate, [sgdKernel, finiteKernel, ...reduceKernels]);
-    this.#momentum = requireFraction("momentum", options.momentum ?? 0.9);
-    this.#weightDecay = requireNonNegative("weightDecay", options.weightDecay ?? 0);
+    this.#momentum = momentum;
+    this.#weightDecay = weightDecay;
     this.#velocity = manager.createStorage("velocity", source.length);
     this.#settings = new Settings(manager, "sgd settings", SgdSettings);
   }
 
-  protected record(recorder: Recorder): RecordRange[] {
+  protected record(recorder: Recorder, _number: number, learningRate: number): RecordRange[] {
     const { length, gradients: gradient, parameters: weights } = this.source;
     const settings = this.#settings.write({
       length,
-      learningRate: this.learningRate,
+      learningRate,
       momentum: this.#momentum,
       weightDecay: this.#weightDecay,
     });

@@ -5,7 +5,7 @@ import {
   type FactorUpdate,
 } from "../../src/curvature/index.js";
 import { ArgumentError } from "../../src/errors.js";
-import { InvertStatus, padded } from "../../src/linalg/index.js";
+import { InvertStatus, padded, type Matrix as View } from "../../src/linalg/index.js";
 import type { PipelineManager } from "../../src/pipeline/index.js";
 import { piDamping } from "../../src/reference/damping.js";
 import { invert } from "../../src/reference/invert.js";
@@ -33,7 +33,7 @@ const LAYERS: FactorSize[] = [
 ];
 
 function aligned(t: TestContext, M: Matrix) {
-  return upload(t, M, { gap: padded(M.cols) - M.cols }) as FactorUpdate["A"]["rows"];
+  return upload(t, M, { gap: padded(M.cols) - M.cols }) as View;
 }
 
 function updateOf(t: TestContext, layer: number, rows: Rows): FactorUpdate {
@@ -71,7 +71,7 @@ async function stateOf(manager: PipelineManager, factors: Factors) {
 async function update(t: TestContext, manager: PipelineManager, factors: Factors, layer: number, G: Matrix) {
   const U = target(t, G.rows, G.cols);
   const recorder = manager.record();
-  factors.precondition(recorder, [{ layer, G: upload(t, G) as FactorUpdate["A"]["rows"], into: U as never }]);
+  factors.precondition(recorder, [{ layer, G: upload(t, G) as View, into: U as never }]);
   recorder.submit();
   return download(t, U);
 }
