@@ -10,13 +10,13 @@ export const SEED = 1;
 /** What `kfac train` uses unless told otherwise, and `kfac mnist` always. `bench/sweep.mjs` looks for better ones. */
 export const SETTINGS: Readonly<Record<OptimizerKind, HyperParameters>> = {
   kfac: {
-    learningRate: 0.2,
+    learningRate: 0.1,
     momentum: 0.9,
     damping: 0.03,
     emaDecay: 0.95,
     factorEvery: 1,
     inverseEvery: 5,
-    klClip: 0.01,
+    klClip: 0.001,
     weightDecay: 0,
     fisher: "monteCarlo",
     samples: 1,

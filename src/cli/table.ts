@@ -36,6 +36,11 @@ export function percent(share: number | null | undefined): string {
     : `${(100 * share).toFixed(2)} %`;
 }
 
+/** For axes: 98 %, 97.5 %. */
+export function shortPercent(share: number): string {
+  return `${Number((100 * share).toFixed(2))} %`;
+}
+
 /** 4.2 s, 1:05, 1:02:03. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";

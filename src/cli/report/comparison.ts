@@ -1,6 +1,6 @@
 /** The report of `kfac mnist`: three optimisers on one problem. */
 import { type Comparison, reachOf } from "../comparison.js";
-import { duration, percent, short } from "../table.js";
+import { duration, percent, short, shortPercent } from "../table.js";
 import type { Series } from "./chart.js";
 import { renderPage } from "./page.js";
 
@@ -77,7 +77,7 @@ export function comparisonReport(comparison: Comparison): string {
         title: "Test accuracy by step",
         x: "step",
         y: "test accuracy",
-        format: percent,
+        format: shortPercent,
         series: series("step", "testAccuracy").map((one) => ({
           ...one,
           points: one.points.filter(([step]) => step > 0),

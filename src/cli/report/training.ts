@@ -1,6 +1,6 @@
 /** The report of `kfac train --report`. */
 import type { EpochLine } from "../records.js";
-import { duration, percent, short } from "../table.js";
+import { duration, percent, short, shortPercent } from "../table.js";
 import type { TrainPlan } from "../train-plan.js";
 import type { Chart, Series } from "./chart.js";
 import { renderPage } from "./page.js";
@@ -40,7 +40,7 @@ export function trainingReport({
       title: "Test accuracy by epoch",
       x: "epoch",
       y: "accuracy",
-      format: percent,
+      format: shortPercent,
       series: [
         {
           name: optimizer,
