@@ -1,6 +1,6 @@
 /**
  * Two-dimensional convolution (cross-correlation, as in every deep-learning framework) through patches:
- * z_t = W a_t, with a_t the patch of the input under output position t (Grosse & Martens 2016, §2.2).
+ * z_t = W a_t, with a_t the patch of the input under output position t (Grosse & Martens 2016).
  *
  * Weights are O × (C/groups·kh·kw [+ 1]): columns in the order (channel, ky, kx), the bias last. Positions t = y·W' + x
  * count the outputs row-major. Sequences are feature maps of height 1.

@@ -2,6 +2,8 @@
  * The f64 reference: every operation of the package on plain `Float64Array` matrices, under the GPU operations' names.
  * It imports nothing of the GPU side and runs anywhere JavaScript does.
  */
+export * from "./approximations.js";
+export * from "./cg.js";
 export * from "./cholesky.js";
 export * from "./conv.js";
 export * from "./convNetwork.js";
@@ -14,6 +16,8 @@ export * from "./kfac.js";
 export * from "./loss.js";
 export * from "./matmul.js";
 export * from "./matrix.js";
+export * from "./meanFluctuation.js";
+export * from "./measures.js";
 export * from "./network.js";
 export * from "./newton.js";
 export * from "./operator.js";
@@ -24,3 +28,4 @@ export * from "./reduce.js";
 export * from "./sandwich.js";
 export * from "./solve.js";
 export * from "./tensor.js";
+export * from "./tiling.js";
