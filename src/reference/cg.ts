@@ -12,7 +12,7 @@ export interface CgOptions {
   preconditioner?: (R: Matrix) => Matrix;
   /** Stop when ‖G − (H + λI)δ‖ ≤ tolerance · ‖G‖; 1e-10 unless given. */
   tolerance?: number;
-  /** The number of unknowns unless given. */
+  /** Four times the number of unknowns unless given: rounding can need more than the one of exact arithmetic. */
   maxIterations?: number;
   /** Where to begin; zero unless given. */
   start?: Matrix;
@@ -39,7 +39,7 @@ export function conjugateGradients(
   options: CgOptions = {},
 ): CgResult {
   const { damping = 0, preconditioner = copy, tolerance = 1e-10 } = options;
-  const { maxIterations = G.data.length } = options;
+  const { maxIterations = 4 * G.data.length } = options;
   requireDamping("conjugateGradients", damping);
   if (!(tolerance >= 0)) {
     throw new ArgumentError("conjugateGradients", "tolerance", `must not be negative, got ${tolerance}`);

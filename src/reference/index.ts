@@ -20,6 +20,7 @@ export * from "./meanFluctuation.js";
 export * from "./measures.js";
 export * from "./network.js";
 export * from "./newton.js";
+export * from "./newtonExact.js";
 export * from "./operator.js";
 export * from "./pooling.js";
 export * from "./random.js";
