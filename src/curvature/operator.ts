@@ -1,0 +1,84 @@
+import { ArgumentError } from "../errors.js";
+import { type HostMatrix, type Matrix, paddedLength, paddedView } from "../linalg/index.js";
+import { type PipelineManager, Recorder } from "../pipeline/index.js";
+
+/** A symmetric positive semi-definite linear map H on matrices of a layer's shape, never formed. */
+export interface CurvatureOperator {
+  /** out. */
+  readonly rows: number;
+  /** in. */
+  readonly cols: number;
+  /** Records into ← H V; both rows × cols with rows on a `vec4f`, in different buffers. */
+  apply(recorder: Recorder, V: Matrix, into: Matrix): void;
+}
+
+/** Most unknowns that `denseHessian` forms a matrix for. */
+const DENSE_LIMIT = 4096;
+
+/**
+ * Forms H, n × n with n = rows · cols, on column-major vec(V): column k is vec(H E_k). n products, for small sizes and
+ * comparisons.
+ *
+ * @throws ArgumentError when n is above 4096.
+ */
+export async function denseHessian(
+  manager: PipelineManager,
+  operator: CurvatureOperator,
+): Promise<HostMatrix> {
+  const { rows, cols } = operator;
+  const n = rows * cols;
+  if (n > DENSE_LIMIT) {
+    throw new ArgumentError(
+      "denseHessian",
+      "operator",
+      `must have at most ${DENSE_LIMIT} unknowns, has ${n}`,
+    );
+  }
+  const length = paddedLength(rows, cols);
+  const unit = manager.createStorage("unit", length);
+  const image = manager.createStorage("image", length);
+  try {
+    const [V, HV] = [paddedView(unit, 0, rows, cols), paddedView(image, 0, rows, cols)];
+    const data = new Float32Array(n * n);
+    const one = new Float32Array(length);
+    const reads: Promise<void>[] = [];
+    for (let k = 0; k < n; k++) {
+      const place = (k % rows) * V.stride + Math.floor(k / rows);
+      one[place] = 1;
+      manager.device.queue.writeBuffer(unit, 0, one);
+      one[place] = 0;
+      const recorder = manager.record();
+      operator.apply(recorder, V, HV);
+      const reading = recorder.read(image, 0, 4 * length);
+      recorder.submit();
+      reads.push(
+        reading.then((bytes) => {
+          const numbers = new Float32Array(bytes);
+          for (let r = 0; r < n; r++)
+            data[r * n + k] = numbers[(r % rows) * V.stride + Math.floor(r / rows)]!;
+        }),
+      );
+      if (reads.length === 64) await Promise.all(reads.splice(0));
+    }
+    await Promise.all(reads);
+    return { rows: n, cols: n, data };
+  } finally {
+    manager.destroyBuffer(unit);
+    manager.destroyBuffer(image);
+  }
+}
+
+/**
+ * Records `body` through a recorder of its own on the same encoder, whose scratch is free again when `body` has been
+ * recorded: what is repeated many times in one recording takes the memory of one repetition.
+ */
+export function scoped(recorder: Recorder, body: (recorder: Recorder) => void): void {
+  // A clear ends the open pass, so that the other recorder can begin one.
+  recorder.clear(recorder.scratch(4));
+  const inner = new Recorder(recorder.manager, recorder.encoder);
+  try {
+    body(inner);
+  } finally {
+    inner.end();
+  }
+}
