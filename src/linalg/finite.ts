@@ -2,7 +2,7 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/finite.wgsl?raw";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
 import { group, partition } from "./group.js";
-import { checkView, type MatrixView } from "./view.js";
+import { checkView, type MatrixView, requireDistinct } from "./view.js";
 
 export const FiniteProblem = d.struct({
   first: d.u32,
@@ -34,9 +34,19 @@ export interface FiniteCheck {
   bit: number;
 }
 
-/** Records checks for numbers that are not finite. Bits are only ever added to `flags` (u32). */
+/**
+ * Records checks for numbers that are not finite. Bits are only ever added to `flags` (u32).
+ *
+ * @throws ShapeError when x does not fit its buffer or a flag lies beyond the end of `flags`, ArgumentError when x lies
+ *   in the buffer of the flags.
+ */
 export function checkFinite(recorder: Recorder, flags: GPUBuffer, checks: readonly FiniteCheck[]): void {
-  const list = checks.map((check) => ({ ...check, x: checkView("checkFinite", "x", check.x) }));
+  const list = checks.map((check) => {
+    const x = checkView("checkFinite", "x", check.x);
+    const word = checkView("checkFinite", "flags", { buffer: flags, offset: check.flag, rows: 1, cols: 1 });
+    requireDistinct("checkFinite", ["flags", word], [["x", x]]);
+    return { ...check, x };
+  });
   for (const part of partition(list, ({ x }) => [x.buffer])) {
     const { rows, groups } = group(
       part.map(({ x, flag, bit }) => {

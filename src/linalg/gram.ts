@@ -71,9 +71,11 @@ export function gram(recorder: Recorder, problems: GramOperands | readonly GramO
   const list = (Array.isArray(problems) ? problems : [problems]) as readonly GramOperands[];
   const after: (() => void)[] = [];
   const scales = list.map(({ alpha = 1, beta = 0 }) => ({ alpha, beta }));
+  // All are checked before the first is packed: a bad one must leave nothing recorded.
+  const checked = list.map(checkOperands);
   const ready = list.map((operands, scale) => {
     const { beta = 0 } = operands;
-    const { parts, S } = checkOperands(operands);
+    const { parts, S } = checked[scale]!;
     const { target, unpack } = packedTarget(recorder, S, beta !== 0);
     after.push(unpack);
     return { A: packExamples(recorder, parts, operands), S: target, scale };

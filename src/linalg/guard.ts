@@ -33,13 +33,26 @@ export interface GuardedCopy {
   flag: number;
 }
 
-/** Records copies that write zeros instead where a flag, set by `checkFinite`, is not 0. */
+/**
+ * Records copies that write zeros instead where a flag, set by `checkFinite`, is not 0.
+ *
+ * @throws ShapeError when the shapes differ or a flag lies beyond the end of `flags`, ArgumentError when the target lies
+ *   in the buffer of the source or of the flags.
+ */
 export function guard(recorder: Recorder, flags: GPUBuffer, copies: readonly GuardedCopy[]): void {
   const list = copies.map(({ source, target, flag }) => {
     const from = checkView("guard", "source", source);
     const to = checkView("guard", "target", target);
     requireShape("guard", "target", to, from.rows, from.cols);
-    requireDistinct("guard", ["target", to], [["source", from]]);
+    const word = checkView("guard", "flags", { buffer: flags, offset: flag, rows: 1, cols: 1 });
+    requireDistinct(
+      "guard",
+      ["target", to],
+      [
+        ["source", from],
+        ["flags", word],
+      ],
+    );
     return { from, to, flag };
   });
   for (const part of partition(list, ({ from, to }) => [from.buffer, to.buffer])) {

@@ -1,4 +1,4 @@
-import { DataError, ShapeError } from "../errors.js";
+import { ArgumentError, DataError, ShapeError } from "../errors.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
 import { gram } from "./gram.js";
 import { invert } from "./invert.js";
@@ -74,9 +74,11 @@ export class HostOperations {
     return result!;
   }
 
-  /** The inverses of matrices of any sizes in one grouped sweep. @throws ShapeError, DataError */
+  /** The inverses of matrices of any sizes in one grouped sweep. @throws ArgumentError, ShapeError, DataError */
   async invertAll(list: readonly HostMatrix[], options: { damping?: number } = {}): Promise<HostInverse[]> {
     const manager = this.#manager;
+    // Deno aborts when it is to write nothing at all to a buffer, so empty lists and matrices must not come that far.
+    if (list.length === 0) throw new ArgumentError("invert", "list", "must be at least one matrix");
     for (const S of list) {
       if (S.rows !== S.cols) throw new ShapeError("invert", "S", [S.rows, S.cols], [S.rows, S.rows]);
     }
@@ -162,7 +164,7 @@ export class HostOperations {
       );
     }
     const buffer = create(rows * cols);
-    this.#manager.device.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
+    if (data.length > 0) this.#manager.device.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
     return { buffer, rows, cols };
   }
 }

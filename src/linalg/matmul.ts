@@ -58,9 +58,11 @@ export interface MatmulOperands {
 export function matmul(recorder: Recorder, problems: MatmulOperands | readonly MatmulOperands[]): void {
   const list = (Array.isArray(problems) ? problems : [problems]) as readonly MatmulOperands[];
   const after: (() => void)[] = [];
-  const ready = list.map((operands) => {
+  // All are checked before the first is packed: a bad one must leave nothing recorded.
+  const checked = list.map(checkOperands);
+  const ready = list.map((operands, index) => {
     const { alpha = 1, beta = 0 } = operands;
-    const { A, B, C } = checkOperands(operands);
+    const { A, B, C } = checked[index]!;
     const { target, unpack } = packedTarget(recorder, C, beta !== 0);
     after.push(unpack);
     return {
