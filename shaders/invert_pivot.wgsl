@@ -1,10 +1,15 @@
-// First of three kernels of a block sweep over block K: P ← (E_KK)⁻¹ by an unblocked symmetric sweep in workgroup
-// memory, and, in the other workgroups, old ← E_K: (BLOCK × size), gathered from the stored lower half. Outside, the product kernel makes new ← P old.
+// First of three kernels of a block sweep over block K: N ← D^-½ L⁻¹, where E_KK = L D L', by an unblocked symmetric sweep
+// in workgroup memory, and, in the other workgroups, old ← E_K: (BLOCK × size), gathered from the stored lower half, with
+// the identity in the place of E_KK. Then the product kernel makes R ← N old, and invert_update.wgsl all else from R.
 //
-// Sweep of pivot k: a_kk → −1/a_kk, a_ik → a_ik/a_kk, a_ij → a_ij − a_ik a_kj/a_kk; all pivots swept, −E_KK⁻¹ is left.
-// A pivot of E that is not above FLOOR (its diagonal is 1) is clamped to it and the matrix's status gets bit 1.
+// Sweep of pivot k: a_kk → −1/a_kk, a_ik → a_ik/a_kk, a_ij → a_ij − a_ik a_kj/a_kk. Just before it, row k holds, for the
+// pivots j that are swept, −(L⁻¹)_kj. A pivot of E that is not above FLOOR (its diagonal is 1) is clamped to it and the
+// matrix's status gets bit 1.
 //
-// Layout: E size × size, lower half valid, offsets in f32. panel holds P (BLOCK × BLOCK) and old (BLOCK × size).
+// Not (E_KK)⁻¹ old: what remains of E would be a small difference of products as large as the condition number of E_KK,
+// and its error would grow with the square. N old is as small as E's own Cholesky factor.
+//
+// Layout: E size × size, lower half valid, offsets in f32. panel holds N' (BLOCK × BLOCK) and old (BLOCK × size).
 // Dispatched by src/linalg/invert.ts: 1 + size / BLOCK workgroups a matrix, many matrices at once.
 
 struct SweepProblem {
@@ -53,7 +58,10 @@ fn sweep(problem: SweepProblem, row: u32) {
       pivot = FLOOR;
       clamped = true;
     }
-    let factor = select(pivotRow[current + row] / pivot, -1.0 / pivot, row == k);
+    let entry = pivotRow[current + row];
+    let inverse = select(select(0.0, 1.0, row == k), -entry, row < k);
+    panel[problem.pivotOffset + row * BLOCK + k] = inverse * inverseSqrt(pivot);
+    let factor = select(entry / pivot, -1.0 / pivot, row == k);
     let keep = select(1.0, 0.0, row == k);
     for (var j = 0u; j < rows; j++) {
       let at = j * BLOCK + row;
@@ -71,7 +79,7 @@ fn sweep(problem: SweepProblem, row: u32) {
     workgroupBarrier();
   }
   for (var j = 0u; j < rows; j++) {
-    panel[problem.pivotOffset + j * BLOCK + row] = -a[j * BLOCK + row];
+    panel[problem.oldOffset + j * problem.size + problem.block + row] = select(0.0, 1.0, j == row);
   }
   if (clamped && row == 0u) {
     atomicOr(&status[problem.index], NOT_POSITIVE);

@@ -1,8 +1,9 @@
-// Last of three kernels of a block sweep over block K, on the lower half of E in 8 × 8 blocks:
-// E_ij ← E_ij − new_i' old_j outside K, E_iK ← new_i', E_KK ← −P, where new = P old (BLOCK × size, by the matmul kernel).
+// Last of three kernels of a block sweep over block K, on the lower half of E in 8 × 8 blocks, with R (BLOCK × size) from
+// invert_pivot.wgsl and the product kernel, which holds N = D^-½ L⁻¹ in the columns of K and N E_Kj in the others:
+// E_ij ← E_ij − R_i' R_j outside K, E_iK ← R_i' R_K, E_KK ← −R_K' R_K = −(E_KK)⁻¹.
 //
-// Layout: E size × size in vec4f; panel holds P (BLOCK × BLOCK) and old (BLOCK × size), product holds new (BLOCK × size);
-// offsets in f32, all multiples of four. A thread owns an 8 × 8 block. Dispatched by src/linalg/invert.ts, many matrices at once.
+// Layout: E size × size in vec4f; product holds R; offsets in f32, all multiples of four. A thread owns an 8 × 8 block.
+// Dispatched by src/linalg/invert.ts, many matrices at once.
 
 struct SweepProblem {
   first: u32,
@@ -17,9 +18,8 @@ struct SweepProblem {
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<SweepProblem>;
-@group(0) @binding(1) var<storage, read> panel: array<vec4f>;
-@group(0) @binding(2) var<storage, read> product: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> work: array<vec4f>;
+@group(0) @binding(1) var<storage, read> product: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> work: array<vec4f>;
 
 const BLOCK = 32u;
 override THREADS_I: u32 = 1;
@@ -48,36 +48,8 @@ fn main(
   }
   let stride = size / 4u;
   let at = (*problem).workOffset / 4u + i * stride + j / 4u;
-  // The 16 halves of 8 rows, but as a number the compiler does not know: unrolled stores take seconds to compile.
-  let parts = (*problem).width / 2u;
   let inI = i >= block && i < block + BLOCK;
   let inJ = j >= block && j < block + BLOCK;
-  if (inI && inJ) {
-    let pivot = (*problem).pivotOffset / 4u + (i - block) * (BLOCK / 4u) + (j - block) / 4u;
-    for (var part = 0u; part < parts; part++) {
-      work[at + (part / 2u) * stride + (part & 1u)] = -panel[pivot + (part / 2u) * (BLOCK / 4u) + (part & 1u)];
-    }
-    return;
-  }
-  let p = (*problem).newOffset / 4u;
-  if (inI) {
-    let row = p + (i - block) * stride + j / 4u;
-    for (var part = 0u; part < parts; part++) {
-      let step = (part / 2u) * stride + (part & 1u);
-      work[at + step] = product[row + step];
-    }
-    return;
-  }
-  if (inJ) {
-    for (var part = 0u; part < parts; part++) {
-      let r = part / 2u;
-      let q = p + (j - block + 4u * (part & 1u)) * stride + (i + r) / 4u;
-      let k = r % 4u;
-      work[at + r * stride + (part & 1u)] =
-        vec4f(product[q][k], product[q + stride][k], product[q + 2u * stride][k], product[q + 3u * stride][k]);
-    }
-    return;
-  }
 
   var c00 = vec4f(); var c01 = vec4f();
   var c10 = vec4f(); var c11 = vec4f();
@@ -88,10 +60,10 @@ fn main(
   var c60 = vec4f(); var c61 = vec4f();
   var c70 = vec4f(); var c71 = vec4f();
   var ai = (*problem).newOffset / 4u + i / 4u;
-  var bj = (*problem).oldOffset / 4u + j / 4u;
+  var bj = (*problem).newOffset / 4u + j / 4u;
   for (var step = 0u; step < (*problem).width; step++) {
-    let b0 = panel[bj];
-    let b1 = panel[bj + 1u];
+    let b0 = product[bj];
+    let b1 = product[bj + 1u];
     let a0 = product[ai];
     let a1 = product[ai + 1u];
     c00 = fma(vec4f(a0.x), b0, c00); c01 = fma(vec4f(a0.x), b1, c01);
@@ -107,7 +79,11 @@ fn main(
   }
 
   var update = array(c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51, c60, c61, c70, c71);
+  let sign = select(-1.0, 1.0, inI != inJ);
+  // The 16 halves of 8 rows, but as a number the compiler does not know: unrolled stores take seconds to compile.
+  let parts = (*problem).width / 2u;
   for (var part = 0u; part < parts; part++) {
-    work[at + (part / 2u) * stride + (part & 1u)] -= update[part];
+    let half = at + (part / 2u) * stride + (part & 1u);
+    work[half] = select(work[half], vec4f(), inI || inJ) + sign * update[part];
   }
 }

@@ -9,7 +9,14 @@ import { group } from "./group.js";
 import { multiplyPacked } from "./matmul.js";
 import { diagonalOf, reduce } from "./reduce.js";
 import { tileShape, tilesOf } from "./tiles.js";
-import { checkView, type Matrix, type MatrixView, paddedView, requireShape } from "./view.js";
+import {
+  checkView,
+  type Matrix,
+  type MatrixView,
+  paddedView,
+  requireDistinct,
+  requireShape,
+} from "./view.js";
 
 export const InvertProblem = d.struct({
   first: d.u32,
@@ -60,7 +67,6 @@ export const pivotLayout = tgpu
 export const updateLayout = tgpu
   .bindGroupLayout({
     problems: { storage: d.arrayOf(SweepProblem), access: "readonly", visibility: ["compute"] },
-    panel: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
     product: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
     work: { storage: d.arrayOf(d.vec4f), access: "mutable", visibility: ["compute"] },
   })
@@ -114,16 +120,19 @@ export interface InvertBuffers {
 /**
  * Records the damped inverses of symmetric positive definite matrices of any sizes, all together: the number of
  * dispatches depends on the largest. Symmetric block sweep (Gauss-Jordan) on the equilibrated matrix, lower half only,
- * n³ operations; a matrix of up to 32 rows takes one workgroup.
+ * n³ operations; within a block it goes by Cholesky factors, which keeps the residual as small as Cholesky's.
  *
- * Error in f32: about 0.1 κ 2⁻²⁴ relative to the inverse, κ the condition number of the damped, equilibrated matrix.
+ * In f32, with κ the condition number of the damped, equilibrated matrix: error relative to the inverse 0.1 to 1 times
+ * κ 2⁻²⁴, residual ‖(S + λI)X − I‖/√n 0.2 to 2 times that, whatever n is.
  *
- * @throws ShapeError when a matrix is not square or the shapes differ.
+ * @throws ShapeError when a matrix is not square, the shapes differ, or dampings or status are fewer than the matrices,
+ *   ArgumentError when the status shares a buffer with anything else.
  */
 export function invert(recorder: Recorder, inversions: readonly Inversion[], buffers: InvertBuffers): void {
   const { manager } = recorder;
   if (inversions.length === 0) throw new ArgumentError("invert", "inversions", "must be at least one");
   const plans = layOut(inversions);
+  checkBuffers(plans, buffers);
   const last = plans.at(-1)!;
   const work = recorder.scratch(last.workOffset + last.size * last.size);
   const scales = recorder.scratch(last.scaleOffset + last.size);
@@ -224,6 +233,24 @@ function layOut(inversions: readonly Inversion[]): Plan[] {
   });
 }
 
+/** The kernels write the status while they read the matrices, and add to a word of it for each of them. */
+function checkBuffers(plans: readonly Plan[], { dampings, status }: InvertBuffers): void {
+  const words = { rows: 1, cols: plans.length };
+  const lambda = checkView("invert", "dampings", { buffer: dampings, ...words });
+  const bits = checkView("invert", "status", { buffer: status, ...words });
+  requireDistinct("invert", ["status", bits], [["dampings", lambda]]);
+  for (const { S, X } of plans) {
+    requireDistinct(
+      "invert",
+      ["status", bits],
+      [
+        ["S", S],
+        ["into", X],
+      ],
+    );
+  }
+}
+
 function problemOf({ S, X, n, size, workOffset, scaleOffset, index }: Plan) {
   return {
     n,
@@ -251,7 +278,7 @@ function forEachBuffer(
   }
 }
 
-/** new ← P old, for the matrices with more than one block. */
+/** R ← N old. */
 function multiplyPanels(
   recorder: Recorder,
   plans: readonly Plan[],
@@ -288,17 +315,12 @@ function sweepBlock(
     { problems: manager.table(SweepProblem, pivot.rows), work, panel, status },
     pivot.groups,
   );
-  multiplyPanels(
-    recorder,
-    plans.filter(({ size }) => size > BLOCK),
-    panel,
-    product,
-  );
+  multiplyPanels(recorder, plans, panel, product);
   const tile = tileShape(manager.handle.capabilities);
   const update = group(problems, ({ size }) => tilesOf(tile, size, size));
   recorder.dispatch(
     withConstants(updateKernel, { ...tile.constants }),
-    { problems: manager.table(SweepProblem, update.rows), panel, product, work },
+    { problems: manager.table(SweepProblem, update.rows), product, work },
     update.groups,
   );
 }
