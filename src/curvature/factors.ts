@@ -1,6 +1,7 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/factor_state.wgsl?raw";
 import { ArgumentError } from "../errors.js";
+import { blend } from "../linalg/blend.js";
 import {
   checkFinite,
   copyKernel,
@@ -17,7 +18,7 @@ import {
   sandwich,
 } from "../linalg/index.js";
 import { defineKernel, type Kernel, type PipelineManager, type Recorder } from "../pipeline/index.js";
-import type { FactorRows } from "./source.js";
+import type { FactorGram, FactorRows, FactorStatistics } from "./source.js";
 import { LAYER_STATE_BYTES, type LayerStatus, layerStatus } from "./status.js";
 
 export const LayerProblem = d.struct({
@@ -91,8 +92,19 @@ export interface FactorOptions {
 /** Statistics of one batch for one layer. */
 export interface FactorUpdate {
   layer: number;
-  A: FactorRows;
-  B: FactorRows;
+  A: FactorStatistics;
+  B: FactorStatistics;
+}
+
+/** One factor of an update: where its batch comes from and where it goes. */
+interface Side<T extends FactorStatistics> {
+  statistics: T;
+  layer: number;
+  /** Its bit of the layer's flags. */
+  bit: number;
+  /** Its mean, and the place of that mean's (α, β) among the scales. */
+  S: Matrix;
+  scale: number;
 }
 
 const WORKGROUP = 64;
@@ -200,24 +212,27 @@ export class Factors {
 
   /** Records Ā ← βĀ + (1 − β) mean AᵢAᵢ' and B̄ likewise; a batch with numbers that are not finite is left out. */
   accumulate(recorder: Recorder, updates: readonly FactorUpdate[]): void {
-    recorder.clear(this.#flags);
-    checkFinite(
+    const sides = updates.flatMap(({ layer, A, B }): Side<FactorStatistics>[] => [
+      { statistics: A, layer, bit: 1, S: this.A(layer), scale: 2 * layer },
+      { statistics: B, layer, bit: 2, S: this.B(layer), scale: 2 * layer + 1 },
+    ]);
+    const stacked = sides.filter((side): side is Side<FactorRows> => "rows" in side.statistics);
+    const sums = recordGrams(
       recorder,
-      this.#flags,
-      updates.flatMap(({ layer, A, B }) => [
-        { x: A.rows, flag: layer, bit: 1 },
-        { x: B.rows, flag: layer, bit: 2 },
-      ]),
+      sides.filter((side): side is Side<FactorGram> => "gram" in side.statistics),
     );
+    recorder.clear(this.#flags);
+    checkFinite(recorder, this.#flags, [
+      ...stacked.map(({ statistics, layer, bit }) => ({ x: statistics.rows, flag: layer, bit })),
+      ...sums.map(({ T, layer, bit }) => ({ x: T, flag: layer, bit })),
+    ]);
     this.#run(recorder, averageKernel, updates);
     gramPacked(
       recorder,
-      updates.flatMap(({ layer, A, B }) => [
-        { A: A.rows, S: this.A(layer), scale: 2 * layer },
-        { A: B.rows, S: this.B(layer), scale: 2 * layer + 1 },
-      ]),
+      stacked.map(({ statistics, S, scale }) => ({ A: statistics.rows, S, scale })),
       this.#scales,
     );
+    blend(recorder, sums, this.#scales);
   }
 
   /** Records the damped inverses of all factors, in one grouped sweep. */
@@ -311,6 +326,23 @@ export class Factors {
   #writeSettings(): void {
     this.#manager.device.queue.writeBuffer(this.#settings, 0, new Float32Array([this.#damping, this.#decay]));
   }
+}
+
+/** Records the batch's plain sums of the sides that make their columns themselves, in one scratch buffer. */
+function recordGrams(
+  recorder: Recorder,
+  sides: readonly Side<FactorGram>[],
+): (Side<FactorGram> & { T: Matrix })[] {
+  if (sides.length === 0) return [];
+  const lengths = sides.map(({ S }) => paddedLength(S.rows, S.cols));
+  const buffer = recorder.scratch(lengths.reduce((sum, length) => sum + length, 0));
+  let offset = 0;
+  return sides.map((side, index) => {
+    const T = paddedView(buffer, offset, side.S.rows, side.S.cols);
+    offset += lengths[index]!;
+    side.statistics.gram(recorder, T);
+    return { ...side, T };
+  });
 }
 
 function requireDamping(value: number): number {

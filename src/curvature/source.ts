@@ -24,7 +24,31 @@ export interface FactorRows {
   scale: number;
 }
 
-/** One trainable layer z = W a, as K-FAC sees it. */
+/**
+ * One side of a layer whose stacked columns are never held at once: a convolution makes them chunk by chunk. `scale` is as
+ * in `FactorRows`.
+ */
+export interface FactorGram {
+  /** Records `into` ← Σ aa' (or Σ bb'), d × d with aligned rows, whatever it held before. */
+  gram(recorder: Recorder, into: Matrix): void;
+  scale: number;
+}
+
+export type FactorStatistics = FactorRows | FactorGram;
+
+/** Columns of Bᵢ of the last recorded pass, as exact operators take them. */
+export interface CurvatureRows {
+  /** (columns · N · T) × out: row (c · N + i) · T + t is column c of example i at position t. */
+  rows: Matrix;
+  columns: number;
+  /** Examples N. */
+  count: number;
+}
+
+/**
+ * One trainable layer z = W a, as K-FAC sees it: applied once to an example, or at each of T positions with the same W (a
+ * convolution). N is the number of examples of the last recorded pass.
+ */
 export interface LayerSource {
   readonly name: string;
   /** Inputs, with the bias's constant 1 counted. */
@@ -34,8 +58,24 @@ export interface LayerSource {
   readonly W: Matrix;
   /** ∂J/∂W of the last recorded pass, for the mean loss. */
   readonly G: Matrix;
-  inputs(): FactorRows;
-  outputs(fisher: FisherOptions): FactorRows;
+  /** T, the positions of an example at which W is applied; 1 for a dense layer. */
+  readonly positions: number;
+  /**
+   * @throws UnsupportedLayerError when this layer's curvature has no Kronecker form here; ArgumentError before the first
+   *   recorded pass.
+   */
+  inputs(): FactorStatistics;
+  /** @throws as `inputs`, and ArgumentError unless the last pass was recorded with the same kind and samples. */
+  outputs(fisher: FisherOptions): FactorStatistics;
+  /**
+   * Records `into` ← V a for every example and position: the derivative of z as W moves along V. V is out × in, `into`
+   * (N · T) × out, row i · T + t; they may lie in any buffers but the network's own and the same one.
+   */
+  apply(recorder: Recorder, V: Matrix, into: Matrix): void;
+  /** Records `into` ← α Σ rows_t a_t' over examples and positions, out × in, from (N · T) × out: the adjoint of `apply`. */
+  pullback(recorder: Recorder, rows: Matrix, into: Matrix, alpha: number): void;
+  /** @throws ArgumentError unless the last pass was recorded with the same kind and samples. */
+  curvatureRows(fisher: FisherOptions): CurvatureRows;
 }
 
 /** Data of one step, one example a row. */

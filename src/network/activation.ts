@@ -1,9 +1,13 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/activation.wgsl?raw";
 import backwardCode from "../../shaders/activation_backward.wgsl?raw";
+import type { Matrix } from "../linalg/index.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
-import type { Layer, Values, Workspace } from "./layer.js";
+import { positionsOf } from "./geometry.js";
+import type { Layer, Values } from "./layer.js";
 import type { ActivationModule } from "./modules.js";
+import type { RowPlace } from "./storage.js";
+import type { Workspace } from "./workspace.js";
 
 export const ActivationProblem = d.struct({
   rows: d.u32,
@@ -82,64 +86,85 @@ export class ActivationLayer implements Layer {
   readonly #slope: number;
 
   constructor(workspace: Workspace, module: ActivationModule, input: Values, options: ActivationOptions) {
-    const { features, delta } = input;
+    const { features, shape } = input;
     this.name = options.name;
     this.kind = module.kind;
     this.input = input;
-    this.output = options.inPlace ? input : { features, place: workspace.values.place(features + 1), delta };
+    // In the storage of its input: the kernel reads and writes one buffer.
+    const place = options.inPlace
+      ? undefined
+      : input.place.storage.place(shape ? shape.channels : features + 1);
+    this.output = place ? { ...input, place } : input;
     this.#workspace = workspace;
     this.#options = options;
     this.#slope = module.slope ?? 0.01;
   }
 
   forward(recorder: Recorder, count: number): void {
-    const { features } = this.output;
-    const source = this.input.place.rows(count, features);
-    const target = this.output.place.rows(count, features);
-    const transposed = this.output.place.transposed(count, features);
+    const { place } = this.output;
+    const source = this.#rowsOf(this.input.place, count);
+    const target = this.#rowsOf(place, count);
+    const transposed = this.#options.transposesOutput ? place.transposed(count, target.cols) : undefined;
     const problem = {
-      rows: count,
-      cols: features,
+      rows: target.rows,
+      cols: target.cols,
       kind: KIND_CODES[this.kind],
       slope: this.#slope,
       sourceOffset: source.offset,
       sourceStride: source.stride,
       targetOffset: target.offset,
       targetStride: target.stride,
-      transpose: this.#options.transposesOutput ? 1 : 0,
-      transposedOffset: transposed.offset,
-      transposedStride: transposed.stride,
+      transpose: transposed ? 1 : 0,
+      transposedOffset: transposed?.offset ?? 0,
+      transposedStride: transposed?.stride ?? 0,
     };
     const problems = recorder.manager.table(ActivationProblem, [problem]);
-    const { rows: values, transposed: into } = this.#workspace.values.buffers;
-    recorder.dispatch(activationKernel, { problems, values, transposed: into }, count);
+    recorder.dispatch(
+      activationKernel,
+      { problems, values: target.buffer, transposed: this.#workspace.values.transposed },
+      target.rows,
+    );
   }
 
   backward(recorder: Recorder, count: number, rows: number): void {
     const place = this.output.delta;
     if (!place) return;
-    const value = this.output.place.rows(count, this.output.features);
-    const delta = place.rows(rows);
-    const transposed = place.transposed(rows);
+    const value = this.#rowsOf(this.output.place, count);
+    const delta = this.#rowsOf(place, rows);
+    const transposed = this.#options.transposesDelta ? place.transposed(rows) : undefined;
     const problem = {
-      rows,
+      rows: delta.rows,
       cols: delta.cols,
-      examples: count,
+      examples: value.rows,
       kind: KIND_CODES[this.kind],
       slope: this.#slope,
       valueOffset: value.offset,
       valueStride: value.stride,
       deltaOffset: delta.offset,
       deltaStride: delta.stride,
-      transpose: this.#options.transposesDelta ? 1 : 0,
-      transposedOffset: transposed.offset,
-      transposedStride: transposed.stride,
+      transpose: transposed ? 1 : 0,
+      transposedOffset: transposed?.offset ?? 0,
+      transposedStride: transposed?.stride ?? 0,
     };
     const problems = recorder.manager.table(BackwardProblem, [problem]);
     recorder.dispatch(
       activationBackwardKernel,
-      { problems, values: value.buffer, deltas: delta.buffer, transposed: transposed.buffer },
-      rows,
+      {
+        problems,
+        values: value.buffer,
+        deltas: delta.buffer,
+        transposed: this.#workspace.deltas.transposed,
+      },
+      delta.rows,
     );
+  }
+
+  /** One example a row. An image's pixels follow each other, so it is one long row, the padding between them included. */
+  #rowsOf(place: RowPlace, examples: number): Matrix {
+    const { shape, features } = this.output;
+    if (!shape) return place.rows(examples, features);
+    const positions = positionsOf(shape);
+    const { buffer, offset, stride } = place.rows(examples * positions);
+    return { buffer, offset, rows: examples, cols: positions * stride, stride: positions * stride };
   }
 }

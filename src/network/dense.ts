@@ -1,18 +1,21 @@
-import type { FactorRows, FisherOptions } from "../curvature/source.js";
-import { ArgumentError } from "../errors.js";
+import type { CurvatureRows, FactorRows, FisherOptions } from "../curvature/source.js";
 import {
   copyStrided,
   type Matrix,
   multiplyPacked,
   type PackedProduct,
+  packed,
+  packedTarget,
+  requireShape,
   type StridedCopy,
 } from "../linalg/index.js";
 import { copyInto } from "../linalg/pack.js";
 import type { Recorder } from "../pipeline/index.js";
 import { initialWeights } from "../reference/network.js";
-import type { TrainableLayer, Values, Workspace } from "./layer.js";
+import { recordedColumns, recordedCount, type TrainableLayer, type Values } from "./layer.js";
 import type { DenseModule } from "./modules.js";
 import type { ParameterPlace } from "./parameters.js";
+import type { Workspace } from "./workspace.js";
 
 /** Who else writes the transposes that the products read: a neighbouring element-wise layer does it on its way. */
 export interface DenseOptions {
@@ -30,6 +33,7 @@ export class DenseLayer implements TrainableLayer {
   readonly in: number;
   readonly out: number;
   readonly bias: boolean;
+  readonly positions = 1;
   readonly input: Values;
   readonly output: Values;
   readonly #workspace: Workspace;
@@ -44,6 +48,7 @@ export class DenseLayer implements TrainableLayer {
     this.input = input;
     this.output = {
       features: module.out,
+      shape: undefined,
       place: workspace.values.place(module.out + 1),
       delta: workspace.deltas.place(module.out),
     };
@@ -64,8 +69,8 @@ export class DenseLayer implements TrainableLayer {
     return this.#parameters.G;
   }
 
-  weightCopy(): StridedCopy {
-    return copyInto(this.W, this.#parameters.transposed, true);
+  weightCopies(): StridedCopy[] {
+    return [copyInto(this.W, this.#parameters.transposed, true)];
   }
 
   forward(recorder: Recorder, count: number): void {
@@ -105,15 +110,17 @@ export class DenseLayer implements TrainableLayer {
     ]);
   }
 
-  gradientProduct(count: number): PackedProduct {
-    return {
-      A: this.#delta.rows(count),
-      B: this.input.place.rows(count, this.in),
-      C: this.G,
-      transposed: false,
-      alpha: 1 / count,
-      beta: 0,
-    };
+  gradient(_recorder: Recorder, count: number): PackedProduct[] {
+    return [
+      {
+        A: this.#delta.rows(count),
+        B: this.input.place.rows(count, this.in),
+        C: this.G,
+        transposed: false,
+        alpha: 1 / count,
+        beta: 0,
+      },
+    ];
   }
 
   initialWeights(seed: number, index: number): Float32Array {
@@ -125,25 +132,46 @@ export class DenseLayer implements TrainableLayer {
 
   /** @throws ArgumentError before the first recorded pass. */
   inputs(): FactorRows {
-    const { count } = this.#workspace.pass;
-    if (count === 0) throw new ArgumentError(`${this.name}.inputs`, "pass", "must be recorded first");
+    const count = recordedCount(`${this.name}.inputs`, this.#workspace.pass);
     return { rows: this.input.place.rows(count, this.in), scale: 1 / count };
   }
 
   /** @throws ArgumentError unless the last recorded pass was asked for the same kind and number of samples. */
   outputs(fisher: FisherOptions): FactorRows {
-    const { count, columns, fisher: recorded } = this.#workspace.pass;
-    if (!recorded || recorded.kind !== fisher.kind || (recorded.samples ?? 1) !== (fisher.samples ?? 1)) {
-      throw new ArgumentError(
-        `${this.name}.outputs`,
-        "fisher",
-        `must be what recordPass() was given, got ${JSON.stringify(fisher)} after ${JSON.stringify(recorded)}`,
-      );
-    }
-    // The empirical Fisher's column is the gradient's own; other columns lie below it.
-    if (recorded.kind === "empirical") return { rows: this.#delta.rows(count), scale: 1 / count };
-    const divisor = recorded.kind === "monteCarlo" ? count * columns : count;
-    return { rows: this.#delta.rows(columns * count, this.out, count), scale: 1 / divisor };
+    const { count, first, columns, divisor } = recordedColumns(
+      `${this.name}.outputs`,
+      this.#workspace.pass,
+      fisher,
+    );
+    return { rows: this.#delta.rows(columns * count, this.out, first * count), scale: 1 / divisor };
+  }
+
+  apply(recorder: Recorder, V: Matrix, into: Matrix): void {
+    const count = recordedCount(`${this.name}.apply`, this.#workspace.pass);
+    requireShape(`${this.name}.apply`, "V", V, this.out, this.in);
+    requireShape(`${this.name}.apply`, "into", into, count, this.out);
+    const B = packed(recorder, V, true);
+    const { target: C, unpack } = packedTarget(recorder, into, false);
+    const A = this.input.place.transposed(count, this.in);
+    multiplyPacked(recorder, [{ A, B, C, transposed: false, alpha: 1, beta: 0 }]);
+    unpack();
+  }
+
+  pullback(recorder: Recorder, rows: Matrix, into: Matrix, alpha: number): void {
+    const count = recordedCount(`${this.name}.pullback`, this.#workspace.pass);
+    requireShape(`${this.name}.pullback`, "rows", rows, count, this.out);
+    requireShape(`${this.name}.pullback`, "into", into, this.out, this.in);
+    const A = packed(recorder, rows, false);
+    const { target: C, unpack } = packedTarget(recorder, into, false);
+    const B = this.input.place.rows(count, this.in);
+    multiplyPacked(recorder, [{ A, B, C, transposed: false, alpha, beta: 0 }]);
+    unpack();
+  }
+
+  curvatureRows(fisher: FisherOptions): CurvatureRows {
+    const operation = `${this.name}.curvatureRows`;
+    const { count, first, columns } = recordedColumns(operation, this.#workspace.pass, fisher);
+    return { rows: this.#delta.rows(columns * count, this.out, first * count), columns, count };
   }
 
   get #delta() {

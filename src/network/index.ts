@@ -1,4 +1,5 @@
 export { activationBackwardKernel, activationKernel } from "./activation.js";
+export type { InputShape } from "./build.js";
 export type { BatchSupplier } from "./chunks.js";
 export { fisherKernel } from "./fisher.js";
 export type { TrainableLayer } from "./layer.js";
@@ -6,11 +7,21 @@ export { lossKernel } from "./loss.js";
 export { halfSquaredError, type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./losses.js";
 export {
   type ActivationModule,
+  averagePool2d,
+  type Conv2dModule,
+  type Conv2dOptions,
+  conv2d,
   type DenseModule,
   dense,
+  flatten,
+  globalAveragePool,
   leakyRelu,
   logistic,
   type Module,
+  maxPool2d,
+  type Pair,
+  type PoolModule,
+  type ReshapeModule,
   relu,
   tanh,
 } from "./modules.js";

@@ -1,29 +1,27 @@
 import type { Batch, CurvatureSource, FisherOptions } from "../curvature/source.js";
 import { ArgumentError, ShapeError } from "../errors.js";
-import { copyKernel, copyStrided, matmulKernel, multiplyPacked, reduceKernels } from "../linalg/index.js";
-import { tileShape } from "../linalg/tiles.js";
-import { type Kernel, type PipelineManager, type Recorder, withConstants } from "../pipeline/index.js";
-import { activationBackwardKernel, activationKernel } from "./activation.js";
+import { copyStrided, multiplyPacked } from "../linalg/index.js";
+import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
 import { type BatchShape, checkBatch, checkInputs } from "./batch.js";
-import { buildLayers } from "./build.js";
+import { buildLayers, type InputShape } from "./build.js";
 import { type BatchSupplier, inChunks, slices } from "./chunks.js";
-import { fisher, fisherColumns, fisherKernel } from "./fisher.js";
-import {
-  isTrainable,
-  type Layer,
-  onesFills,
-  type TrainableLayer,
-  type Values,
-  type Workspace,
-} from "./layer.js";
-import { loss, lossKernel } from "./loss.js";
+import { fisher, fisherColumns } from "./fisher.js";
+import { networkKernels } from "./kernels.js";
+import { isTrainable, type Layer, onesFills, type TrainableLayer, type Values } from "./layer.js";
+import { loss } from "./loss.js";
 import { type Loss, lossCode } from "./losses.js";
 import { type Module, requireSize } from "./modules.js";
-import { ParameterStorage } from "./parameters.js";
-import { RowStorage } from "./storage.js";
 import { checkWeights, packWeights, unpackWeights } from "./weights.js";
+import { Workspace } from "./workspace.js";
+
+/** Patches of a whole batch would be k² times its images. */
+const CHUNK_BYTES = 16 * 1024 * 1024;
 
 export interface NetworkOptions {
+  /** [channels, height, width] of images; batches hold an image's numbers in that order. None for vectors. */
+  input?: InputShape;
+  /** Most memory that the patches of a convolution take at a time; 16 MiB unless given. */
+  chunkBytes?: number;
   /** Largest batch, for which buffers are made; 512 unless given. Smaller batches are fine. */
   batchSize?: number;
   /** Of the initial weights; 0 unless given. */
@@ -88,15 +86,12 @@ export class Network implements CurvatureSource {
     lossOfNetwork: Loss,
     options: NetworkOptions = {},
   ) {
-    const { batchSize = 512, seed = 0 } = options;
+    const { batchSize = 512, seed = 0, chunkBytes = CHUNK_BYTES } = options;
     requireSize("network", "batchSize", batchSize);
+    requireSize("network", "chunkBytes", chunkBytes);
     lossCode(lossOfNetwork);
-    const parameters = new ParameterStorage(manager);
-    const values = new RowStorage(manager, "values");
-    const deltas = new RowStorage(manager, "deltas");
-    const pass = { count: 0, columns: 0, fisher: undefined };
-    this.#workspace = { parameters, values, deltas, pass };
-    const { layers, input, output } = buildLayers(modules, this.#workspace);
+    this.#workspace = new Workspace(manager, { batchSize, chunkBytes });
+    const { layers, input, output } = buildLayers(modules, this.#workspace, options.input);
     this.#manager = manager;
     this.#modules = layers;
     this.#input = input;
@@ -107,19 +102,10 @@ export class Network implements CurvatureSource {
     this.outputs = output.features;
     this.loss = lossOfNetwork;
     this.#deltaRows = batchSize * (1 + fisherColumns("network", options.fisher, output.features));
-    this.kernels = [
-      withConstants(matmulKernel, tileShape(manager.handle.capabilities).constants),
-      copyKernel,
-      ...reduceKernels,
-      activationKernel,
-      activationBackwardKernel,
-      lossKernel,
-      fisherKernel,
-    ];
+    this.kernels = networkKernels(manager, layers);
     const initial = this.layers.map((layer, l) => layer.initialWeights(seed, l));
     try {
-      parameters.allocate();
-      values.ensure(batchSize);
+      this.#workspace.allocate();
       this.#targets = this.#storage("targets", batchSize * output.features);
       this.#results = this.#storage("losses", 2 * batchSize);
       this.statistics = this.#storage("statistics", 2);
@@ -131,11 +117,14 @@ export class Network implements CurvatureSource {
     }
     const { stride } = input.place.rows(batchSize);
     this.#staging = new Float32Array(batchSize * stride);
-    for (let i = 0; i < batchSize; i++) this.#staging[i * stride + input.features] = 1;
+    // Behind vectors stands the bias's 1; those that become images have room for no more.
+    if (!options.input) {
+      for (let i = 0; i < batchSize; i++) this.#staging[i * stride + input.features] = 1;
+    }
     this.setWeights(initial);
     const recorder = manager.record();
     const outputs = layers.map((layer) => layer.output);
-    copyStrided(recorder, onesFills([input, ...outputs], batchSize));
+    copyStrided(recorder, onesFills(options.input ? outputs : [input, ...outputs], batchSize));
     recorder.submit();
   }
 
@@ -153,13 +142,15 @@ export class Network implements CurvatureSource {
 
   /** The modules in order. */
   describe(): LayerDescription[] {
-    return this.#modules.map(({ name, kind, input, output, parameters }) => ({
-      name,
-      kind,
-      in: input.features,
-      out: output.features,
-      parameters,
-    }));
+    return this.#modules
+      .filter(({ kind }) => kind !== "input")
+      .map(({ name, kind, input, output, parameters }) => ({
+        name,
+        kind,
+        in: input.features,
+        out: output.features,
+        parameters,
+      }));
   }
 
   /** W of each layer, out × in without padding, as it is after everything submitted so far. */
@@ -204,9 +195,9 @@ export class Network implements CurvatureSource {
   recordPass(recorder: Recorder, options?: FisherOptions): void {
     const loaded = this.#requireLoaded("recordPass");
     const columns = fisherColumns("recordPass", options, this.outputs);
-    const { pass, deltas } = this.#workspace;
+    const { pass } = this.#workspace;
     const { count } = loaded;
-    deltas.ensure(Math.max(this.#deltaRows, (1 + columns) * this.batchSize));
+    this.#workspace.ensureDeltas(Math.max(this.#deltaRows, (1 + columns) * this.batchSize));
     this.#forward(recorder, count);
     this.#recordLoss(recorder, loaded, { gradient: true, statistics: this.statistics });
     if (columns > 0) this.#recordFisher(recorder, count, columns, options);
@@ -214,7 +205,7 @@ export class Network implements CurvatureSource {
     for (const layer of [...this.#modules].reverse()) layer.backward(recorder, count, rows);
     multiplyPacked(
       recorder,
-      this.layers.map((layer) => layer.gradientProduct(count)),
+      this.layers.flatMap((layer) => layer.gradient(recorder, count)),
     );
     Object.assign(pass, { count, columns, fisher: options && { ...options } });
   }
@@ -292,8 +283,7 @@ export class Network implements CurvatureSource {
 
   /** Frees all memory of the network. */
   dispose(): void {
-    const { parameters, values, deltas } = this.#workspace;
-    for (const storage of [parameters, values, deltas]) storage.dispose();
+    this.#workspace.dispose();
     for (const buffer of this.#buffers) this.#manager.destroyBuffer(buffer);
     this.#buffers.length = 0;
     this.#loaded = undefined;
@@ -346,7 +336,7 @@ export class Network implements CurvatureSource {
   #forward(recorder: Recorder, count: number): void {
     copyStrided(
       recorder,
-      this.layers.map((layer) => layer.weightCopy()),
+      this.layers.flatMap((layer) => layer.weightCopies()),
     );
     for (const layer of this.#modules) layer.forward(recorder, count);
   }

@@ -5,19 +5,29 @@ import type { PipelineManager } from "../pipeline/index.js";
  * Matrices of one row per example (or per curvature column and example) in one buffer, and their transposes in
  * another: products read transposed copies, and one dispatch can serve all layers whose operands share buffers.
  * Places are taken first; `ensure` then makes buffers for so many rows.
+ *
+ * Images have one row per position, `positions` of them for each example, and no transposes.
  */
 export class RowStorage {
   readonly #manager: PipelineManager;
   readonly #label: string;
-  #buffers: { rows: GPUBuffer; transposed: GPUBuffer } | undefined;
+  readonly #positions: number;
+  readonly #transposes: boolean;
+  #buffers: { rows: GPUBuffer; transposed: GPUBuffer | undefined } | undefined;
   #capacity = 0;
   /** Sum of the places' padded columns, and of their columns. */
   #width = 0;
   #height = 0;
 
-  constructor(manager: PipelineManager, label: string) {
+  constructor(
+    manager: PipelineManager,
+    label: string,
+    { positions = 1, transposes = true }: { positions?: number; transposes?: boolean } = {},
+  ) {
     this.#manager = manager;
     this.#label = label;
+    this.#positions = positions;
+    this.#transposes = transposes;
   }
 
   /** Most rows that a place holds now. */
@@ -25,9 +35,14 @@ export class RowStorage {
     return this.#capacity;
   }
 
-  get buffers(): { rows: GPUBuffer; transposed: GPUBuffer } {
+  get rows(): GPUBuffer {
     if (!this.#buffers) throw new Error(`${this.#label}: ensure() comes before use`);
-    return this.#buffers;
+    return this.#buffers.rows;
+  }
+
+  get transposed(): GPUBuffer {
+    if (!this.#buffers?.transposed) throw new Error(`${this.#label}: no transposes are kept`);
+    return this.#buffers.transposed;
   }
 
   place(cols: number): RowPlace {
@@ -38,16 +53,18 @@ export class RowStorage {
   }
 
   /**
-   * Makes room for `capacity` rows; what was stored is lost when it grows. True when it did.
+   * Makes room for `capacity` examples; what was stored is lost when it grows. True when it did.
    *
    * @throws LimitError when a buffer would be larger than the device allows; then nothing has changed.
    */
-  ensure(capacity: number): boolean {
+  ensure(examples: number): boolean {
+    const capacity = examples * this.#positions;
     if (capacity <= this.#capacity) return false;
     const rows = this.#manager.createStorage(this.#label, capacity * this.#width);
-    let transposed: GPUBuffer;
+    let transposed: GPUBuffer | undefined;
     try {
-      transposed = this.#manager.createStorage(`${this.#label}'`, padded(capacity) * this.#height);
+      if (this.#transposes)
+        transposed = this.#manager.createStorage(`${this.#label}'`, padded(capacity) * this.#height);
     } catch (error) {
       this.#manager.destroyBuffer(rows);
       throw error;
@@ -59,10 +76,7 @@ export class RowStorage {
   }
 
   dispose(): void {
-    if (this.#buffers) {
-      this.#manager.destroyBuffer(this.#buffers.rows);
-      this.#manager.destroyBuffer(this.#buffers.transposed);
-    }
+    for (const buffer of Object.values(this.#buffers ?? {})) if (buffer) this.#manager.destroyBuffer(buffer);
     this.#buffers = undefined;
     this.#capacity = 0;
   }
@@ -71,12 +85,12 @@ export class RowStorage {
 /** One matrix of a `RowStorage`, capacity × cols, and its transpose. */
 export class RowPlace {
   readonly cols: number;
-  readonly #storage: RowStorage;
+  readonly storage: RowStorage;
   readonly #columnsBefore: number;
   readonly #rowsBefore: number;
 
   constructor(storage: RowStorage, cols: number, columnsBefore: number, rowsBefore: number) {
-    this.#storage = storage;
+    this.storage = storage;
     this.cols = cols;
     this.#columnsBefore = columnsBefore;
     this.#rowsBefore = rowsBefore;
@@ -85,14 +99,14 @@ export class RowPlace {
   /** Rows first … first + count − 1, of which the first `cols` columns: count × cols. */
   rows(count: number, cols = this.cols, first = 0): Matrix {
     const stride = padded(this.cols);
-    const offset = this.#storage.capacity * this.#columnsBefore + first * stride;
-    return { buffer: this.#storage.buffers.rows, offset, rows: count, cols, stride };
+    const offset = this.storage.capacity * this.#columnsBefore + first * stride;
+    return { buffer: this.storage.rows, offset, rows: count, cols, stride };
   }
 
   /** The transpose of the first `count` rows and `cols` columns: cols × count. */
   transposed(count: number, cols = this.cols): Matrix {
-    const stride = padded(this.#storage.capacity);
+    const stride = padded(this.storage.capacity);
     const offset = stride * this.#rowsBefore;
-    return { buffer: this.#storage.buffers.transposed, offset, rows: cols, cols: count, stride };
+    return { buffer: this.storage.transposed, offset, rows: cols, cols: count, stride };
   }
 }

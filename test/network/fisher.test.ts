@@ -4,7 +4,7 @@ import { dense, Network, softmaxCrossEntropy } from "../../src/network/index.js"
 import { sampledGradient } from "../../src/reference/loss.js";
 import { threefry2x32, uniform } from "../../src/reference/random.js";
 import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
-import { download, matrixOf, openManager, pass, randomBatch } from "./helpers.js";
+import { download, matrixOf, openManager, pass, randomBatch, stacked } from "./helpers.js";
 
 /** An entry point of the test's own over the shader's functions. */
 const PROBE = `
@@ -77,9 +77,12 @@ kernelTest("fisher: sampled classes are the reference's", async (t) => {
   ] as const) {
     const fisher = { kind: "monteCarlo", samples, seed, step } as const;
     pass(net, manager, batch, fisher);
-    const B = net.layers[0]!.outputs(fisher);
+    const B = stacked(net.layers[0]!.outputs(fisher));
     assertEqual(B.rows.rows, samples * count, "rows");
-    const rows = await download(t, net.layers[0]!.outputs(fisher).rows as Parameters<typeof download>[1]);
+    const rows = await download(
+      t,
+      stacked(net.layers[0]!.outputs(fisher)).rows as Parameters<typeof download>[1],
+    );
     for (let sample = 0; sample < samples; sample++) {
       const expected = sampledGradient("softmaxCrossEntropy", Z, { seed, step, sample });
       for (let i = 0; i < count; i++) {
@@ -109,7 +112,10 @@ kernelTest("fisher: another seed, step or sample gives other draws", async (t) =
   for (const key of keys) {
     const fisher = { kind: "monteCarlo", samples: 2, ...key } as const;
     pass(net, manager, batch, fisher);
-    const rows = await download(t, net.layers[0]!.outputs(fisher).rows as Parameters<typeof download>[1]);
+    const rows = await download(
+      t,
+      stacked(net.layers[0]!.outputs(fisher)).rows as Parameters<typeof download>[1],
+    );
     seen.add(rows.subarray(0, 240).join()).add(rows.subarray(240).join());
   }
   assert(seen.size === 6, `${seen.size} of 6 draws differ`);

@@ -1,7 +1,7 @@
-import type { Batch, FactorRows, FisherOptions } from "../../src/curvature/source.js";
+import type { Batch, FactorRows, FactorStatistics, FisherOptions } from "../../src/curvature/source.js";
 import { openDevice } from "../../src/device/index.js";
 import type { Matrix as View } from "../../src/linalg/index.js";
-import type { Loss, Module, Network } from "../../src/network/index.js";
+import type { ActivationModule, Loss, Module, Network } from "../../src/network/index.js";
 import { PipelineManager } from "../../src/pipeline/index.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
 import type { CurvatureRows } from "../../src/reference/network.js";
@@ -31,7 +31,10 @@ export async function twin(net: Network, modules: readonly Module[]): Promise<La
   const weights = await net.weights();
   let l = 0;
   return modules.map((module) => {
-    if (module.kind !== "dense") return activation(module.kind, module.slope);
+    if (module.kind !== "dense") {
+      const { kind, slope } = module as ActivationModule;
+      return activation(kind, slope);
+    }
     const cols = module.in + (module.bias ? 1 : 0);
     return linear(matrixOf(weights[l++]!, module.out, cols), module.bias);
   });
@@ -78,6 +81,12 @@ export async function download(t: TestContext, view: View): Promise<Float32Array
   return out;
 }
 
+/** The statistics of a dense layer. */
+export function stacked(statistics: FactorStatistics): FactorRows {
+  assert("rows" in statistics, "the columns are stacked");
+  return statistics;
+}
+
 /** Everything that a pass leaves. */
 export interface PassResult {
   loss: number;
@@ -101,10 +110,10 @@ export async function results(t: TestContext, net: Network, fisher?: FisherOptio
   const out: PassResult = { loss: loss!, accuracy: accuracy!, G: [], A: [], B: [], scales: [] };
   for (const layer of net.layers) {
     out.G.push(await download(t, layer.G));
-    const A: FactorRows = layer.inputs();
+    const A = stacked(layer.inputs());
     out.A.push(await download(t, A.rows as View));
     if (!fisher) continue;
-    const B = layer.outputs(fisher);
+    const B = stacked(layer.outputs(fisher));
     out.B.push(await download(t, B.rows as View));
     out.scales.push({ A: A.scale, B: B.scale });
   }
@@ -173,9 +182,9 @@ function poison(t: TestContext, net: Network, fisher: FisherOptions | undefined)
   fill(net.statistics, 0, 2);
   for (const [l, layer] of net.layers.entries()) {
     fillView(layer.G, layer.in);
-    if (l > 0) fillView(layer.inputs().rows as View, layer.input.features);
+    if (l > 0) fillView(stacked(layer.inputs()).rows as View, layer.input.features);
     if (fisher && l === 0) {
-      const { buffer } = layer.outputs(fisher).rows;
+      const { buffer } = stacked(layer.outputs(fisher)).rows;
       fill(buffer, 0, buffer.size / 4);
     }
   }
