@@ -3,7 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { decodeCheckpoint } from "../../src/data/index.js";
 import {
   fromRows,
@@ -28,6 +28,7 @@ interface Finished {
 
 function start(argv: readonly string[], cwd: string): { child: ChildProcess; finished: Promise<Finished> } {
   const child = spawn(process.execPath, [program, ...argv], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  running.add(child);
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -37,9 +38,27 @@ function start(argv: readonly string[], cwd: string): { child: ChildProcess; fin
     stderr += text;
   });
   const finished = new Promise<Finished>((resolve) => {
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
+    child.on("close", (code) => {
+      running.delete(child);
+      resolve({ code, stdout, stderr });
+    });
   });
   return { child, finished };
+}
+
+/** After each test: whatever a failed one has left running. */
+const running = new Set<ChildProcess>();
+afterEach(() => {
+  for (const child of running) child.kill("SIGKILL");
+  running.clear();
+});
+
+/** Resolves with the first output; a program that ends without any fails the test at once. */
+async function firstOutput(child: ChildProcess, finished: Promise<Finished>): Promise<void> {
+  const ended = finished.then(({ code, stderr }) => {
+    throw new Error(`ended early with code ${code}: ${stderr}`);
+  });
+  await Promise.race([new Promise((resolve) => child.stdout?.once("data", resolve)), ended]);
 }
 
 const kfac = (argv: readonly string[], cwd = temporaryFolder()) => start(argv, cwd).finished;
@@ -110,7 +129,7 @@ describe("kfac train", () => {
   ] as const)("saves and leaves at %s", async (signal, exitCode) => {
     const cwd = temporaryFolder();
     const { child, finished } = start(trainFor(100_000, "--json"), cwd);
-    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    await firstOutput(child, finished);
     child.kill(signal);
     const { code, stdout, stderr } = await finished;
     expect(code).toBe(exitCode);
@@ -126,7 +145,7 @@ describe("kfac train", () => {
   it("leaves at once at the second signal", async () => {
     const cwd = temporaryFolder();
     const { child, finished } = start(trainFor(100_000, "--json"), cwd);
-    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    await firstOutput(child, finished);
     child.kill("SIGINT");
     const timer = setInterval(() => child.kill("SIGINT"), 300);
     expect((await finished).code).toBe(130);
@@ -135,7 +154,7 @@ describe("kfac train", () => {
 
   it("ends quietly when the reader of stdout goes away", async () => {
     const { child, finished } = start(trainFor(100_000, "--json"), temporaryFolder());
-    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    await firstOutput(child, finished);
     child.stdout?.destroy();
     const { code, stderr } = await finished;
     expect(code).toBe(0);

@@ -138,7 +138,7 @@ class Run {
           steps: plan.steps,
           firstStep: start.step,
           epoch: done.epoch,
-          epochs: plan.epochs,
+          epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
           loss: done.record.loss,
           accuracy: loss === "softmax" ? done.record.accuracy : undefined,
           seconds: seconds - start.seconds,
