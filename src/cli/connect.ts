@@ -50,7 +50,7 @@ function optimizerOf(
   settings: HyperParameters,
   seed: number,
 ) {
-  const { learningRate, momentum, weightDecay, fisher, samples, ...kfac } = settings;
+  const { learningRate, finalRate: _schedule, momentum, weightDecay, fisher, samples, ...kfac } = settings;
   if (kind === "sgd")
     return engine.sgd(network, { learningRate: learningRate ?? 0.1, momentum, weightDecay });
   if (kind === "adam") return engine.adam(network, { learningRate, weightDecay });

@@ -35,6 +35,8 @@ export type OptimizerState = Record<string, Float32Array | Uint32Array>;
 
 export interface Optimizer {
   readonly name: OptimizerKind;
+  /** Counts from the next step on. */
+  learningRate: number;
   /** Sends the step off at once; resolves when its record has come back. */
   step(batch: Batch): Promise<StepRecord>;
   state(): Promise<OptimizerState>;
@@ -83,6 +85,8 @@ export const TITLES: Readonly<Record<OptimizerKind, string>> = { kfac: "K-FAC", 
 /** Settings of every optimiser; each takes those it knows, and has its own default for what is absent. */
 export interface HyperParameters {
   learningRate?: number;
+  /** Share of the learning rate that is left at the end of the run, linearly in between; 1, constant, unless given. */
+  finalRate?: number;
   momentum?: number;
   weightDecay?: number;
   damping?: number;

@@ -98,6 +98,7 @@ export function parseRunMeta(meta: JsonObject): RunMeta {
 
 const NUMBERS = [
   "learningRate",
+  "finalRate",
   "momentum",
   "weightDecay",
   "damping",

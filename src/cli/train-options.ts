@@ -30,6 +30,7 @@ export const TRAIN_OPTIONS = {
   steps: integer("stop after this many steps, counted over the whole run", 1),
   seed: integer(`of weights, order of examples and samples (${SEED})`, 0, 0xffffffff),
   "learning-rate": number("step size", { above: 0 }),
+  "final-rate": number("share of the learning rate left at the end, linearly in between (1)", { above: 0 }),
   momentum: number("of kfac and sgd", { least: 0, below: 1 }),
   "weight-decay": number("pull of the weights towards zero", { least: 0 }),
   damping: number("kfac: λ, on the scale of the mean loss's curvature", { least: 0 }),
@@ -75,6 +76,7 @@ export function planTraining(options: TrainOptions, data: LabelledData, saved?: 
 function givenSettings(options: TrainOptions): HyperParameters {
   const all: HyperParameters = {
     learningRate: options["learning-rate"],
+    finalRate: options["final-rate"],
     momentum: options.momentum,
     weightDecay: options["weight-decay"],
     damping: options.damping,

@@ -1,6 +1,6 @@
 /** The loop that both training commands share: keeps a few steps in flight and takes their records in order. */
 import type { BatchStream } from "./batch-stream.js";
-import type { Optimizer, StepRecord } from "./engine.js";
+import type { HyperParameters, Optimizer, StepRecord } from "./engine.js";
 import { Failure } from "./failure.js";
 import type { Interrupt } from "./interrupt.js";
 
@@ -15,6 +15,15 @@ export interface DoneStep {
   record: StepRecord;
 }
 
+/** A learning rate that falls linearly over `steps` steps to its `finalRate`'s share; undefined where it is constant. */
+export function linearRate(
+  { learningRate, finalRate = 1 }: HyperParameters,
+  steps: number,
+): ((step: number) => number) | undefined {
+  if (learningRate === undefined || finalRate === 1) return undefined;
+  return (step) => learningRate * (1 - ((1 - finalRate) * step) / steps);
+}
+
 export class Trainer {
   /** Steps taken, all of them known to be good. */
   step: number;
@@ -22,6 +31,7 @@ export class Trainer {
   readonly #stream: BatchStream;
   readonly #interrupt: Interrupt;
   readonly #onStep: (done: DoneStep) => void;
+  readonly #rate: ((step: number) => number) | undefined;
 
   constructor(options: {
     optimizer: Optimizer;
@@ -30,12 +40,15 @@ export class Trainer {
     onStep: (done: DoneStep) => void;
     /** Steps already taken in an earlier run. */
     step?: number;
+    /** The learning rate of a step, counted from 0; the optimiser's own unless given. */
+    rate?: ((step: number) => number) | undefined;
   }) {
     this.#optimizer = options.optimizer;
     this.#stream = options.stream;
     this.#interrupt = options.interrupt;
     this.#onStep = options.onStep;
     this.step = options.step ?? 0;
+    this.#rate = options.rate;
   }
 
   /**
@@ -48,6 +61,7 @@ export class Trainer {
     try {
       for (;;) {
         while (next < target && pending.length < IN_FLIGHT && !this.#interrupt.requested) {
+          if (this.#rate) this.#optimizer.learningRate = this.#rate(next);
           const promise = this.#optimizer.step(this.#stream.batch(next++));
           // It is awaited below; a rejection before that must not count as unhandled.
           promise.catch(() => {});

@@ -100,6 +100,7 @@ class FakeNetwork implements Network {
 /** Plain SGD with momentum, under any name; kfac's records have layers. */
 class FakeOptimizer implements Optimizer {
   readonly name: OptimizerKind;
+  learningRate = 0.1;
   readonly #network: FakeNetwork;
   readonly #hooks: FakeHooks;
   #count = 0;

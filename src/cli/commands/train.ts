@@ -25,7 +25,7 @@ import { Stopwatch } from "../stopwatch.js";
 import { duration, percent, short, textTable } from "../table.js";
 import { planTraining, TRAIN_OPTIONS, type TrainOptions, uselessOptions } from "../train-options.js";
 import type { TrainPlan } from "../train-plan.js";
-import { Trainer } from "../trainer.js";
+import { linearRate, Trainer } from "../trainer.js";
 
 const INTERRUPTED = "kfac-checkpoint.kfac";
 
@@ -126,6 +126,7 @@ class Run {
       stream: new BatchStream(data.train, batchSize, seed, loss),
       interrupt: this.#interrupt,
       step: start.step,
+      rate: linearRate(plan.settings, plan.steps),
       onStep: (done) => {
         const seconds = this.#clock.seconds;
         if (options.json) this.#print(stepLine(done, seconds));
