@@ -133,15 +133,16 @@ export class Recorder {
     profiler?.resolve(this.encoder);
     device.queue.submit([this.encoder.finish()]);
     for (const { staging, bytes, resolve, reject } of this.#readbacks) {
-      staging.mapAsync(GPUMapMode.READ, 0, bytes).then(
-        () => {
+      staging
+        .mapAsync(GPUMapMode.READ, 0, bytes)
+        .then(() => {
           const data = staging.getMappedRange(0, bytes).slice(0);
           staging.unmap();
           pool.give(staging);
           resolve(data);
-        },
-        async (error) => reject(await this.manager.handle.explain(error)),
-      );
+        })
+        // Of the mapping, or of the range: a buffer may be destroyed in between.
+        .catch(async (error) => reject(await this.manager.handle.explain(error)));
     }
     this.#readbacks.length = 0;
   }
