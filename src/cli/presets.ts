@@ -7,7 +7,7 @@ export const BATCH_SIZE = 500;
 export const EPOCHS = 5;
 export const SEED = 1;
 
-/** What `kfac train` uses unless told otherwise, and `kfac mnist` always. `bench/sweep.mjs` looks for better ones. */
+/** What `kfac train` uses unless told otherwise. `bench/sweep.mjs` looks for better ones. */
 export const SETTINGS: Readonly<Record<OptimizerKind, HyperParameters>> = {
   kfac: {
     learningRate: 0.02,

@@ -126,7 +126,7 @@ class Run {
       stream: new BatchStream(data.train, batchSize, seed, loss),
       interrupt: this.#interrupt,
       step: start.step,
-      rate: linearRate(plan.settings, plan.steps),
+      rate: linearRate(plan.settings, plan.epochs * plan.stepsPerEpoch),
       onStep: (done) => {
         const seconds = this.#clock.seconds;
         if (options.json) this.#print(stepLine(done, seconds));
