@@ -1,16 +1,10 @@
 import { ArgumentError } from "../errors.js";
-import { type HostMatrix, type Matrix, paddedLength, paddedView } from "../linalg/index.js";
-import { type PipelineManager, Recorder } from "../pipeline/index.js";
+import type { LinearOperator } from "../linalg/cg.js";
+import { type HostMatrix, paddedLength, paddedView } from "../linalg/index.js";
+import type { PipelineManager } from "../pipeline/index.js";
 
-/** A symmetric positive semi-definite linear map H on matrices of a layer's shape, never formed. */
-export interface CurvatureOperator {
-  /** out. */
-  readonly rows: number;
-  /** in. */
-  readonly cols: number;
-  /** Records into ← H V; both rows × cols with rows on a `vec4f`, in different buffers. */
-  apply(recorder: Recorder, V: Matrix, into: Matrix): void;
-}
+/** A symmetric positive semi-definite map H on matrices of a layer's shape (rows = out, cols = in), never formed. */
+export type CurvatureOperator = LinearOperator;
 
 /** Most unknowns that `denseHessian` forms a matrix for. */
 const DENSE_LIMIT = 4096;
@@ -65,20 +59,5 @@ export async function denseHessian(
   } finally {
     manager.destroyBuffer(unit);
     manager.destroyBuffer(image);
-  }
-}
-
-/**
- * Records `body` through a recorder of its own on the same encoder, whose scratch is free again when `body` has been
- * recorded: what is repeated many times in one recording takes the memory of one repetition.
- */
-export function scoped(recorder: Recorder, body: (recorder: Recorder) => void): void {
-  // A clear ends the open pass, so that the other recorder can begin one.
-  recorder.clear(recorder.scratch(4));
-  const inner = new Recorder(recorder.manager, recorder.encoder);
-  try {
-    body(inner);
-  } finally {
-    inner.end();
   }
 }

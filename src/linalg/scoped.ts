@@ -1,0 +1,16 @@
+import { Recorder } from "../pipeline/index.js";
+
+/**
+ * Records `body` through a recorder of its own on the same encoder, whose scratch is free again once `body` has been
+ * recorded: what is repeated many times in one recording takes the memory of one repetition.
+ */
+export function scoped(recorder: Recorder, body: (recorder: Recorder) => void): void {
+  // A clear ends the open pass, so that the other recorder can begin one.
+  recorder.clear(recorder.scratch(4));
+  const inner = new Recorder(recorder.manager, recorder.encoder);
+  try {
+    body(inner);
+  } finally {
+    inner.end();
+  }
+}
