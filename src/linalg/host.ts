@@ -1,5 +1,6 @@
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import { eigh } from "./eigh.js";
 import { gram } from "./gram.js";
 import { invert } from "./invert.js";
 import { matmul } from "./matmul.js";
@@ -16,6 +17,15 @@ export interface HostMatrix {
 /** What to do with the inverse of a matrix, and how it went: bits of `InvertStatus`, 0 when all is well. */
 export interface HostInverse {
   inverse: HostMatrix;
+  status: number;
+}
+
+/** S = V Λ V', and how it went: bits of `EighStatus`, 0 when all is well. */
+export interface HostEigh {
+  /** The eigenvalues, rising. */
+  values: Float32Array;
+  /** V: column j is the unit eigenvector of eigenvalue j. */
+  vectors: HostMatrix;
   status: number;
 }
 
@@ -103,6 +113,52 @@ export class HostOperations {
           status: statuses[index]!,
         };
       });
+    });
+  }
+
+  /**
+   * The eigenvalues and eigenvectors of a symmetric matrix, of which the lower half is read. A failure is a value: the
+   * status says so, and where S is not finite all numbers are zero.
+   *
+   * @throws ShapeError, DataError
+   */
+  async eigh(S: HostMatrix): Promise<HostEigh> {
+    const [result] = await this.eighAll([S]);
+    return result!;
+  }
+
+  /** The eigen-decompositions of matrices of any sizes, all together. @throws ShapeError, DataError */
+  async eighAll(list: readonly HostMatrix[]): Promise<HostEigh[]> {
+    if (list.length === 0) throw new ArgumentError("eigh", "list", "must be at least one matrix");
+    for (const S of list) {
+      if (S.rows !== S.cols) throw new ShapeError("eigh", "S", [S.rows, S.cols], [S.rows, S.rows]);
+    }
+    return this.#scoped("eigh", async (create) => {
+      const sources = list.map((S) => this.#upload("eigh", "S", S, create));
+      const targets = list.map(({ rows }) => ({
+        vectors: { buffer: create(rows * rows), rows, cols: rows },
+        values: { buffer: create(rows) },
+      }));
+      const status = create(list.length);
+      const recorder = this.#manager.record();
+      eigh(
+        recorder,
+        sources.map((S, index) => ({ S, ...targets[index]! })),
+        status,
+      );
+      const ranges = targets.flatMap(({ vectors, values }) => [
+        { buffer: values.buffer, bytes: 4 * vectors.rows },
+        { buffer: vectors.buffer, bytes: 4 * vectors.rows * vectors.rows },
+      ]);
+      const bytes = recorder.readRanges([{ buffer: status, bytes: 4 * list.length }, ...ranges]);
+      recorder.submit();
+      const [words, ...results] = await bytes;
+      const statuses = new Uint32Array(words!);
+      return list.map(({ rows, cols }, index) => ({
+        values: new Float32Array(results[2 * index]!),
+        vectors: { rows, cols, data: new Float32Array(results[2 * index + 1]!) },
+        status: statuses[index]!,
+      }));
     });
   }
 

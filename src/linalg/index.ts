@@ -1,10 +1,11 @@
 export { type AxpyOperands, axpy, axpyKernel } from "./axpy.js";
 export { copy, copyKernel, copyStrided, type StridedCopy } from "./copy.js";
+export { type EigenProblem, type EighOptions, EighStatus, eigh, eighKernels } from "./eigh.js";
 export { checkFinite, type FiniteCheck, finiteKernel } from "./finite.js";
 export { type GramOperands, gram, gramKernel, gramPacked, type PackedGram, packExamples } from "./gram.js";
 export { group, partition } from "./group.js";
 export { type GuardedCopy, guard, guardKernel } from "./guard.js";
-export { type HostInverse, type HostMatrix, HostOperations } from "./host.js";
+export { type HostEigh, type HostInverse, type HostMatrix, HostOperations } from "./host.js";
 export { type Inversion, type InvertBuffers, InvertStatus, invert, invertKernels } from "./invert.js";
 export { type MatmulOperands, matmul, matmulKernel, multiplyPacked, type PackedProduct } from "./matmul.js";
 export { packed, packedTarget } from "./pack.js";
