@@ -35,11 +35,13 @@ export class DeviceHandle {
   /** @throws DeviceLostError when the device is gone. Called before anything is recorded. */
   assertUsable(): void {
     if (this.#lostError) throw this.#lostError;
-    if (this.#disposed) throw new DeviceLostError("the engine was disposed");
+    if (this.#disposed) throw disposedError();
   }
 
-  /** The error to pass on for a failed GPU operation: the loss of the device where that is what happened. */
+  /** The error to pass on for a failed GPU operation: the loss of the device, or our own `dispose()`, if that it was. */
   async explain(error: unknown): Promise<unknown> {
+    if (this.#lostError) return this.#lostError;
+    if (this.#disposed) return disposedError(error);
     const patience = new Promise<undefined>((resolve) => setTimeout(resolve, 50));
     return (await Promise.race([this.lost, patience])) ?? error;
   }
@@ -50,6 +52,10 @@ export class DeviceHandle {
     this.#disposed = true;
     if (this.owned) this.device.destroy();
   }
+}
+
+function disposedError(cause?: unknown): DeviceLostError {
+  return new DeviceLostError("the engine was disposed", "", { cause });
 }
 
 /** The least a device must offer for the kernels to be correct: WebGPU's own default limits. */

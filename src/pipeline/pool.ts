@@ -37,9 +37,12 @@ export class BufferPool {
     return this.#create("pool", bytes, usage);
   }
 
-  /** Gives a buffer back once every command that uses it has been submitted. */
-  give(buffer: GPUBuffer): void {
-    if (this.#idleBytes + buffer.size > this.#cap) {
+  /**
+   * Gives a buffer back once every command that uses it has been submitted. Where that is still to come, `keep` it: it
+   * may then lie idle beyond the cap, but is not destroyed under the commands.
+   */
+  give(buffer: GPUBuffer, keep = false): void {
+    if (!keep && this.#idleBytes + buffer.size > this.#cap) {
       this.#destroy(buffer);
       return;
     }

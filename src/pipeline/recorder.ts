@@ -121,17 +121,17 @@ export class Recorder {
   /** Ends the open pass and hands scratch back; on the caller's encoder this is the last call. */
   end(): void {
     this.#endPass();
-    for (const buffer of this.#borrowed) this.manager.pool.give(buffer);
-    this.#borrowed.length = 0;
+    this.#giveBack();
   }
 
   /** Sends everything recorded, in one submit, and starts the read-backs. Waits for nothing. */
   submit(): void {
     if (!this.#own) throw new Error("submit() belongs to whoever made the encoder");
-    this.end();
+    this.#endPass();
     const { device, pool, profiler } = this.manager;
     profiler?.resolve(this.encoder);
     device.queue.submit([this.encoder.finish()]);
+    this.#giveBack();
     for (const { staging, bytes, resolve, reject } of this.#readbacks) {
       staging
         .mapAsync(GPUMapMode.READ, 0, bytes)
@@ -145,6 +145,12 @@ export class Recorder {
         .catch(async (error) => reject(await this.manager.handle.explain(error)));
     }
     this.#readbacks.length = 0;
+  }
+
+  /** In reverse, so that the next recording of the same finds each buffer, and its bind groups, where it was. */
+  #giveBack(): void {
+    for (const buffer of this.#borrowed.reverse()) this.manager.pool.give(buffer, !this.#own);
+    this.#borrowed.length = 0;
   }
 
   #endPass(): void {

@@ -96,19 +96,22 @@ export class Resources {
   async allocating<T>(operation: string, allocate: () => T): Promise<T> {
     this.handle.assertUsable();
     const before = new Set(this.#owned);
+    // Read at once: whoever allocates while this waits for the scope keeps what is theirs.
+    const made = () => [...this.#owned].filter((buffer) => !before.has(buffer));
     this.device.pushErrorScope("out-of-memory");
     let result: T;
     try {
       result = allocate();
     } catch (error) {
+      const buffers = made();
       await this.device.popErrorScope();
-      for (const buffer of [...this.#owned]) if (!before.has(buffer)) this.destroyBuffer(buffer);
+      for (const buffer of buffers) this.destroyBuffer(buffer);
       throw error;
     }
+    const buffers = made();
     if (await this.device.popErrorScope()) {
-      const made = [...this.#owned].filter((buffer) => !before.has(buffer));
-      const bytes = made.reduce((sum, buffer) => sum + buffer.size, 0);
-      for (const buffer of made) this.destroyBuffer(buffer);
+      const bytes = buffers.reduce((sum, buffer) => sum + buffer.size, 0);
+      for (const buffer of buffers) this.destroyBuffer(buffer);
       throw new OutOfMemoryError(operation, bytes);
     }
     return result;
@@ -119,7 +122,7 @@ export class Resources {
    * so sizes that do not change cost nothing after the first step.
    */
   table<S extends d.AnyWgslStruct>(schema: S, rows: readonly d.InferInput<S>[]): GPUBuffer {
-    const key = `${this.#idOf(schema)}${JSON.stringify(rows)}`;
+    const key = `${this.#idOf(schema)}${textOf(rows)}`;
     let table = this.#tables.get(key);
     if (!table) {
       const array = d.arrayOf(schema, rows.length);
@@ -181,4 +184,13 @@ export class Resources {
     }
     return id;
   }
+}
+
+/** JSON, in which NaN and the infinities would all be `null`. */
+function textOf(rows: unknown): string {
+  const text = JSON.stringify(rows);
+  if (!text.includes("null")) return text;
+  return JSON.stringify(rows, (_, value) =>
+    typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
+  );
 }

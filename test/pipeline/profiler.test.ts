@@ -1,0 +1,61 @@
+/** Times by GPU timestamps, where the adapter has them. */
+import { Profiler } from "../../src/pipeline/index.js";
+import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
+import { addKernel, openManager } from "./helpers.js";
+
+kernelTest(
+  "profiler: every dispatch is timed under its kernel's name, and the results are the same",
+  async (t) => {
+    t.requires("timestamp-query");
+    const manager = await openManager(t);
+    const profiler = new Profiler(t.device);
+    manager.profiler = profiler;
+    const source = t.upload(new Uint32Array(4));
+    const target = t.upload(new Uint32Array(4));
+    const kernels = [addKernel("one"), addKernel("two", 2), addKernel("one")];
+    for (const kernel of kernels) {
+      const recorder = manager.record();
+      recorder.dispatch(kernel, { source, target }, 4);
+      recorder.dispatch(kernel, { source, target }, 4);
+      recorder.submit();
+    }
+    const times = await profiler.read();
+    assertEqual(
+      times
+        .map(({ kernel }) => kernel)
+        .sort()
+        .join(),
+      "one,two",
+      "kernels",
+    );
+    for (const { kernel, dispatches, milliseconds } of times) {
+      assertEqual(dispatches, kernel === "one" ? 4 : 2, `dispatches of ${kernel}`);
+      assert(milliseconds >= 0 && milliseconds < 10_000, `${kernel}: ${milliseconds} ms`);
+    }
+    assert(times[0]!.milliseconds >= times[1]!.milliseconds, "the slowest first");
+    assertEqual((await profiler.read()).length, 0, "nothing since");
+    assertEqual((await t.downloadWords(target)).join(), "0,1,2,3", "results");
+    profiler.dispose();
+    manager.dispose();
+  },
+);
+
+kernelTest("profiler: what does not fit is not timed, but done; reading makes room", async (t) => {
+  t.requires("timestamp-query");
+  const manager = await openManager(t);
+  const profiler = new Profiler(t.device, 3);
+  manager.profiler = profiler;
+  for (const pass of [1, 2]) {
+    const source = t.upload(new Uint32Array(4));
+    const targets = Array.from({ length: 5 }, () => t.upload(new Uint32Array(4)));
+    const recorder = manager.record();
+    for (const target of targets) recorder.dispatch(addKernel(), { source, target }, 4);
+    recorder.submit();
+    for (const target of targets) assertEqual((await t.downloadWords(target)).join(), "0,1,2,3", "target");
+    const [time] = await profiler.read();
+    assertEqual(time!.dispatches, 3, `timed dispatches of pass ${pass}`);
+  }
+  manager.profiler = undefined;
+  profiler.dispose();
+  manager.dispose();
+});
