@@ -180,10 +180,10 @@ for (const { name, make } of HARD) {
   });
 }
 
-kernelTest("eigh: any scale within the normal numbers", async (t) => {
+kernelTest("eigh: any scale", async (t) => {
   const random = t.random(4);
   const base = symmetric(random, 20);
-  const cases = [1e-36, 1e-12, 1e12, 1e37].map((scale) => {
+  const cases = [1e-30, 1e-12, 1e12, 1e37].map((scale) => {
     return { name: `scale ${scale}`, n: 20, S: base.map((value) => value * scale) };
   });
   const bench = new Bench(t, [{ name: "scale 1", n: 20, S: base }, ...cases]);
@@ -272,7 +272,7 @@ kernelTest("eigh: rounds that run out are reported; the vectors are still orthon
 kernelTest("eigh: half the rounds suffice for random matrices", async (t) => {
   const cases = randomCases(t, [2, 3, 4, 5, 10, 64, 129], 9);
   const bench = new Bench(t, cases);
-  bench.record(managerOf(t), bench.cases, { rounds: 4 });
+  bench.record(managerOf(t), bench.cases, { rounds: 3 });
   const result = await bench.read();
   assertEqual([...result.status].join(), cases.map(() => 0).join(), "status");
 });
