@@ -1,4 +1,4 @@
-/** The engine as the command line sees it: the only file here that knows the engine itself. */
+/** The engine as the command line sees it: this file and connect/ are the only ones here that know the engine itself. */
 import {
   dense,
   halfSquaredError,
@@ -10,6 +10,7 @@ import {
   tanh,
 } from "../network/index.js";
 import { createNodeEngine } from "../node.js";
+import { convolution, kroneckerSumSystem } from "./connect/systems.js";
 import type { Engine, HyperParameters, NetworkPlan } from "./engine.js";
 
 const ACTIVATION = { relu, leakyRelu: () => leakyRelu(), tanh, logistic };
@@ -39,6 +40,9 @@ export async function openEngine(): Promise<Engine> {
     matmul: (A, B, options) => engine.matmul(A, B, options),
     invert: (S, options) => engine.invert(S, options),
     sandwich: (P, G, Q) => engine.sandwich(P, G, Q),
+    eigh: (S) => engine.eigh(S),
+    kroneckerSum: (examples, inverses) => kroneckerSumSystem(engine, examples, inverses),
+    convolution: (problem) => convolution(engine, problem),
     dispose: () => engine.dispose(),
   };
 }

@@ -120,5 +120,45 @@ export interface Engine {
   invert(S: HostMatrix, options: { damping: number }): Promise<{ inverse: HostMatrix; status: number }>;
   /** P G Q. */
   sandwich(P: HostMatrix, G: HostMatrix, Q: HostMatrix): Promise<HostMatrix>;
+  /** S = V Λ V', values rising; bits of status: 2 not finite, 8 not converged. */
+  eigh(S: HostMatrix): Promise<{ values: Float32Array; vectors: HostMatrix; status: number }>;
+  /** V ↦ Σ B_iB_i' V A_iA_i'. With `inverses`, solutions are preconditioned by left · R · right. */
+  kroneckerSum(
+    examples: { A: HostMatrix[]; B: HostMatrix[] },
+    inverses?: { left: HostMatrix; right: HostMatrix },
+  ): CurvatureSystem;
+  /** The Hessian in a convolution's weights of half squared error, summed over examples. */
+  convolution(problem: ConvolutionProblem): Promise<CurvatureSystem & { readonly gradient: HostMatrix }>;
   dispose(): void;
+}
+
+/** A symmetric positive semi-definite H on out × in matrices that the engine holds and never forms. */
+export interface CurvatureSystem {
+  apply(V: HostMatrix): Promise<HostMatrix>;
+  /** (H + damping·I)⁻¹ R by conjugate gradients from zero. */
+  solve(
+    R: HostMatrix,
+    options: { damping: number; maxIterations: number; tolerance?: number },
+  ): Promise<{ solution: HostMatrix; iterations: number; status: string }>;
+  dispose(): void;
+}
+
+/** Prediction head · flatten(conv(x)), or flatten(conv(x)); all pairs are [y, x]. */
+export interface ConvolutionProblem {
+  /** N × C × H × W. */
+  inputs: Float32Array;
+  shape: readonly [number, number, number, number];
+  kernel: readonly [number, number];
+  stride: readonly [number, number];
+  padding: readonly [number, number];
+  dilation: readonly [number, number];
+  bias: boolean;
+  /** H'·W'. */
+  positions: number;
+  /** O × (C·kh·kw [+ 1]). */
+  W: HostMatrix;
+  /** outputs × (O·H'·W'). */
+  head: HostMatrix | undefined;
+  /** N × outputs. */
+  target: HostMatrix;
 }

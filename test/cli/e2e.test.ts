@@ -6,7 +6,10 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { decodeCheckpoint } from "../../src/data/index.js";
 import {
+  convNewtonStep,
+  exactNewtonStep,
   fromRows,
+  leftTilingStep,
   type Matrix,
   matrix,
   newtonStep,
@@ -14,6 +17,7 @@ import {
   relativeError,
   toRows,
 } from "../../src/reference/index.js";
+import { convolutionProblem, type ProblemShape } from "./convolution-problem.js";
 import { jsonLines } from "./fake-environment.js";
 import { syntheticFolder, temporaryFolder } from "./idx-files.js";
 
@@ -200,22 +204,26 @@ describe("kfac newton", () => {
   const rows = (value: Record<string, Matrix>) =>
     Object.fromEntries(Object.entries(value).map(([name, m]) => [name, toRows(m)]));
 
+  const solve = async (value: unknown, ...more: string[]) => {
+    const cwd = temporaryFolder();
+    writeFileSync(join(cwd, "problem.json"), JSON.stringify(value));
+    const { code, stdout } = await kfac(["newton", "problem.json", "--json", ...more], cwd);
+    expect(code).toBe(0);
+    return JSON.parse(stdout) as { [key: string]: number[][] };
+  };
+
   it.each([
     ["one linear network", 5, 3, 1, 0],
     ["rectangles over a tile's edge, damped", 33, 18, 1, 0.5],
     ["three examples", 7, 4, 3, 0],
-  ])("agrees with the f64 reference: %s", async (_, inputs, out, count, damping) => {
+  ])("K-FAC agrees with the f64 reference: %s", async (_, inputs, out, count, damping) => {
     const W = normal(out, inputs);
     const examples = Array.from({ length: count }, () => example(inputs, out));
-    const cwd = temporaryFolder();
     const input =
       count === 1
         ? { ...rows(examples[0]!), W: toRows(W), damping }
-        : { W: toRows(W), examples: examples.map(rows), damping };
-    writeFileSync(join(cwd, "problem.json"), JSON.stringify(input));
-    const { code, stdout } = await kfac(["newton", "problem.json", "--json"], cwd);
-    expect(code).toBe(0);
-    const result = JSON.parse(stdout) as { [key: string]: number[][] };
+        : { W: toRows(W), examples: examples.map(rows), damping, method: "kfac" };
+    const result = await solve(input);
     const wanted = newtonStep({ examples, W, damping, scale: "note" });
     for (const key of ["gradient", "AAt", "BBt", "AAtInverse", "BBtInverse", "step", "W"] as const) {
       expect(relativeError(fromRows(result[key]!), wanted[key])).toBeLessThan(2e-6);
@@ -224,16 +232,71 @@ describe("kfac newton", () => {
     expect(result.lossAfter).toBeCloseTo(newtonStep({ examples, W: wanted.W }).loss, 6);
   });
 
-  it("fails on a singular factor and on bad input", async () => {
+  it.each([
+    ["a sum of examples", 9, 6, 12, 0, "ok"],
+    ["damped", 9, 6, 5, 0.5, "ok"],
+    ["too few examples", 9, 6, 2, 0, "minimum norm"],
+  ])("the exact step agrees with the f64 reference: %s", async (_, inputs, out, count, damping, status) => {
+    const W = normal(out, inputs);
+    const examples = Array.from({ length: count }, () => ({
+      A: normal(inputs, 3),
+      B: normal(out, 2),
+      target: normal(2, 3),
+    }));
+    const result = await solve({ W: toRows(W), examples: examples.map(rows), damping });
+    const wanted = exactNewtonStep({ examples, W, damping });
+    expect(relativeError(fromRows(result.step!), wanted.step)).toBeLessThan(1e-7);
+    expect(result).toMatchObject({ method: "exact", rank: wanted.rank });
+    expect(result.status).toContain(status);
+    expect(result.lossAfter).toBeCloseTo(exactNewtonStep({ examples, W: wanted.W }).loss, 9);
+  });
+
+  it("left tiling agrees with the f64 reference", async () => {
+    const [K, U] = [normal(6, 3), normal(3, 5)];
+    const one = { A: normal(5, 9), B: normal(6, 4), target: normal(4, 9) };
+    const result = await solve({ tiling: toRows(K), U: toRows(U), ...rows(one) });
+    const wanted = leftTilingStep({ K, U, ...one });
+    expect(relativeError(fromRows(result.step!), wanted.step)).toBeLessThan(1e-6);
+    expect(relativeError(fromRows(result.U!), wanted.W)).toBeLessThan(1e-6);
+  });
+
+  it.each<[string, Partial<ProblemShape>, string]>([
+    ["with a head", {}, "ok"],
+    ["strided, padded and dilated", { stride: [2, 1], padding: [1, 2], dilation: 2, outputs: 9 }, "ok"],
+    ["without head and bias, damped", { outputs: 0, bias: false, damping: 0.7 }, "ok"],
+    ["one input", { N: 1 }, "minimum norm"],
+  ])("a convolution's step is the least-squares minimiser: %s", async (_, change, status) => {
+    const { file, options } = convolutionProblem({
+      ...{ N: 20, C: 2, size: [7, 6], O: 3, kernel: [3, 2], outputs: 5, seed: 8 },
+      ...change,
+    });
+    const result = await solve({ convolution: file });
+    const wanted = convNewtonStep(options);
+    expect(relativeError(fromRows(result.step!), wanted.step)).toBeLessThan(1e-6);
+    expect(relativeError(fromRows(result.gradient!), wanted.gradient)).toBeLessThan(1e-5);
+    expect(result.status).toContain(status);
+    expect(result.lossAfter).toBeCloseTo(convNewtonStep({ ...options, W: wanted.W }).loss, 9);
+  });
+
+  it.each(["expand", "reduce", "ekfac", "kfoc", "meanFluctuation"] as const)(
+    "a convolution's step by %s agrees with the f64 reference",
+    async (method) => {
+      const { file, options } = convolutionProblem({
+        ...{ N: 9, C: 2, size: [6, 5], O: 3, kernel: [3, 2], outputs: 4, seed: 5, damping: 1 },
+      });
+      const result = await solve({ convolution: file }, "--method", method);
+      expect(relativeError(fromRows(result.step!), convNewtonStep({ ...options, method }).step)).toBeLessThan(
+        1e-5,
+      );
+    },
+  );
+
+  it("takes the shortest step where a factor is singular, and fails on bad input", async () => {
+    const singular = await solve({ A: [[1], [1]], B: [[1]], target: [[1]], W: [[1, 2]] });
+    expect(singular).toMatchObject({ status: "minimum norm: AA' has rank 1 of 2", ranks: [1, 1] });
+    expect(relativeError(fromRows(singular.W!), fromRows([[0, 1]]))).toBeLessThan(1e-6);
     const cwd = temporaryFolder();
-    writeFileSync(
-      join(cwd, "singular.json"),
-      JSON.stringify({ A: [[1], [1]], B: [[1]], target: [[1]], W: [[1, 2]] }),
-    );
     writeFileSync(join(cwd, "bad.json"), "{");
-    const singular = await kfac(["newton", "singular.json", "--json"], cwd);
-    expect(singular.code).toBe(1);
-    expect(JSON.parse(singular.stdout).status).toMatch(/AA' is singular \(rank 1 of 2\)/);
     const bad = await kfac(["newton", "bad.json"], cwd);
     expect([bad.code, bad.stdout]).toEqual([1, ""]);
     expect(ownLines(bad.stderr)).toHaveLength(1);

@@ -3,7 +3,6 @@
 import type {
   Batch,
   Engine,
-  HostMatrix,
   Network,
   NetworkPlan,
   Optimizer,
@@ -13,6 +12,7 @@ import type {
 import { CheckpointError } from "../../src/errors.js";
 import {
   activation,
+  eigh,
   forward,
   gram,
   initialWeights,
@@ -20,7 +20,6 @@ import {
   type LossKind,
   linear,
   lossAndGradients,
-  type Matrix,
   matmul,
   matrix,
   norm,
@@ -28,15 +27,13 @@ import {
   sandwich,
   type Targets,
 } from "../../src/reference/index.js";
+import { f32, f64, fakeConvolution, fakeKroneckerSum } from "./fake-systems.js";
 
 const LOSS: Record<NetworkPlan["loss"], LossKind> = {
   softmax: "softmaxCrossEntropy",
   squared: "halfSquaredError",
   sigmoid: "sigmoidCrossEntropy",
 };
-
-const f64 = (m: HostMatrix): Matrix => matrix(m.rows, m.cols, m.data);
-const f32 = (m: Matrix): HostMatrix => ({ rows: m.rows, cols: m.cols, data: Float32Array.from(m.data) });
 
 class FakeNetwork implements Network {
   readonly plan: NetworkPlan;
@@ -184,6 +181,12 @@ export function fakeEngine(hooks: FakeHooks = {}): Engine {
       return { inverse: rounded, status };
     },
     sandwich: async (P, G, Q) => f32(sandwich(f64(P), f64(G), f64(Q))),
+    eigh: async (S) => {
+      const { values, vectors } = eigh(f64(S));
+      return { values: Float32Array.from(values), vectors: f32(vectors), status: 0 };
+    },
+    kroneckerSum: fakeKroneckerSum,
+    convolution: fakeConvolution,
     dispose: () => {
       hooks.open = (hooks.open ?? 1) - 1;
     },

@@ -1,10 +1,24 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { parseNewton } from "../../src/cli/newton/input.js";
+import { type LinearInput, parseNewton } from "../../src/cli/newton/input.js";
 import { matrixText } from "../../src/cli/newton/text.js";
 import { KfacError } from "../../src/errors.js";
-import { fromRows, matrix, newtonStep, relativeError } from "../../src/reference/index.js";
+import {
+  APPROXIMATIONS,
+  exactNewtonStep,
+  fromRows,
+  leftTilingStep,
+  type Matrix,
+  matmul,
+  matrix,
+  newtonStep,
+  norm,
+  perPositionBlock,
+  relativeError,
+  scale,
+  subtract,
+} from "../../src/reference/index.js";
 import { run } from "./fake-environment.js";
 import { temporaryFolder } from "./idx-files.js";
 
@@ -37,17 +51,19 @@ async function newton(value: unknown, ...more: string[]) {
   return { file, ...(await run(["newton", file, ...more])) };
 }
 
+const linear = (input: unknown) => parseNewton(input) as LinearInput;
+
 describe("kfac newton", () => {
   it.each([
     ["one linear network", problem],
     ["with damping", { ...problem, damping: 0.3 }],
-    ["examples", { W, examples: [example, other, other] }],
-    ["examples with damping", { W, examples: [example, other], damping: 2 }],
-  ])("agrees with the reference: %s", async (_, input) => {
+    ["examples", { W, examples: [example, other, other], method: "kfac" }],
+    ["examples with damping", { W, examples: [example, other], damping: 2, method: "kfac" }],
+  ])("K-FAC agrees with the reference: %s", async (_, input) => {
     const { code, stdout, stderr } = await newton(input, "--json");
     expect([code, stderr]).toEqual([0, ""]);
     const result = JSON.parse(stdout) as Record<string, unknown> & { [key: string]: number[][] };
-    const parsed = parseNewton(input);
+    const parsed = linear(input);
     const wanted = newtonStep({
       examples: parsed.examples,
       W: parsed.W,
@@ -65,6 +81,80 @@ describe("kfac newton", () => {
     expect(stdout.trim().split("\n")).toHaveLength(1);
   });
 
+  it.each([
+    ["examples", { W, examples: [example, other, other] }, "ok"],
+    ["examples with damping", { W, examples: [example, other], damping: 2 }, "ok"],
+    ["one linear network", { ...problem, method: "exact" }, "ok"],
+    ["one linear network with damping", { ...problem, damping: 0.3, method: "exact" }, "ok"],
+    [
+      "too few examples",
+      { W, examples: [other, other] },
+      "minimum norm: AA' has rank 1 of 3, BB' has rank 1 of 2, H has rank 1 of 6",
+    ],
+  ])("the exact step agrees with the reference: %s", async (_, input, status) => {
+    const { code, stdout, stderr } = await newton(input, "--json");
+    expect([code, stderr]).toEqual([0, ""]);
+    const result = JSON.parse(stdout) as Record<string, unknown> & { [key: string]: number[][] };
+    const { examples, W: start, damping } = linear(input);
+    const wanted = exactNewtonStep({ examples, W: start, damping });
+    for (const key of ["step", "W"] as const) {
+      expect(relativeError(fromRows(result[key]!), wanted[key])).toBeLessThan(1e-9);
+    }
+    expect(result).toMatchObject({ method: "exact", status });
+    expect(Number(result.lossAfter)).toBeCloseTo(exactNewtonStep({ examples, W: wanted.W }).loss, 9);
+    expect(Number(result.residual)).toBeLessThan(1e-10);
+  });
+
+  it.each(["ekfac", "kfoc"] as const)("%s is the reference's, and says so", async (method) => {
+    const input = { W, examples: [example, other, other], damping: 0.5 };
+    const { stdout } = await newton(input, "--json", "--method", method);
+    const result = JSON.parse(stdout);
+    const { examples, W: start } = linear(input);
+    const block = perPositionBlock(examples, 1);
+    const gradient = exactNewtonStep({ examples, W: start }).gradient;
+    const wanted = scale(APPROXIMATIONS[method](block).solve(gradient, 0.5), -1);
+    expect(relativeError(fromRows(result.step), wanted)).toBeLessThan(1e-9);
+    expect(result.method).toBe(method);
+    expect(result.adapter).toContain("f64 reference");
+  });
+
+  it("solves left tiling for U", async () => {
+    const input = {
+      tiling: [
+        [1, 0],
+        [0.5, 1],
+        [-1, 2],
+      ],
+      U: [
+        [0.1, 0.2, 0.3],
+        [0.4, 0.5, 0.6],
+      ],
+      A: problem.A,
+      B: [...problem.B, [0.3, 0.2, 1]],
+      target: problem.target,
+    };
+    const { code, stdout } = await newton(input, "--json");
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout);
+    const parts = { K: input.tiling, U: input.U, A: input.A, B: input.B, target: input.target };
+    const [K, U, A, B, target] = Object.values(parts).map(fromRows) as [
+      Matrix,
+      Matrix,
+      Matrix,
+      Matrix,
+      Matrix,
+    ];
+    const wanted = leftTilingStep({ K, U, A, B, target });
+    expect(relativeError(fromRows(result.step), wanted.step)).toBeLessThan(1e-6);
+    expect(relativeError(fromRows(result.U), wanted.W)).toBeLessThan(1e-6);
+    expect(relativeError(fromRows(result.W), matmul(K, wanted.W))).toBeLessThan(1e-6);
+    expect(relativeError(fromRows(result.BBt), wanted.BBt)).toBeLessThan(1e-6);
+    const bad = await newton({ ...input, U: [[1, 2, 3]] });
+    expect(bad.stderr).toMatch(/tiling has shape \[3 × 2\], expected \[3 × 1\]/);
+    const misfit = await newton({ ...input, B: problem.B });
+    expect(misfit.stderr).toMatch(/B has shape \[2 × 3\], expected \[3 × 3\]/);
+  });
+
   it("prints a report for people", async () => {
     const { code, stdout } = await newton(problem);
     expect(code).toBe(0);
@@ -80,27 +170,28 @@ describe("kfac newton", () => {
     expect(lines[9]).toContain("⋮");
   });
 
-  it("says in one sentence which factor is singular, with no number that is not one", async () => {
+  it("takes the shortest step where a factor is singular, and says which", async () => {
     const singular = { ...problem, A: [problem.A[0], problem.A[0], problem.A[2]] };
-    const plain = await newton(singular);
-    expect([plain.code, plain.stdout]).toEqual([1, ""]);
-    expect(plain.stderr).toBe(
-      "kfac newton: AA' is singular (rank 2 of 3), so it is not positive definite; add damping.\n",
-    );
-    const { code, stdout } = await newton(singular, "--json");
-    expect(code).toBe(1);
-    expect(JSON.parse(stdout)).toMatchObject({
-      status: "AA' is singular (rank 2 of 3), so it is not positive definite; add damping",
-      ranks: [2, 2],
-      AAtInverse: null,
-      step: null,
-      W: null,
-      lossAfter: null,
-    });
-    expect((await newton({ ...singular, damping: 0.1 })).code).toBe(0);
-    const left = await newton({ ...problem, B: [problem.B[0], problem.B[0]] });
-    expect(left.stderr).toMatch(/BB' is singular \(rank 1 of 2\)/);
-    expect((await newton({ A: [[0]], B: [[1]], target: [[1]], W: [[1]] })).code).toBe(1);
+    const left = { ...problem, B: [problem.B[0], problem.B[0]] };
+    for (const [input, status, ranks] of [
+      [singular, "minimum norm: AA' has rank 2 of 3", [2, 2]],
+      [left, "minimum norm: BB' has rank 1 of 2", [3, 1]],
+      [{ A: [[0]], B: [[1]], target: [[1]], W: [[1]] }, "minimum norm: AA' has rank 0 of 1", [0, 1]],
+    ] as const) {
+      const { code, stdout, stderr } = await newton(input, "--json");
+      expect([code, stderr]).toEqual([0, ""]);
+      const result = JSON.parse(stdout);
+      const { examples, W: start } = linear(input);
+      const wanted = newtonStep({ ...examples[0]!, W: start });
+      expect(result).toMatchObject({ status, ranks });
+      for (const key of ["AAtInverse", "BBtInverse", "step", "W"] as const) {
+        expect(norm(subtract(fromRows(result[key]), wanted[key]))).toBeLessThan(
+          1e-9 * (1 + norm(wanted[key])),
+        );
+      }
+    }
+    const damped = await newton({ ...singular, damping: 0.1 }, "--json");
+    expect(JSON.parse(damped.stdout)).toMatchObject({ status: "ok", ranks: [2, 2] });
   });
 
   it("says when the products overflow", async () => {
@@ -147,6 +238,12 @@ describe("kfac newton, bad input", () => {
       /target has shape \[1 × 2\], expected \[3 × 4\]/,
     ],
     ["a missing key", { ...problem, B: undefined }, /B is missing/],
+    [
+      "an unknown method",
+      { ...problem, method: "expand" },
+      /method must be one of exact, kfac, ekfac, kfoc, got "expand"/,
+    ],
+    ["a tiling with W", { tiling: [[1]], U: [[1]], W: [[1]] }, /unknown key "W"/],
     ["an unknown key", { ...problem, extra: 1 }, /unknown key "extra"/],
     ["a misspelt damping", { ...problem, dampening: 1 }, /unknown key "dampening"/],
     ["negative damping", { ...problem, damping: -1 }, /damping must be a finite number .* got -1/],

@@ -8,6 +8,7 @@ import {
   identity,
   type Matrix,
   matmul,
+  matrix,
   norm,
   scale,
   subtract,
@@ -18,6 +19,8 @@ import { fromHost, toHost } from "./host.js";
 
 /** Rounds after which no more is gained, and the relative residual that is as good as f64 data deserve. */
 const MOST_ROUNDS = 4;
+/** The same for solutions by conjugate gradients, which gain less in a round. */
+const MOST_SOLUTIONS = 12;
 const GOOD = 1e-13;
 
 export interface Refined {
@@ -55,18 +58,38 @@ export async function refineSandwich(
   });
 }
 
+/**
+ * δ with H δ = R: δ ← δ + (the engine's solution for R − H δ, which f64 finds missing). `project` takes out of a
+ * correction what does not belong into δ.
+ */
+export async function refineSolution(
+  missing: (delta: Matrix) => Matrix,
+  shape: { rows: number; cols: number },
+  solve: (R: Matrix) => Promise<Matrix>,
+  project: (delta: Matrix) => Matrix = (delta) => delta,
+): Promise<Refined> {
+  const start = matrix(shape.rows, shape.cols);
+  const size = norm(missing(start));
+  const correct = async (delta: Matrix, residual: Matrix) => {
+    const length = norm(residual);
+    return add(delta, project(scale(await solve(scale(residual, 1 / length)), length)));
+  };
+  return refine(start, missing, size, correct, MOST_SOLUTIONS);
+}
+
 /** Goes on while a round at least halves the residual. */
 async function refine(
   start: Matrix,
   missing: (value: Matrix) => Matrix,
   size: number,
   correct: (value: Matrix, residual: Matrix) => Promise<Matrix>,
+  most = MOST_ROUNDS,
 ): Promise<Refined> {
   const relative = (residual: Matrix) => (size > 0 ? norm(residual) / size : norm(residual));
   let value = start;
   let residual = missing(value);
   let error = relative(residual);
-  for (let rounds = 0; rounds < MOST_ROUNDS; rounds++) {
+  for (let rounds = 0; rounds < most; rounds++) {
     if (error <= GOOD) return { value, residual: error, rounds };
     const next = await correct(value, residual);
     const nextResidual = missing(next);
@@ -74,5 +97,5 @@ async function refine(
     if (!(nextError < 0.5 * error)) return { value, residual: error, rounds };
     [value, residual, error] = [next, nextResidual, nextError];
   }
-  return { value, residual: error, rounds: MOST_ROUNDS };
+  return { value, residual: error, rounds: most };
 }

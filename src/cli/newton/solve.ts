@@ -1,71 +1,42 @@
-/**
- * One Newton step of the note's linear network on the GPU (Bulatov 2017): W − (BB')⁻¹ G (AA')⁻¹, with the literal sums
- * Σ A_iA_i' and Σ B_iB_i' over the examples. All products and inverses are the engine's, in f32; inverses and step are
- * then refined against residuals taken in f64, and the losses are measured in f64.
- */
+/** One Newton step of a linear or piecewise linear network, by the method that the input names. */
 import {
+  APPROXIMATIONS,
   add,
   addDiagonal,
-  dot,
   gram,
   isFiniteMatrix,
+  kroneckerSumOperator,
   type Matrix,
   matmul,
-  matrix,
-  type NewtonExample,
-  newtonError,
+  norm,
+  perPositionBlock,
   piDamping,
   rank,
   scale,
-  subtract,
   trace,
 } from "../../reference/index.js";
-import type { Engine } from "../engine.js";
+import type { CurvatureSystem, Engine } from "../engine.js";
+import { solveExactly } from "./exact.js";
 import { fromHost, toHost } from "./host.js";
-import type { NewtonInput } from "./input.js";
-import { refineInverse, refineSandwich } from "./refine.js";
+import type { LinearInput } from "./input.js";
+import { kroneckerStep } from "./kronecker.js";
+import { gradientInF64, gradientOnGpu, lossInF64, missingIn } from "./quantities.js";
+import { minimumNorm, type NewtonReport, USABLE_RESIDUAL } from "./report.js";
+import { rangeOf } from "./spectrum.js";
 
-const NOT_POSITIVE_DEFINITE = 1;
-const NON_FINITE = 2;
-const BELOW_FLOOR = 4;
-
-/** A step whose equation holds no better than this is not an answer. */
-const USABLE_RESIDUAL = 1e-3;
-
-export interface NewtonReport {
-  lossBefore: number;
-  /** Absent when there is no step. */
-  lossAfter: number | undefined;
-  gradient: Matrix;
-  AAt: Matrix;
-  BBt: Matrix;
-  AAtInverse: Matrix | undefined;
-  BBtInverse: Matrix | undefined;
-  /** The change of W. */
-  step: Matrix | undefined;
-  /** W + step. */
-  W: Matrix | undefined;
-  /** Of AAt and BBt, in f64. */
-  ranks: [number, number];
-  method: "kfac";
-  adapter: string;
-  /** "ok", or what is to be known about the result or its absence. */
-  status: string;
-  /** How far f64 went into it: rounds of refinement, and the relative residual of the step's equation. */
-  refinement: { rounds: number; residual: number } | undefined;
-}
-
-export async function solveNewton(engine: Engine, input: NewtonInput): Promise<NewtonReport> {
-  const { W, examples, damping } = input;
+export async function solveNewton(engine: Engine, input: LinearInput): Promise<NewtonReport> {
+  const { W, examples } = input;
   const AAt = fromHost(await engine.gram({ A: examples.map(({ A }) => toHost(A)) }));
   const BBt = fromHost(await engine.gram({ A: examples.map(({ B }) => toHost(B)) }));
   const gradient = await gradientOnGpu(engine, examples, W);
   const lossBefore = lossInF64(examples, W);
-
-  const exactAAt = gram({ A: examples.map(({ A }) => A) });
-  const exactBBt = gram({ A: examples.map(({ B }) => B) });
+  const exact = {
+    AAt: gram({ A: examples.map(({ A }) => A) }),
+    BBt: gram({ A: examples.map(({ B }) => B) }),
+    gradient: gradientInF64(examples, W),
+  };
   const finite =
-    [exactAAt, exactBBt, AAt, BBt, gradient].every(isFiniteMatrix) && Number.isFinite(lossBefore);
+    [...Object.values(exact), AAt, BBt, gradient].every(isFiniteMatrix) && Number.isFinite(lossBefore);
   const report: NewtonReport = {
     lossBefore,
     lossAfter: undefined,
@@ -76,103 +47,137 @@ export async function solveNewton(engine: Engine, input: NewtonInput): Promise<N
     BBtInverse: undefined,
     step: undefined,
     W: undefined,
-    ranks: finite ? [rank(exactAAt), rank(exactBBt)] : [0, 0],
-    method: "kfac",
+    U: undefined,
+    ranks: finite ? [rank(exact.AAt), rank(exact.BBt)] : [0, 0],
+    rank: undefined,
+    method: input.method,
     adapter: engine.capabilities.adapter,
     status: "ok",
+    iterations: undefined,
     refinement: undefined,
   };
   if (!finite) return { ...report, status: "the products overflow f32; scale the data down" };
-  const singular = singularFactor(report, damping);
-  if (singular !== undefined) return { ...report, status: singular };
+  return finish(input, { ...report, ...(await stepOf(engine, input, report, exact)) });
+}
 
-  const { a, b } =
-    damping > 0 ? piDamping(trace(exactAAt), W.cols, trace(exactBBt), W.rows, damping) : { a: 0, b: 0 };
-  const invertedA = await engine.invert(toHost(AAt), { damping: a });
-  const invertedB = await engine.invert(toHost(BBt), { damping: b });
-  const failed =
-    failedInverse("AA'", invertedA.status, damping) ?? failedInverse("BB'", invertedB.status, damping);
-  if (failed !== undefined) return { ...report, status: failed };
+interface Exact {
+  AAt: Matrix;
+  BBt: Matrix;
+  gradient: Matrix;
+}
 
-  const dampedA = addDiagonal(exactAAt, a);
-  const dampedB = addDiagonal(exactBBt, b);
-  const AAtInverse = await refineInverse(engine, dampedA, fromHost(invertedA.inverse));
-  const BBtInverse = await refineInverse(engine, dampedB, fromHost(invertedB.inverse));
-  const first = await engine.sandwich(toHost(BBtInverse.value), toHost(gradient), toHost(AAtInverse.value));
-  const exactGradient = gradientInF64(examples, W);
-  const step = await refineSandwich(
-    engine,
-    {
-      P: dampedB,
-      Q: dampedA,
-      R: scale(exactGradient, -1),
-      PInverse: BBtInverse.value,
-      QInverse: AAtInverse.value,
-    },
-    scale(fromHost(first), -1),
-  );
-  const usable = [AAtInverse, BBtInverse, step].every(
-    ({ value, residual }) => isFiniteMatrix(value) && residual <= USABLE_RESIDUAL,
-  );
-  if (!usable) return { ...report, status: "too ill-conditioned for f32; add damping" };
-  const after = add(W, step.value);
-  const low = damping > 0 && ((invertedA.status | invertedB.status) & BELOW_FLOOR) !== 0;
+function stepOf(
+  engine: Engine,
+  input: LinearInput,
+  report: NewtonReport,
+  exact: Exact,
+): Promise<Partial<NewtonReport>> {
+  const { method, examples, damping } = input;
+  // One linear network's Hessian is AA' ⊗ BB' itself; λI added to it is no longer a product.
+  const kronecker = method === "kfac" || (method === "exact" && examples.length === 1 && damping === 0);
+  if (kronecker) return byFactors(engine, input, report, exact);
+  if (method === "exact") return byOperator(engine, input, report, exact);
+  return Promise.resolve(byApproximation(input, method, exact, report.adapter));
+}
+
+async function byFactors(
+  engine: Engine,
+  { damping }: LinearInput,
+  { ranks }: NewtonReport,
+  exact: Exact,
+): Promise<Partial<NewtonReport>> {
+  const found = await kroneckerStep(engine, { ...exact, ranks, damping });
+  if (typeof found === "string") return { status: found };
+  const { low, ...rest } = found;
+  const singular =
+    damping > 0
+      ? undefined
+      : minimumNorm([
+          { name: "AA'", rank: ranks[0], of: exact.AAt.rows },
+          { name: "BB'", rank: ranks[1], of: exact.BBt.rows },
+        ]);
+  return { ...rest, status: low ? "damping is below what f32 resolves" : (singular ?? "ok") };
+}
+
+async function byOperator(
+  engine: Engine,
+  { W, examples, damping }: LinearInput,
+  { ranks }: NewtonReport,
+  exact: Exact,
+): Promise<Partial<NewtonReport>> {
+  const range = rangeOf(kroneckerSumOperator(examples));
+  const full = range
+    ? range.project === undefined
+    : ranks[0] === exact.AAt.rows && ranks[1] === exact.BBt.rows;
+  const inverses =
+    full || damping > 0 ? await preconditioner(engine, exact, examples.length, damping) : undefined;
+  const sides = {
+    A: examples.map(({ A }) => toHost(A)),
+    B: examples.map(({ B }) => toHost(B)),
+  };
+  const system: CurvatureSystem = engine.kroneckerSum(sides, inverses);
+  try {
+    const missing = missingIn(examples, W, damping);
+    const found = await solveExactly(system, { rows: W.rows, cols: W.cols, damping, missing, range });
+    const { value: step, residual, rounds, iterations } = found;
+    const facts = { rank: range?.rank, iterations, refinement: { rounds, residual } };
+    if (!isFiniteMatrix(step) || residual > USABLE_RESIDUAL) {
+      return { ...facts, status: "too ill-conditioned for f32; add damping" };
+    }
+    const of = W.rows * W.cols;
+    const singular =
+      damping > 0
+        ? undefined
+        : minimumNorm([
+            { name: "AA'", rank: ranks[0], of: exact.AAt.rows },
+            { name: "BB'", rank: ranks[1], of: exact.BBt.rows },
+            { name: "H", rank: range?.rank ?? of, of },
+          ]);
+    return { ...facts, step, status: singular ?? "ok" };
+  } finally {
+    system.dispose();
+  }
+}
+
+/** Inverses of K-FAC's factors: their sandwich is near (H + λI)⁻¹ in shape, which is all that conjugate gradients need. */
+async function preconditioner(engine: Engine, { AAt, BBt }: Exact, count: number, damping: number) {
+  const { a, b } = piDamping(trace(AAt), AAt.rows, trace(BBt), BBt.rows, damping * count);
+  // A little more than nothing, so that f32 can always invert them.
+  const inverse = async (S: Matrix, shift: number) => {
+    const size = trace(S) / S.rows;
+    const scaled = scale(addDiagonal(S, shift + 1e-5 * size), 1 / size);
+    return engine.invert(toHost(scaled), { damping: 0 });
+  };
+  const right = await inverse(AAt, a);
+  const left = await inverse(BBt, b);
+  const good = (left.status & 3) === 0 && (right.status & 3) === 0;
+  return good ? { left: left.inverse, right: right.inverse } : undefined;
+}
+
+function byApproximation(
+  { examples, damping }: LinearInput,
+  method: "ekfac" | "kfoc",
+  { gradient }: Exact,
+  adapter: string,
+): Partial<NewtonReport> {
+  const approximation = APPROXIMATIONS[method](perPositionBlock(examples, 1));
+  const step = scale(approximation.solve(gradient, damping), -1);
+  const missing = add(add(approximation.apply(step), step, 1, damping), gradient);
   return {
-    ...report,
-    lossAfter: lossInF64(examples, after),
-    AAtInverse: AAtInverse.value,
-    BBtInverse: BBtInverse.value,
-    step: step.value,
-    W: after,
-    status: low ? "damping is below what f32 resolves" : "ok",
-    refinement: { rounds: step.rounds, residual: step.residual },
+    step,
+    adapter: `${adapter} (factors, gradient); the f64 reference on the CPU (${method})`,
+    refinement: { rounds: 0, residual: norm(missing) / (norm(gradient) || 1) },
+    status: isFiniteMatrix(step) ? "ok" : `${method} gives no finite step; add damping`,
   };
 }
 
-/** G = −Σ B e A', on the GPU. */
-async function gradientOnGpu(engine: Engine, examples: readonly NewtonExample[], W: Matrix): Promise<Matrix> {
-  let gradient = matrix(W.rows, W.cols);
-  const hostW = toHost(W);
-  for (const { A, B, target } of examples) {
-    const [hostA, hostB] = [toHost(A), toHost(B)];
-    const BW = await engine.matmul(hostB, hostW, { transposeA: true });
-    const e = subtract(target, fromHost(await engine.matmul(BW, hostA)));
-    const Be = await engine.matmul(hostB, toHost(e));
-    gradient = subtract(gradient, fromHost(await engine.matmul(Be, hostA, { transposeB: true })));
-  }
-  return gradient;
-}
-
-function lossInF64(examples: readonly NewtonExample[], W: Matrix): number {
-  return examples.reduce((sum, example) => {
-    const e = newtonError(example, W);
-    return sum + 0.5 * dot(e, e);
-  }, 0);
-}
-
-function gradientInF64(examples: readonly NewtonExample[], W: Matrix): Matrix {
-  return examples.reduce(
-    (sum, example) =>
-      subtract(sum, matmul(matmul(example.B, newtonError(example, W)), example.A, { transposeB: true })),
-    matrix(W.rows, W.cols),
-  );
-}
-
-function singularFactor({ AAt, BBt, ranks }: NewtonReport, damping: number): string | undefined {
-  if (damping > 0) return undefined;
-  for (const [name, factor, r] of [
-    ["AA'", AAt, ranks[0]],
-    ["BB'", BBt, ranks[1]],
-  ] as const) {
-    if (r < factor.rows) {
-      return `${name} is singular (rank ${r} of ${factor.rows}), so it is not positive definite; add damping`;
-    }
-  }
-  return undefined;
-}
-
-function failedInverse(name: string, status: number, damping: number): string | undefined {
-  const advice = damping > 0 ? "raise the damping" : "add damping";
-  if (status & NON_FINITE) return `${name} is not finite in f32; scale the data down`;
-  return status & NOT_POSITIVE_DEFINITE ? `${name} is not positive definite in f32; ${advice}` : undefined;
+function finish({ W, examples, tiling }: LinearInput, report: NewtonReport): NewtonReport {
+  if (report.step === undefined) return report;
+  const after = add(W, report.step);
+  return {
+    ...report,
+    lossAfter: lossInF64(examples, after),
+    W: tiling ? matmul(tiling, after) : after,
+    U: tiling ? after : undefined,
+  };
 }

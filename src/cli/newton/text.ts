@@ -1,7 +1,7 @@
 /** The result of `kfac newton`, as JSON and for people. */
 import { type Matrix, toRows } from "../../reference/index.js";
 import { short } from "../table.js";
-import type { NewtonReport } from "./solve.js";
+import type { NewtonReport } from "./report.js";
 
 /** One JSON object; what there is no value of is null. */
 export function newtonJson(report: NewtonReport): string {
@@ -15,8 +15,12 @@ export function newtonJson(report: NewtonReport): string {
     BBtInverse: rows(report.BBtInverse),
     step: rows(report.step),
     W: rows(report.W),
+    ...(report.U === undefined ? {} : { U: rows(report.U) }),
     lossAfter: report.lossAfter ?? null,
     ranks: report.ranks,
+    rank: report.rank ?? null,
+    iterations: report.iterations ?? null,
+    residual: report.refinement?.residual ?? null,
     method: report.method,
     adapter: report.adapter,
     status: report.status,
@@ -32,21 +36,31 @@ export function newtonText(report: NewtonReport): string {
     [`BB' (rank ${ranks[1]} of ${BBt.rows})`, BBt],
     ["(AA')⁻¹", report.AAtInverse],
     ["(BB')⁻¹", report.BBtInverse],
-    ["step", report.step],
-    ["W after the step", report.W],
+    [report.U ? "step of U" : "step", report.step],
+    ["U after the step", report.U],
+    [report.U ? "W = K U after the step" : "W after the step", report.W],
   ];
+  const of = report.gradient.data.length;
+  const rank = report.rank === undefined ? "" : `, H of rank ${report.rank} of ${of}`;
   return [
     `loss    ${number(report.lossBefore)} → ${number(report.lossAfter)}`,
+    `method  ${report.method}${rank}`,
     `status  ${report.status}`,
     `on      ${report.adapter}`,
-    ...(refinement === undefined
-      ? []
-      : [
-          `        f32, refined in f64: ${refinement.rounds} rounds, relative residual ${refinement.residual.toExponential(1)}`,
-        ]),
+    ...refinementText(refinement, report.iterations),
     "",
     ...sections.flatMap(([name, m]) => (m === undefined ? [] : [matrixText(name, m), ""])),
   ].join("\n");
+}
+
+/** One line, or none where nothing was refined. */
+export function refinementText(refinement: NewtonReport["refinement"], iterations?: number): string[] {
+  if (refinement === undefined) return [];
+  const { rounds, residual } = refinement;
+  const cg = iterations === undefined ? "" : `${iterations} iterations of conjugate gradients, `;
+  return [
+    `        f32, refined in f64: ${rounds} rounds, ${cg}relative residual ${residual.toExponential(1)}`,
+  ];
 }
 
 const MOST_ROWS = 8;
@@ -63,6 +77,6 @@ export function matrixText(name: string, m: Matrix): string {
   return `${name}, ${m.rows} × ${m.cols}\n${lines.join("\n")}`;
 }
 
-function number(value: number | undefined): string {
+export function number(value: number | undefined): string {
   return value === undefined ? "–" : Number.isFinite(value) ? short(value) : String(value);
 }

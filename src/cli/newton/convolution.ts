@@ -1,0 +1,144 @@
+/**
+ * One Newton step of a convolution (Bulatov 2017, "Convolutional Network"): half squared error, summed over examples, of
+ * head · flatten(conv(x)), which is linear in the kernel, so that the exact step lands on a minimiser.
+ */
+import {
+  add,
+  type CurvatureOperator,
+  conv2d,
+  conv2dWeightGradient,
+  convNewtonStep,
+  dot,
+  flatten,
+  isFiniteMatrix,
+  type Matrix,
+  matmul,
+  norm,
+  subtract,
+  unflatten,
+} from "../../reference/index.js";
+import type { Engine } from "../engine.js";
+import type { ConvolutionInput } from "./convolution-input.js";
+import { solveExactly } from "./exact.js";
+import { fromHost, toHost } from "./host.js";
+import { minimumNorm, USABLE_RESIDUAL } from "./report.js";
+import { rangeOf } from "./spectrum.js";
+
+export interface ConvolutionReport {
+  lossBefore: number;
+  lossAfter: number | undefined;
+  /** O × (C·kh·kw [+ 1]), as W. */
+  gradient: Matrix;
+  step: Matrix | undefined;
+  /** W + step. */
+  W: Matrix | undefined;
+  /** Of the Hessian, in f64; absent where it was not formed for it. */
+  rank: number | undefined;
+  method: ConvolutionInput["method"];
+  adapter: string;
+  status: string;
+  iterations: number | undefined;
+  /** Relative, of the step's equation (H + λI) δ = −G with the exact H, in f64. */
+  residual: number | undefined;
+  rounds: number | undefined;
+}
+
+export async function solveConvolution(engine: Engine, input: ConvolutionInput): Promise<ConvolutionReport> {
+  const { inputs, geometry, W, head, target, damping, method } = input;
+  const model = quadratic(input);
+  const lossBefore = model.loss(W);
+  const exact = model.gradient(W);
+  const system = await engine.convolution({
+    inputs: Float32Array.from(inputs.data),
+    shape: inputs.shape,
+    ...geometry,
+    W: toHost(W),
+    head: head && toHost(head),
+    target: toHost(target),
+  });
+  try {
+    const gradient = fromHost(system.gradient);
+    const report: ConvolutionReport = {
+      lossBefore,
+      lossAfter: undefined,
+      gradient,
+      step: undefined,
+      W: undefined,
+      rank: undefined,
+      method,
+      adapter: engine.capabilities.adapter,
+      status: "ok",
+      iterations: undefined,
+      residual: undefined,
+      rounds: undefined,
+    };
+    if (!(isFiniteMatrix(gradient) && isFiniteMatrix(exact) && Number.isFinite(lossBefore))) {
+      return { ...report, status: "the products overflow f32; scale the data down" };
+    }
+    const missing = (delta: Matrix) => add(add(model.hessian.apply(delta), delta, 1, damping), exact, -1, -1);
+    if (method !== "exact") return finish(input, model, byApproximation(input, missing, exact, report));
+    const range = rangeOf(model.hessian);
+    const solved = await solveExactly(system, { rows: W.rows, cols: W.cols, damping, missing, range });
+    const { value: step, residual, rounds, iterations } = solved;
+    const facts = { ...report, rank: range?.rank, iterations, residual, rounds };
+    if (!isFiniteMatrix(step) || residual > USABLE_RESIDUAL) {
+      return { ...facts, status: "too ill-conditioned for f32; add damping" };
+    }
+    const of = W.data.length;
+    const singular = damping > 0 ? undefined : minimumNorm([{ name: "H", rank: range?.rank ?? of, of }]);
+    return finish(input, model, { ...facts, step, status: singular ?? "ok" });
+  } finally {
+    system.dispose();
+  }
+}
+
+function byApproximation(
+  input: ConvolutionInput,
+  missing: (delta: Matrix) => Matrix,
+  gradient: Matrix,
+  report: ConvolutionReport,
+): ConvolutionReport {
+  const { method, geometry } = input;
+  const { step } = convNewtonStep({ ...input, ...geometry });
+  return {
+    ...report,
+    step: isFiniteMatrix(step) ? step : undefined,
+    adapter: `${report.adapter} (gradient); the f64 reference on the CPU (${method})`,
+    residual: norm(missing(step)) / (norm(gradient) || 1),
+    status: isFiniteMatrix(step) ? "ok" : `${method} gives no finite step; add damping`,
+  };
+}
+
+function finish(input: ConvolutionInput, model: Quadratic, report: ConvolutionReport): ConvolutionReport {
+  if (report.step === undefined) return report;
+  const after = add(input.W, report.step);
+  return { ...report, W: after, lossAfter: model.loss(after) };
+}
+
+interface Quadratic {
+  loss(W: Matrix): number;
+  gradient(W: Matrix): Matrix;
+  hessian: CurvatureOperator;
+}
+
+/** The loss and its derivatives in f64, without a Jacobian ever held. */
+function quadratic({ inputs, geometry, W, head, target }: ConvolutionInput): Quadratic {
+  const { outHeight, outWidth } = geometry;
+  const predict = (V: Matrix) => {
+    const Z = flatten(conv2d(inputs, V, geometry));
+    return head ? matmul(Z, head, { transposeB: true }) : Z;
+  };
+  const pullBack = (e: Matrix) => {
+    const dZ = head ? matmul(e, head) : e;
+    return conv2dWeightGradient(inputs, unflatten(dZ, W.rows, outHeight, outWidth), geometry);
+  };
+  const error = (V: Matrix) => subtract(predict(V), target);
+  return {
+    loss: (V) => {
+      const e = error(V);
+      return 0.5 * dot(e, e);
+    },
+    gradient: (V) => pullBack(error(V)),
+    hessian: { shape: [W.rows, W.cols], apply: (V) => pullBack(predict(V)) },
+  };
+}

@@ -1,0 +1,59 @@
+/** Loss, gradient and Hessian of J = Σ ½‖target_i − B_i'WA_i‖² in f64, and the gradient on the GPU. */
+import {
+  add,
+  dot,
+  kroneckerSumOperator,
+  type Matrix,
+  matmul,
+  matrix,
+  type NewtonExample,
+  newtonError,
+  subtract,
+} from "../../reference/index.js";
+import type { Engine } from "../engine.js";
+import { fromHost, toHost } from "./host.js";
+
+export function lossInF64(examples: readonly NewtonExample[], W: Matrix): number {
+  return examples.reduce((sum, example) => {
+    const e = newtonError(example, W);
+    return sum + 0.5 * dot(e, e);
+  }, 0);
+}
+
+/** G = −Σ B e A'. */
+export function gradientInF64(examples: readonly NewtonExample[], W: Matrix): Matrix {
+  return examples.reduce(
+    (sum, example) =>
+      subtract(sum, matmul(matmul(example.B, newtonError(example, W)), example.A, { transposeB: true })),
+    matrix(W.rows, W.cols),
+  );
+}
+
+/** −G − (H + λI) δ: what a step δ leaves, the gradient there with its sign turned. */
+export function missingIn(
+  examples: readonly NewtonExample[],
+  W: Matrix,
+  damping: number,
+): (delta: Matrix) => Matrix {
+  const gradient = gradientInF64(examples, W);
+  const { apply } = kroneckerSumOperator(examples);
+  return (delta) => add(add(apply(delta), delta, 1, damping), gradient, -1, -1);
+}
+
+/** G on the GPU, in f32. */
+export async function gradientOnGpu(
+  engine: Engine,
+  examples: readonly NewtonExample[],
+  W: Matrix,
+): Promise<Matrix> {
+  let gradient = matrix(W.rows, W.cols);
+  const hostW = toHost(W);
+  for (const { A, B, target } of examples) {
+    const [hostA, hostB] = [toHost(A), toHost(B)];
+    const BW = await engine.matmul(hostB, hostW, { transposeA: true });
+    const e = subtract(target, fromHost(await engine.matmul(BW, hostA)));
+    const Be = await engine.matmul(hostB, toHost(e));
+    gradient = subtract(gradient, fromHost(await engine.matmul(Be, hostA, { transposeB: true })));
+  }
+  return gradient;
+}
