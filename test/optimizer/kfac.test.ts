@@ -336,6 +336,88 @@ kernelTest("kfac: numbers that overflow never reach the weights, and are counted
   net.dispose();
 });
 
+/** A layer without bias, 3 → 2, and batches whose inputs and targets are of the given sizes. */
+function single(t: TestContext, options: KfacOptions) {
+  const loss = halfSquaredError();
+  const net = t.engine.network([dense(3, 2, { bias: false })], loss, { batchSize: 8, seed: 1 });
+  const random = t.random(9);
+  const batch = (inputs: number, targets: number): Batch => ({
+    inputs: random.normals(24, inputs),
+    targets: random.normals(16, targets),
+    count: 8,
+  });
+  return { net, kfac: t.engine.kfac(net, { momentum: 0, ...options }), batch };
+}
+
+kernelTest("kfac: a layer with one inverse only, A's or B's, is left alone", async (t) => {
+  for (const side of ["A", "B"] as const) {
+    const { net, kfac, batch } = single(t, { fisher: "empirical", factorEvery: 4 });
+    // AA' overflows where the inputs are huge (W = 0 keeps everything else small), BB' where the targets are.
+    net.setWeights([new Float32Array(6)]);
+    const bad = side === "A" ? batch(1e25, 0) : batch(1, 1e25);
+    const first = await kfac.step(bad);
+    const second = await kfac.step(batch(1, 1));
+    for (const { skippedLayers, layers, status, step } of [first, second]) {
+      assertEqual(skippedLayers, 1, `${side}: layers that step ${step} left alone`);
+      assertEqual(layers![0]!.ready, false, `${side}: ready after step ${step}`);
+      assert(status.includes("no inverse yet"), `${side}: status after step ${step}: ${status}`);
+    }
+    assertClose((await net.weights())[0]!, new Float32Array(6), 0, `${side}: weights`);
+    kfac.dispose();
+    net.dispose();
+  }
+});
+
+kernelTest("kfac: a layer without an inverse is left alone, its momentum too", async (t) => {
+  const net = t.engine.network(MODULES, softmaxCrossEntropy(), { batchSize: 16, seed: 1 });
+  const kfac = t.engine.kfac(net, { inverseEvery: 10 });
+  const random = t.random(2);
+  const next = () => randomBatch(random, 16, 7, 4, softmaxCrossEntropy());
+  for (let step = 1; step <= 5; step++) await kfac.step(next());
+  const state = await kfac.state();
+  // Word 2 of the second layer's eleven says whether A has an inverse.
+  state.layerState![11 + 2] = 0;
+  kfac.restore(state);
+  const before = await net.weights();
+  const record = await kfac.step(next());
+  assertEqual(record.skippedLayers, 1, "layers left alone");
+  const after = await net.weights();
+  assertClose(after[1]!, before[1]!, 0, "weights of the layer");
+  for (const l of [0, 2])
+    assert(
+      after[l]!.some((w, k) => w !== before[l]![k]),
+      `layer ${l} has not moved`,
+    );
+  kfac.dispose();
+  net.dispose();
+});
+
+kernelTest("kfac: a step that overflows although G does not is skipped", async (t) => {
+  const { net, kfac, batch } = single(t, { fisher: "exact", factorEvery: 3, damping: 1e-8 });
+  await kfac.step(batch(1e-3, 1));
+  const before = await net.weights();
+  // Inputs of 1e-3 make U about 1e6 times G.
+  const record = await kfac.step(batch(1, 1e36));
+  assertEqual(record.skippedLayers, 1, "skipped layers");
+  assertEqual(record.status, "layers skipped", "status");
+  assertClose((await net.weights())[0]!, before[0]!, 0, "weights");
+  kfac.dispose();
+  net.dispose();
+});
+
+kernelTest("kfac: a weight that would overflow stays as it is", async (t) => {
+  const { net, kfac, batch } = single(t, { fisher: "exact", learningRate: 3e38 });
+  const before = (await net.weights())[0]!;
+  await kfac.step(batch(1, 2));
+  const after = (await net.weights())[0]!;
+  assertWritten(after, "weights");
+  const still = after.filter((w, k) => w === before[k]).length;
+  assert(still > 0 && still < 6, `${still} of 6 weights have not moved`);
+  assertWritten((await kfac.state()).velocity!, "velocity");
+  kfac.dispose();
+  net.dispose();
+});
+
 kernelTest("kfac: bad options are refused and leave no buffer", (t) => {
   const net = t.engine.network([dense(3, 2)], softmaxCrossEntropy(), { batchSize: 4 });
   const { manager } = t.engine;

@@ -91,6 +91,22 @@ kernelTest("sgd: a gradient that is not finite changes nothing, and training goe
   net.dispose();
 });
 
+kernelTest("sgd: one number of the gradient that is not finite stops the whole step", async (t) => {
+  const net = t.engine.network([dense(2, 2, { bias: false })], halfSquaredError(), { batchSize: 1 });
+  net.setWeights([Float32Array.of(1, 2, 3, 4)]);
+  const sgd = t.engine.sgd(net, { learningRate: 1e-21 });
+  // G = (W x − t) x' with x = (1e20, 1): the first column's is beyond f32, the second's is not.
+  const record = await sgd.step({
+    inputs: Float32Array.of(1e20, 1),
+    targets: Float32Array.of(0, 0),
+    count: 1,
+  });
+  assertEqual(record.skippedLayers, 1, "skipped layers");
+  assertClose((await net.weights())[0]!, [1, 2, 3, 4], 0, "weights");
+  sgd.dispose();
+  net.dispose();
+});
+
 kernelTest("sgd: a weight that would overflow stays as it is", async (t) => {
   const loss = halfSquaredError();
   const net = t.engine.network([dense(2, 2, { bias: false })], loss, { batchSize: 1 });
