@@ -132,6 +132,8 @@ export interface Engine {
   dispose(): void;
 }
 
+export type Approximation = "expand" | "reduce" | "ekfac" | "kfoc" | "meanFluctuation";
+
 /** A symmetric positive semi-definite H on out × in matrices that the engine holds and never forms. */
 export interface CurvatureSystem {
   apply(V: HostMatrix): Promise<HostMatrix>;
@@ -140,6 +142,8 @@ export interface CurvatureSystem {
     R: HostMatrix,
     options: { damping: number; maxIterations: number; tolerance?: number },
   ): Promise<{ solution: HostMatrix; iterations: number; status: string }>;
+  /** (H̃ + damping·I)⁻¹ R with an approximation H̃ of H; meanFluctuation has its damping in the second product. */
+  approximate(kind: Approximation, R: HostMatrix, damping: number): Promise<HostMatrix>;
   dispose(): void;
 }
 

@@ -285,6 +285,7 @@ describe("kfac newton", () => {
         ...{ N: 9, C: 2, size: [6, 5], O: 3, kernel: [3, 2], outputs: 4, seed: 5, damping: 1 },
       });
       const result = await solve({ convolution: file }, "--method", method);
+      expect(String(result.adapter)).not.toContain("f64");
       expect(relativeError(fromRows(result.step!), convNewtonStep({ ...options, method }).step)).toBeLessThan(
         1e-5,
       );

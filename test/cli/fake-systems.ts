@@ -1,6 +1,7 @@
 /** The fake engine's exact Hessians: the reference's operators and conjugate gradients, rounded to f32. */
 import type { ConvolutionProblem, CurvatureSystem, HostMatrix } from "../../src/cli/engine.js";
 import {
+  APPROXIMATIONS,
   type CurvatureOperator,
   conjugateGradients,
   conv2d,
@@ -11,6 +12,9 @@ import {
   type Matrix,
   matmul,
   matrix,
+  type PositionBlock,
+  patches,
+  perPositionBlock,
   sandwich,
   subtract,
   tensor,
@@ -24,7 +28,11 @@ export const f32 = (m: Matrix): HostMatrix => ({
   data: Float32Array.from(m.data),
 });
 
-function system(operator: CurvatureOperator, preconditioner?: (R: Matrix) => Matrix): CurvatureSystem {
+function system(
+  operator: CurvatureOperator,
+  block: () => PositionBlock,
+  preconditioner?: (R: Matrix) => Matrix,
+): CurvatureSystem {
   return {
     apply: async (V) => f32(operator.apply(f64(V))),
     solve: async (R, { damping, maxIterations }) => {
@@ -32,6 +40,7 @@ function system(operator: CurvatureOperator, preconditioner?: (R: Matrix) => Mat
       const { solution, iterations } = conjugateGradients(operator, f64(R), options);
       return { solution: f32(solution), iterations, status: "converged" };
     },
+    approximate: async (kind, R, damping) => f32(APPROXIMATIONS[kind](block()).solve(f64(R), damping)),
     dispose() {},
   };
 }
@@ -42,7 +51,7 @@ export function fakeKroneckerSum(
 ): CurvatureSystem {
   const examples = A.map((a, i) => ({ A: f64(a), B: f64(B[i]!) }));
   const solve = inverses && ((R: Matrix) => sandwich(f64(inverses.left), R, f64(inverses.right)));
-  return system(kroneckerSumOperator(examples), solve);
+  return system(kroneckerSumOperator(examples), () => perPositionBlock(examples, 1), solve);
 }
 
 export async function fakeConvolution(problem: ConvolutionProblem) {
@@ -59,10 +68,16 @@ export async function fakeConvolution(problem: ConvolutionProblem) {
     const dZ = head ? matmul(e, head) : e;
     return conv2dWeightGradient(X, unflatten(dZ, problem.W.rows, outHeight, outWidth), geometry);
   };
-  const hessian = system({
-    shape: [problem.W.rows, problem.W.cols],
-    apply: (V) => back(predict(V)),
-  });
+  const block = (): PositionBlock => {
+    const A = patches(X, geometry);
+    const B = Array.from({ length: problem.target.cols }, (_, c) => {
+      const unit = matrix(1, problem.target.cols);
+      unit.data[c] = 1;
+      return matrix(problem.W.rows, geometry.positions, (head ? matmul(unit, head) : unit).data);
+    });
+    return { A, B: A.map(() => B), divisor: 1 };
+  };
+  const hessian = system({ shape: [problem.W.rows, problem.W.cols], apply: (V) => back(predict(V)) }, block);
   const gradient = f32(back(subtract(predict(f64(problem.W)), f64(problem.target))));
   return { ...hessian, gradient };
 }

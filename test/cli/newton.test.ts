@@ -105,7 +105,7 @@ describe("kfac newton", () => {
     expect(Number(result.residual)).toBeLessThan(1e-10);
   });
 
-  it.each(["ekfac", "kfoc"] as const)("%s is the reference's, and says so", async (method) => {
+  it.each(["ekfac", "kfoc"] as const)("%s agrees with the reference", async (method) => {
     const input = { W, examples: [example, other, other], damping: 0.5 };
     const { stdout } = await newton(input, "--json", "--method", method);
     const result = JSON.parse(stdout);
@@ -114,8 +114,7 @@ describe("kfac newton", () => {
     const gradient = exactNewtonStep({ examples, W: start }).gradient;
     const wanted = scale(APPROXIMATIONS[method](block).solve(gradient, 0.5), -1);
     expect(relativeError(fromRows(result.step), wanted)).toBeLessThan(1e-9);
-    expect(result.method).toBe(method);
-    expect(result.adapter).toContain("f64 reference");
+    expect(result).toMatchObject({ method, adapter: "fake adapter", status: "ok" });
   });
 
   it("solves left tiling for U", async () => {

@@ -1,12 +1,25 @@
 /** Exact Hessians on the engine, for `kfac newton`: products and conjugate gradients on the GPU. */
+import type { Approximation } from "../../curvature/approximation.js";
+import { createApproximation } from "../../curvature/approximations.js";
+import type { ExampleSource } from "../../curvature/examples.js";
 import { GgnBlock } from "../../curvature/ggn.js";
+import { KroneckerApproximation } from "../../curvature/kroneckerApproximation.js";
 import { kroneckerSum } from "../../curvature/kroneckerSum.js";
 import type { CurvatureOperator } from "../../curvature/operator.js";
 import type { Engine as Library } from "../../engine.js";
 import { conjugateGradients } from "../../linalg/cg.js";
-import { type Matrix, type MatrixView, paddedLength, paddedView, sandwich } from "../../linalg/index.js";
+import { type Matrix, paddedLength, paddedView, sandwich } from "../../linalg/index.js";
 import { conv2d, dense, flatten, halfSquaredError } from "../../network/index.js";
-import type { ConvolutionProblem, CurvatureSystem, HostMatrix } from "../engine.js";
+import type {
+  Approximation as ApproximationKind,
+  ConvolutionProblem,
+  CurvatureSystem,
+  HostMatrix,
+} from "../engine.js";
+
+const EXACT = { kind: "exact" } as const;
+/** Power iterations of the nearest Kronecker product: enough for the last bits of f32. */
+const KFOC_ITERATIONS = 200;
 
 /** Matrices on the GPU that are freed together. */
 class Memory {
@@ -55,7 +68,10 @@ class System implements CurvatureSystem {
   readonly #library: Library;
   readonly #operator: CurvatureOperator;
   readonly #preconditioner: Pick<CurvatureOperator, "apply"> | undefined;
+  readonly #layer: ExampleSource;
+  readonly #count: number;
   readonly #free: () => void;
+  #approximation: { kind: ApproximationKind; made: Approximation } | undefined;
   readonly #memory: Memory;
   readonly #input: Matrix;
   readonly #output: Matrix;
@@ -68,12 +84,17 @@ class System implements CurvatureSystem {
     options: {
       free: () => void;
       scale?: number;
+      /** What approximations are made of, on the scale of a mean over `count` examples. */
+      layer: ExampleSource;
+      count: number;
       preconditioner?: Pick<CurvatureOperator, "apply">;
     },
   ) {
     this.#library = library;
     this.#operator = operator;
     this.#preconditioner = options.preconditioner;
+    this.#layer = options.layer;
+    this.#count = options.count;
     this.#free = options.free;
     this.#scale = options.scale ?? 1;
     this.#memory = new Memory(library);
@@ -113,7 +134,33 @@ class System implements CurvatureSystem {
     return { solution: { ...solution, data: solution.data.map((x) => x / scale) }, iterations, status };
   }
 
+  async approximate(kind: ApproximationKind, R: HostMatrix, damping: number): Promise<HostMatrix> {
+    const { manager } = this.#library;
+    const count = this.#count;
+    if (this.#approximation?.kind !== kind) {
+      this.#approximation?.made.dispose();
+      const made =
+        kind === "kfoc"
+          ? new KroneckerApproximation(manager, this.#layer, EXACT, kind, { iterations: KFOC_ITERATIONS })
+          : createApproximation(manager, this.#layer, EXACT, kind);
+      this.#approximation = { kind, made };
+      const recorder = manager.record();
+      made.fit(recorder);
+      recorder.submit();
+    }
+    const { made } = this.#approximation;
+    this.#memory.write(this.#input, R);
+    const recorder = manager.record();
+    made.damp(recorder, damping / count);
+    made.solve(recorder, this.#input, this.#output);
+    const reading = recorder.read(this.#output.buffer, 0, bytesOf(this.#output));
+    recorder.submit();
+    const solution = unpadded(this.#output, await reading);
+    return { ...solution, data: solution.data.map((x) => x / count) };
+  }
+
   dispose(): void {
+    this.#approximation?.made.dispose();
     this.#memory.dispose();
     this.#free();
   }
@@ -126,25 +173,64 @@ export function kroneckerSumSystem(
   inverses?: { left: HostMatrix; right: HostMatrix },
 ): CurvatureSystem {
   const memory = new Memory(library);
-  const side = (list: HostMatrix[]): MatrixView => {
-    const width = Math.max(...list.map(({ cols }) => cols));
-    const rows = list[0]!.rows;
-    // One example below the other, transposed: the layout "rows".
-    const data = new Float32Array(list.length * width * rows);
-    list.forEach((m, i) => {
-      for (let c = 0; c < m.cols; c++)
-        for (let r = 0; r < rows; r++) data[(i * width + c) * rows + r] = m.data[r * m.cols + c]!;
-    });
-    return memory.upload({ rows: list.length * width, cols: rows, data });
-  };
-  const operator = kroneckerSum({ A: side(A), B: side(B), examples: A.length, layout: "rows" });
+  const a = memory.upload(sideBySide(A));
+  const b = memory.upload(sideBySide(B));
+  const operator = kroneckerSum({ A: a, B: b, examples: A.length, layout: "rows" });
   const views = inverses && { P: memory.upload(inverses.left), Q: memory.upload(inverses.right) };
+  const [T, C] = [a.rows / A.length, b.rows / A.length];
   return new System(library, operator, {
     free: () => memory.dispose(),
+    layer: pairsOf(memory, { A, B }, T, C),
+    count: A.length * T,
     preconditioner: views && {
       apply: (recorder, G, into) => sandwich(recorder, { ...views, G, into }),
     },
   });
+}
+
+/** The matrices' columns as rows, one matrix below the other, filled up with zeros to the widest. */
+function sideBySide(list: readonly HostMatrix[]): HostMatrix {
+  const width = Math.max(...list.map(({ cols }) => cols));
+  const rows = list[0]!.rows;
+  const data = new Float32Array(list.length * width * rows);
+  list.forEach((m, i) => {
+    for (let c = 0; c < m.cols; c++)
+      for (let r = 0; r < rows; r++) data[(i * width + c) * rows + r] = m.data[r * m.cols + c]!;
+  });
+  return { rows: list.length * width, cols: rows, data };
+}
+
+/** As a dense layer: every column of an A_i is an example of its own, with all columns of B_i. */
+function pairsOf(
+  memory: Memory,
+  { A, B }: { A: readonly HostMatrix[]; B: readonly HostMatrix[] },
+  T: number,
+  C: number,
+): ExampleSource {
+  const count = A.length * T;
+  const a = memory.upload(sideBySide(A));
+  const wide = sideBySide(B);
+  const out = wide.cols;
+  const data = new Float32Array(C * count * out);
+  for (let c = 0; c < C; c++) {
+    for (let k = 0; k < count; k++) {
+      const from = (Math.floor(k / T) * C + c) * out;
+      data.set(wide.data.subarray(from, from + out), (c * count + k) * out);
+    }
+  }
+  const b = memory.upload({ rows: C * count, cols: out, data });
+  const unused = () => {
+    throw new Error("A layer of one position is read where it lies.");
+  };
+  return {
+    in: a.cols,
+    out,
+    positions: 1,
+    inputs: () => ({ rows: a, scale: 1 / count }),
+    curvatureRows: () => ({ rows: b, columns: C, count }),
+    apply: unused,
+    pullback: unused,
+  };
 }
 
 /** A network of the convolution and its head, whose last pass the operator belongs to. */
@@ -162,14 +248,14 @@ export async function convolution(
   const network = library.network(modules, halfSquaredError(), {
     input: [channels, height, width],
     batchSize: count,
-    fisher: { kind: "exact" },
+    fisher: EXACT,
   });
   try {
     network.setWeights([W.data, ...(head ? [head.data] : [])]);
     network.load({ inputs: problem.inputs, targets: target.data, count });
     const layer = network.layers[0]!;
     const recorder = library.manager.record();
-    network.recordPass(recorder, { kind: "exact" });
+    network.recordPass(recorder, EXACT);
     const { G } = layer;
     const reading = recorder.read(G.buffer, 4 * G.offset, bytesOf(G));
     recorder.submit();
@@ -178,6 +264,8 @@ export async function convolution(
     // The engine's loss is the mean over examples; this one's is the sum.
     const system = new System(library, block, {
       scale: count,
+      layer,
+      count,
       free: () => {
         block.dispose();
         network.dispose();
@@ -188,6 +276,7 @@ export async function convolution(
       gradient,
       apply: (V) => system.apply(V),
       solve: (R, options) => system.solve(R, options),
+      approximate: (kind, R, damping) => system.approximate(kind, R, damping),
       dispose: () => system.dispose(),
     };
   } catch (error) {

@@ -7,17 +7,19 @@ import {
   type CurvatureOperator,
   conv2d,
   conv2dWeightGradient,
-  convNewtonStep,
   dot,
   flatten,
   isFiniteMatrix,
   type Matrix,
   matmul,
-  norm,
+  matrix,
+  type PositionBlock,
+  patches,
   subtract,
   unflatten,
 } from "../../reference/index.js";
-import type { Engine } from "../engine.js";
+import type { Approximation, CurvatureSystem, Engine } from "../engine.js";
+import { solveApproximately } from "./approximate.js";
 import type { ConvolutionInput } from "./convolution-input.js";
 import { solveExactly } from "./exact.js";
 import { fromHost, toHost } from "./host.js";
@@ -38,7 +40,7 @@ export interface ConvolutionReport {
   adapter: string;
   status: string;
   iterations: number | undefined;
-  /** Relative, of the step's equation (H + λI) δ = −G with the exact H, in f64. */
+  /** Relative, of the step's equation (H + λI) δ = −G or, with an approximation, of its own; in f64. */
   residual: number | undefined;
   rounds: number | undefined;
 }
@@ -76,7 +78,9 @@ export async function solveConvolution(engine: Engine, input: ConvolutionInput):
       return { ...report, status: "the products overflow f32; scale the data down" };
     }
     const missing = (delta: Matrix) => add(add(model.hessian.apply(delta), delta, 1, damping), exact, -1, -1);
-    if (method !== "exact") return finish(input, model, byApproximation(input, missing, exact, report));
+    if (method !== "exact") {
+      return finish(input, model, await byApproximation(system, input, method, exact, report));
+    }
     const range = rangeOf(model.hessian);
     const solved = await solveExactly(system, { rows: W.rows, cols: W.cols, damping, missing, range });
     const { value: step, residual, rounds, iterations } = solved;
@@ -92,21 +96,32 @@ export async function solveConvolution(engine: Engine, input: ConvolutionInput):
   }
 }
 
-function byApproximation(
+async function byApproximation(
+  system: CurvatureSystem,
   input: ConvolutionInput,
-  missing: (delta: Matrix) => Matrix,
-  gradient: Matrix,
+  method: Approximation,
+  exact: Matrix,
   report: ConvolutionReport,
-): ConvolutionReport {
-  const { method, geometry } = input;
-  const { step } = convNewtonStep({ ...input, ...geometry });
-  return {
-    ...report,
-    step: isFiniteMatrix(step) ? step : undefined,
-    adapter: `${report.adapter} (gradient); the f64 reference on the CPU (${method})`,
-    residual: norm(missing(step)) / (norm(gradient) || 1),
-    status: isFiniteMatrix(step) ? "ok" : `${method} gives no finite step; add damping`,
-  };
+): Promise<ConvolutionReport> {
+  const { damping } = input;
+  const problem = { block: blockOf(input), gradient: exact, damping };
+  const { step, refinement, remark, status } = await solveApproximately(system, method, problem);
+  const adapter = remark === undefined ? report.adapter : `${report.adapter} (gradient); ${remark}`;
+  if (!isFiniteMatrix(step)) return { ...report, adapter, status };
+  return { ...report, step, adapter, status, ...refinement };
+}
+
+/** The inputs and derivatives of the convolution: b_{t,c} is row c of the head, the same for every example. */
+function blockOf({ inputs, geometry, W, head, target }: ConvolutionInput): PositionBlock {
+  const size = W.rows * geometry.positions;
+  const B = Array.from({ length: target.cols }, (_, c) => {
+    const b = matrix(W.rows, geometry.positions);
+    if (head) b.data.set(head.data.subarray(c * size, (c + 1) * size));
+    else b.data[c] = 1;
+    return b;
+  });
+  const A = patches(inputs, geometry);
+  return { A, B: A.map(() => B), divisor: 1 };
 }
 
 function finish(input: ConvolutionInput, model: Quadratic, report: ConvolutionReport): ConvolutionReport {

@@ -1,6 +1,5 @@
 /** One Newton step of a linear or piecewise linear network, by the method that the input names. */
 import {
-  APPROXIMATIONS,
   add,
   addDiagonal,
   gram,
@@ -8,14 +7,14 @@ import {
   kroneckerSumOperator,
   type Matrix,
   matmul,
-  norm,
   perPositionBlock,
   piDamping,
   rank,
   scale,
   trace,
 } from "../../reference/index.js";
-import type { CurvatureSystem, Engine } from "../engine.js";
+import type { Engine } from "../engine.js";
+import { solveApproximately } from "./approximate.js";
 import { solveExactly } from "./exact.js";
 import { fromHost, toHost } from "./host.js";
 import type { LinearInput } from "./input.js";
@@ -77,7 +76,7 @@ function stepOf(
   const kronecker = method === "kfac" || (method === "exact" && examples.length === 1 && damping === 0);
   if (kronecker) return byFactors(engine, input, report, exact);
   if (method === "exact") return byOperator(engine, input, report, exact);
-  return Promise.resolve(byApproximation(input, method, exact, report.adapter));
+  return byApproximation(engine, input, method, exact, report.adapter);
 }
 
 async function byFactors(
@@ -111,11 +110,7 @@ async function byOperator(
     : ranks[0] === exact.AAt.rows && ranks[1] === exact.BBt.rows;
   const inverses =
     full || damping > 0 ? await preconditioner(engine, exact, examples.length, damping) : undefined;
-  const sides = {
-    A: examples.map(({ A }) => toHost(A)),
-    B: examples.map(({ B }) => toHost(B)),
-  };
-  const system: CurvatureSystem = engine.kroneckerSum(sides, inverses);
+  const system = engine.kroneckerSum(sidesOf(examples), inverses);
   try {
     const missing = missingIn(examples, W, damping);
     const found = await solveExactly(system, { rows: W.rows, cols: W.cols, damping, missing, range });
@@ -154,21 +149,26 @@ async function preconditioner(engine: Engine, { AAt, BBt }: Exact, count: number
   return good ? { left: left.inverse, right: right.inverse } : undefined;
 }
 
-function byApproximation(
+async function byApproximation(
+  engine: Engine,
   { examples, damping }: LinearInput,
   method: "ekfac" | "kfoc",
   { gradient }: Exact,
   adapter: string,
-): Partial<NewtonReport> {
-  const approximation = APPROXIMATIONS[method](perPositionBlock(examples, 1));
-  const step = scale(approximation.solve(gradient, damping), -1);
-  const missing = add(add(approximation.apply(step), step, 1, damping), gradient);
-  return {
-    step,
-    adapter: `${adapter} (factors, gradient); the f64 reference on the CPU (${method})`,
-    refinement: { rounds: 0, residual: norm(missing) / (norm(gradient) || 1) },
-    status: isFiniteMatrix(step) ? "ok" : `${method} gives no finite step; add damping`,
-  };
+): Promise<Partial<NewtonReport>> {
+  const system = engine.kroneckerSum(sidesOf(examples));
+  try {
+    const problem = { block: perPositionBlock(examples, 1), gradient, damping };
+    const { step, refinement, remark, status } = await solveApproximately(system, method, problem);
+    const from = remark === undefined ? {} : { adapter: `${adapter} (factors, gradient); ${remark}` };
+    return { ...from, status, refinement, ...(isFiniteMatrix(step) ? { step } : {}) };
+  } finally {
+    system.dispose();
+  }
+}
+
+function sidesOf(examples: LinearInput["examples"]) {
+  return { A: examples.map(({ A }) => toHost(A)), B: examples.map(({ B }) => toHost(B)) };
 }
 
 function finish({ W, examples, tiling }: LinearInput, report: NewtonReport): NewtonReport {
