@@ -1,4 +1,23 @@
 export {
+  type CgOptions,
+  type CgProblemOptions,
+  type CgResult,
+  ConjugateGradients,
+  cgKernels,
+  conjugateGradients,
+  type LinearOperator,
+} from "../linalg/cg.js";
+export { APPROXIMATION_STATUS, Approximation } from "./approximation.js";
+export { APPROXIMATIONS, type ApproximationKind, createApproximation } from "./approximations.js";
+export {
+  type ApproximationMeasures,
+  type CompareOptions,
+  type CurvatureComparison,
+  compareCurvature,
+} from "./compare.js";
+export { DiagonalApproximation } from "./diagonal.js";
+export { EkfacApproximation } from "./ekfac.js";
+export {
   type FactorOptions,
   type FactorSize,
   Factors,
@@ -6,6 +25,15 @@ export {
   factorKernels,
   LayerState,
 } from "./factors.js";
+export { type BlockSource, GgnBlock } from "./ggn.js";
+export {
+  KroneckerApproximation,
+  type KroneckerKind,
+  type KroneckerOptions,
+} from "./kroneckerApproximation.js";
+export { type KroneckerSumExamples, kroneckerSum } from "./kroneckerSum.js";
+export { MeanFluctuationApproximation } from "./meanFluctuation.js";
+export { type CurvatureOperator, denseHessian } from "./operator.js";
 export {
   type LayerStatistics,
   type PreconditionedLayer,
