@@ -41,11 +41,11 @@ export abstract class Approximation implements CurvatureOperator, Disposable {
   /**
    * Records H̃ from the last recorded pass; `damp` must follow before `solve`.
    *
-   * @throws as `LayerExamples.record`.
+   * @throws as `LayerExamples.record`; then nothing has been recorded.
    */
   fit(recorder: Recorder): void {
-    recorder.clear(this.status);
     const rows = this.examples.record(recorder);
+    recorder.clear(this.status);
     checkFinite(recorder, this.status, [
       { x: rows.a, flag: GATE, bit: 2 },
       { x: rows.b, flag: GATE, bit: 2 },

@@ -1,0 +1,209 @@
+/** The exact curvature and its approximations on convolutions of a network, where positions share their weights. */
+import { APPROXIMATIONS, createApproximation } from "../../src/curvature/approximations.js";
+import { compareCurvature } from "../../src/curvature/compare.js";
+import { GgnBlock } from "../../src/curvature/ggn.js";
+import { denseHessian as denseMatrix } from "../../src/curvature/operator.js";
+import type { CurvatureSource, LayerSource } from "../../src/curvature/source.js";
+import { UnsupportedLayerError } from "../../src/errors.js";
+import {
+  averagePool2d,
+  conv2d,
+  dense,
+  flatten,
+  globalAveragePool,
+  halfSquaredError,
+  type Module,
+  Network,
+  softmaxCrossEntropy,
+  tanh,
+} from "../../src/network/index.js";
+import { Newton } from "../../src/optimizer/newton.js";
+import {
+  ekfac,
+  expandFactors,
+  kfocFactors,
+  kroneckerApproximation,
+  reduceFactors,
+} from "../../src/reference/approximations.js";
+import {
+  convCurvature,
+  convForward,
+  convWeightsOf,
+  withConvWeights,
+} from "../../src/reference/convNetwork.js";
+import { finiteDifferenceGgn } from "../../src/reference/finiteDifference.js";
+import { lossHessian } from "../../src/reference/loss.js";
+import type { Matrix } from "../../src/reference/matrix.js";
+import { meanFluctuation } from "../../src/reference/meanFluctuation.js";
+import { denseHessian, type PositionBlock, positionOperator } from "../../src/reference/operator.js";
+import {
+  assert,
+  assertClose,
+  assertEqual,
+  assertThrows,
+  kernelTest,
+  type TestContext,
+} from "../harness/kernel-test.js";
+import { managerOf } from "../linalg/helpers.js";
+import { convTwin, images, type Shape } from "../network/conv-helpers.js";
+import { randomBatch } from "../network/helpers.js";
+import { submit } from "./layers.js";
+
+const EXACT = { kind: "exact" } as const;
+const SHAPE: Shape = [2, 6, 5];
+
+interface Case {
+  net: Network;
+  blocks: PositionBlock[][];
+  /** H of layer l by finite differences. */
+  differences(l: number): Matrix;
+}
+
+async function recorded(
+  t: TestContext,
+  modules: Module[],
+  loss: ReturnType<typeof softmaxCrossEntropy>,
+  count: number,
+): Promise<Case> {
+  const net = new Network(managerOf(t), modules, loss, { batchSize: count, seed: 3, input: SHAPE });
+  const batch = randomBatch(t.random(5), count, net.features, net.outputs, loss);
+  net.load(batch);
+  submit(managerOf(t), (recorder) => net.recordPass(recorder, EXACT));
+  const reference = await convTwin(net, modules);
+  const X = images(batch, SHAPE);
+  return {
+    net,
+    blocks: convCurvature(reference, loss.kind, X, EXACT),
+    differences(l) {
+      const weights = convWeightsOf(reference);
+      const f = (W: Matrix) => {
+        const changed = weights.map((own, k) => (k === l ? W : own));
+        return convForward(withConvWeights(reference, changed), X).outputs;
+      };
+      const Z = f(weights[l]!);
+      const hessians = Array.from({ length: Z.rows }, (_, i) => lossHessian(loss.kind, Z, i));
+      return finiteDifferenceGgn(f, weights[l]!, hessians);
+    },
+  };
+}
+
+async function hessianOf(t: TestContext, layer: LayerSource): Promise<Float32Array> {
+  const block = new GgnBlock(managerOf(t), layer);
+  const { data } = await denseMatrix(managerOf(t), block);
+  block.dispose();
+  return data;
+}
+
+const networks: [string, Module[], ReturnType<typeof softmaxCrossEntropy>][] = [
+  [
+    "two convolutions and a dense layer",
+    [
+      conv2d(2, 3, 3, { padding: 1 }),
+      tanh(),
+      averagePool2d(2),
+      conv2d(3, 4, [1, 2], { bias: false }),
+      tanh(),
+      flatten(),
+      dense(12, 3),
+    ],
+    softmaxCrossEntropy(),
+  ],
+  [
+    "strides, dilation and a global average pool",
+    [conv2d(2, 5, 2, { stride: 2, padding: 1, dilation: 2 }), tanh(), conv2d(5, 2, 2), globalAveragePool()],
+    halfSquaredError(),
+  ],
+  [
+    "two groups",
+    [conv2d(2, 4, 3, { groups: 2, padding: 1 }), tanh(), conv2d(4, 2, 3), globalAveragePool()],
+    halfSquaredError(),
+  ],
+];
+
+for (const [name, modules, loss] of networks) {
+  kernelTest(`convolution: exact curvature, ${name}, against f64 and finite differences`, async (t) => {
+    const { net, blocks, differences } = await recorded(t, modules, loss, 5);
+    for (const [l, layer] of net.layers.entries()) {
+      const H = await hessianOf(t, layer);
+      assertClose(H, denseHessian(positionOperator(blocks[l]!)).data, 1e-5, `H of ${layer.name}`);
+      assertClose(H, differences(l).data, 1e-4, `H of ${layer.name} by differences`);
+    }
+    net.dispose();
+  });
+}
+
+kernelTest("convolution: every approximation of every layer against f64", async (t) => {
+  const [, modules, loss] = networks[0]!;
+  const { net, blocks } = await recorded(t, modules, loss, 6);
+  for (const [l, layer] of net.layers.entries()) {
+    const [block] = blocks[l]!;
+    const expand = kroneckerApproximation("expand", expandFactors(block!));
+    const twins = {
+      expand,
+      expandFactored: expand,
+      reduce: kroneckerApproximation("reduce", reduceFactors(block!)),
+      ekfac: ekfac(block!, expandFactors(block!)),
+      kfoc: kroneckerApproximation("kfoc", kfocFactors(block!)),
+      meanFluctuation: meanFluctuation(block!),
+    };
+    for (const kind of APPROXIMATIONS) {
+      if (kind === "diagonal") continue;
+      const approximation = createApproximation(managerOf(t), layer, EXACT, kind);
+      submit(managerOf(t), (recorder) => approximation.fit(recorder));
+      const { data } = await denseMatrix(managerOf(t), approximation);
+      const bound = kind === "kfoc" ? 5e-3 : 1e-4;
+      assertClose(data, twins[kind].dense().data, bound, `${kind} of ${layer.name}`);
+      approximation.dispose();
+    }
+  }
+  net.dispose();
+});
+
+kernelTest("convolution: approximations refuse several groups, the exact block does not", async (t) => {
+  const [, modules, loss] = networks[2]!;
+  const { net } = await recorded(t, modules, loss, 4);
+  const recorder = managerOf(t).record();
+  for (const kind of APPROXIMATIONS) {
+    const approximation = createApproximation(managerOf(t), net.layers[0]!, EXACT, kind);
+    assertThrows(() => approximation.fit(recorder), UnsupportedLayerError, /group/);
+    approximation.dispose();
+  }
+  recorder.submit();
+  net.dispose();
+});
+
+kernelTest("convolution: a linear network behind a global pool is reduce's, not expand's", async (t) => {
+  const linear: Module[] = [conv2d(2, 3, 2), globalAveragePool()];
+  const { net } = await recorded(t, linear, halfSquaredError(), 8);
+  const measures = async (source: CurvatureSource) => {
+    const { approximations } = await compareCurvature(managerOf(t), source.layers[0]!, { damping: 0.01 });
+    return Object.fromEntries(approximations.map((one) => [one.name, one]));
+  };
+  const right = await measures(net);
+  assert(right.reduce!.error! < 1e-5 && right.kfoc!.error! < 1e-4, JSON.stringify(right.reduce));
+  assert(right.meanFluctuation!.error! < 1e-5, JSON.stringify(right.meanFluctuation));
+  assert(right.expand!.error! > 0.3 && right.expand!.size! < 0.5, JSON.stringify(right.expand));
+  net.dispose();
+  const bent: Module[] = [conv2d(2, 3, 2), tanh(), globalAveragePool()];
+  const other = await recorded(t, bent, halfSquaredError(), 8);
+  const wrong = await measures(other.net);
+  assert(wrong.reduce!.error! > 0.01, JSON.stringify(wrong.reduce));
+  other.net.dispose();
+});
+
+kernelTest("convolution: Newton's method trains a convolutional network", async (t) => {
+  const [, modules, loss] = networks[0]!;
+  const net = new Network(managerOf(t), modules, loss, { batchSize: 30, seed: 3, input: SHAPE });
+  const newton = new Newton(managerOf(t), net, { damping: 0.05, maxIterations: 12, learningRate: 0.7 });
+  const batch = randomBatch(t.random(5), 30, net.features, 3, loss);
+  const { loss: first } = await newton.step(batch);
+  let last = first;
+  for (let k = 0; k < 4; k++) {
+    const record = await newton.step(batch);
+    assertEqual(record.status, "ok", "status");
+    last = record.loss;
+  }
+  assert(last < 0.6 * first, `loss ${first}, then ${last}`);
+  newton.dispose();
+  net.dispose();
+});
