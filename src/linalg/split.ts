@@ -9,11 +9,19 @@ import { type Matrix, paddedLength, paddedView } from "./view.js";
 
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
 
-/** Workgroups that keep an adapter busy. */
-const WANTED = { software: 16, gpu: 512 } as const;
+/**
+ * Workgroups that keep an adapter busy, and the elements of a part: on a CPU, one should stay in the cache while all
+ * workgroups read it.
+ */
+const WANTED = {
+  software: { groups: 16, elements: 1 << 17 },
+  gpu: { groups: 512, elements: Number.POSITIVE_INFINITY },
+} as const;
 /** Terms that one thread adds up one after another: few enough to keep the rounding error of long sums small. */
 const LONGEST = 8192;
+/** Bounds of the partial results: their number, and their elements. */
 const MOST_PARTS = 64;
+const MOST_ELEMENTS = 1 << 22;
 
 /**
  * A product or Gram matrix whose summed index is long and comes in several chunks, while its result is small: each chunk is
@@ -34,18 +42,22 @@ export class SplitSum {
    */
   constructor(recorder: Recorder, into: Matrix, longest: number) {
     const { capabilities } = recorder.manager.handle;
-    const wanted = capabilities.software ? WANTED.software : WANTED.gpu;
-    const tiles = tilesOf(tileShape(capabilities), into.rows, into.cols);
+    const { rows, cols } = into;
+    const wanted = WANTED[capabilities.software ? "software" : "gpu"];
     const parts = Math.max(
-      Math.min(Math.ceil(wanted / tiles), Math.floor(longest / 64)),
+      Math.min(
+        Math.ceil(wanted.groups / tilesOf(tileShape(capabilities), rows, cols)),
+        Math.floor(longest / 64),
+      ),
+      Math.ceil((longest * cols) / wanted.elements),
       Math.ceil(longest / LONGEST),
     );
-    this.#parts = Math.min(Math.max(parts, 1), MOST_PARTS);
+    const most = Math.min(MOST_PARTS, Math.ceil(MOST_ELEMENTS / paddedLength(rows, cols)));
+    this.#parts = Math.min(Math.max(parts, 1), most);
     this.#recorder = recorder;
     const { target, unpack } = packedTarget(recorder, into, false);
     this.#target = target;
     this.#unpack = unpack;
-    const { rows, cols } = into;
     this.#partials =
       this.#parts === 1
         ? target

@@ -25,6 +25,9 @@ import { patchKernels, recordFold, recordPatches } from "./patches.js";
 import { averageKernels, recordAverage } from "./pool.js";
 import type { Workspace } from "./workspace.js";
 
+/** Chunks of a batch that small patches may be split into: each costs some dispatches. */
+const CHUNKS = 16;
+
 /**
  * z_t = W a_t at every position t, with a_t the patch there: forward Z = P W', back dP = dZ W folded into the image, and G =
  * dZ' P / count. Patches exist only for a chunk of positions at a time.
@@ -69,7 +72,10 @@ export class Conv2dLayer implements TrainableLayer {
     this.#geometry = geometry;
     this.#workspace = workspace;
     this.#columns = features + (bias ? 1 : 0);
-    const budget = Math.floor(workspace.chunkLength / (padded(Math.max(this.#columns, this.out)) + 4));
+    const { most, best } = workspace.chunkLength;
+    const width = padded(Math.max(this.#columns, this.out)) + 4;
+    const few = Math.ceil((workspace.batchSize * positions) / CHUNKS);
+    const budget = Math.floor(Math.min(most / width, Math.max(best / width, few)));
     // Twice the batch: the gradient and one curvature column go back together.
     this.#rows = chunkRows(geometry, budget, 2 * workspace.batchSize);
     workspace.reservePatches(this.#rows, this.#columns, this.out);

@@ -16,6 +16,8 @@ import { Workspace } from "./workspace.js";
 
 /** Patches of a whole batch would be k² times its images. */
 const CHUNK_BYTES = 16 * 1024 * 1024;
+/** What a CPU's cache holds. */
+const CACHE_BYTES = 1024 * 1024;
 
 export interface NetworkOptions {
   /** [channels, height, width] of images; batches hold an image's numbers in that order. None for vectors. */
@@ -90,7 +92,8 @@ export class Network implements CurvatureSource {
     requireSize("network", "batchSize", batchSize);
     requireSize("network", "chunkBytes", chunkBytes);
     lossCode(lossOfNetwork);
-    this.#workspace = new Workspace(manager, { batchSize, chunkBytes });
+    const best = manager.handle.capabilities.software ? Math.min(CACHE_BYTES, chunkBytes) : chunkBytes;
+    this.#workspace = new Workspace(manager, { batchSize, chunkBytes: { most: chunkBytes, best } });
     const { layers, input, output } = buildLayers(modules, this.#workspace, options.input);
     this.#manager = manager;
     this.#modules = layers;

@@ -23,8 +23,8 @@ interface Lease {
 /** The memory that the layers of one network share. */
 export class Workspace {
   readonly batchSize: number;
-  /** Most elements that the patches of a convolution, or what goes with them, take at a time. */
-  readonly chunkLength: number;
+  /** Most elements that the patches of a convolution take at a time, and how many are best where they are few. */
+  readonly chunkLength: { readonly most: number; readonly best: number };
   readonly parameters: ParameterStorage;
   /** Vectors. */
   readonly values: RowStorage;
@@ -42,10 +42,14 @@ export class Workspace {
   readonly #patches: Lease = { label: "patches", length: 0, buffer: undefined };
   readonly #columns: Lease = { label: "chunk derivatives", length: 0, buffer: undefined };
 
-  constructor(manager: PipelineManager, options: { batchSize: number; chunkBytes: number }) {
+  constructor(
+    manager: PipelineManager,
+    options: { batchSize: number; chunkBytes: { most: number; best: number } },
+  ) {
     this.#manager = manager;
     this.batchSize = options.batchSize;
-    this.chunkLength = Math.floor(options.chunkBytes / 4);
+    const { most, best } = options.chunkBytes;
+    this.chunkLength = { most: Math.floor(most / 4), best: Math.floor(best / 4) };
     this.parameters = new ParameterStorage(manager);
     this.values = new RowStorage(manager, "values");
     this.deltas = new RowStorage(manager, "deltas");
