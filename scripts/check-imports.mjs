@@ -18,7 +18,19 @@ export const allowed = {
   optimizer: [...leaves, "data", "device", "pipeline", "linalg", "curvature", "shaders"],
   network: [...leaves, "data", "device", "pipeline", "linalg", "curvature", "optimizer", "shaders"],
   adapters: [...leaves, "data", "device", "pipeline", "linalg", "curvature", "optimizer", "network", "top"],
-  cli: [...leaves, "data", "device", "pipeline", "linalg", "curvature", "optimizer", "network", "top"],
+  verify: [...leaves, "data", "device", "pipeline", "linalg", "curvature", "optimizer", "network", "top"],
+  cli: [
+    ...leaves,
+    "data",
+    "device",
+    "pipeline",
+    "linalg",
+    "curvature",
+    "optimizer",
+    "network",
+    "verify",
+    "top",
+  ],
   top: [
     ...leaves,
     "data",
@@ -29,6 +41,7 @@ export const allowed = {
     "optimizer",
     "network",
     "adapters",
+    "verify",
     "cli",
   ],
 };

@@ -11,3 +11,4 @@ export * from "./linalg/index.js";
 export * from "./network/index.js";
 export * from "./optimizer/index.js";
 export { type KernelTime, PipelineManager, Profiler, Recorder } from "./pipeline/index.js";
+export { type Certificate, type VerifyOptions, verify } from "./verify/index.js";

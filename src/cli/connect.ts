@@ -10,6 +10,7 @@ import {
   tanh,
 } from "../network/index.js";
 import { createNodeEngine } from "../node.js";
+import { verify } from "../verify/index.js";
 import { convolution, kroneckerSumSystem } from "./connect/systems.js";
 import type { Engine, HyperParameters, NetworkPlan } from "./engine.js";
 
@@ -43,6 +44,7 @@ export async function openEngine(): Promise<Engine> {
     eigh: (S) => engine.eigh(S),
     kroneckerSum: (examples, inverses) => kroneckerSumSystem(engine, examples, inverses),
     convolution: (problem) => convolution(engine, problem),
+    verify: (options) => verify(engine, options),
     dispose: () => engine.dispose(),
   };
 }

@@ -1,4 +1,5 @@
-/** The part of the engine that the command line uses. `connect.ts` is the only file that knows the engine itself. */
+/** The part of the engine that the command line uses. `connect.ts` and connect/ alone know the engine itself. */
+import type { Certificate, VerifyOptions } from "../verify/index.js";
 
 export interface Batch {
   /** count × features. */
@@ -129,6 +130,8 @@ export interface Engine {
   ): CurvatureSystem;
   /** The Hessian in a convolution's weights of half squared error, summed over examples. */
   convolution(problem: ConvolutionProblem): Promise<CurvatureSystem & { readonly gradient: HostMatrix }>;
+  /** The package's theorems and kernels, checked on this adapter. */
+  verify(options: VerifyOptions): Promise<Certificate[]>;
   dispose(): void;
 }
 

@@ -5,11 +5,12 @@ import type { Command } from "./command.js";
 import { mnist } from "./commands/mnist.js";
 import { newton } from "./commands/newton.js";
 import { train } from "./commands/train.js";
+import { verify } from "./commands/verify.js";
 import { type Environment, processEnvironment } from "./environment.js";
 import { Failure, UsageError } from "./failure.js";
 import { suggestion } from "./options.js";
 
-const COMMANDS: Readonly<Record<string, Command>> = { train, mnist, newton };
+const COMMANDS: Readonly<Record<string, Command>> = { train, mnist, newton, verify };
 
 /** `npm start` runs it under this name. */
 const OTHER_NAMES: Readonly<Record<string, string>> = { "demo-run": "mnist" };

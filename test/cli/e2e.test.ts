@@ -17,6 +17,7 @@ import {
   relativeError,
   toRows,
 } from "../../src/reference/index.js";
+import type { Certificate } from "../../src/verify/index.js";
 import { convolutionProblem, type ProblemShape } from "./convolution-problem.js";
 import { jsonLines } from "./fake-environment.js";
 import { syntheticFolder, temporaryFolder } from "./idx-files.js";
@@ -302,6 +303,26 @@ describe("kfac newton", () => {
     expect([bad.code, bad.stdout]).toEqual([1, ""]);
     expect(ownLines(bad.stderr)).toHaveLength(1);
   });
+});
+
+describe("kfac verify", () => {
+  it("holds all of its claims, and says so as JSON", async () => {
+    const { code, stdout, stderr } = await kfac(["verify", "--json"]);
+    const { adapter, pass, certificates } = JSON.parse(stdout) as {
+      adapter: string;
+      pass: boolean;
+      certificates: Certificate[];
+    };
+    expect(certificates.filter((one) => !one.pass)).toEqual([]);
+    expect([code, pass, typeof adapter]).toEqual([0, true, "string"]);
+    expect(ownLines(stderr).length).toBeGreaterThan(15);
+    const claims = new Set(certificates.map(({ claim }) => claim)).size;
+    expect(claims).toBeGreaterThan(30);
+    for (const { held, error, bound } of certificates) {
+      if (held === "atMost") expect(error).toBeLessThanOrEqual(bound);
+      else expect(error).toBeGreaterThanOrEqual(bound);
+    }
+  }, 180_000);
 });
 
 describe("kfac", () => {

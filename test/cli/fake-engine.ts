@@ -9,7 +9,7 @@ import type {
   OptimizerKind,
   OptimizerState,
 } from "../../src/cli/engine.js";
-import { CheckpointError } from "../../src/errors.js";
+import { AbortedError, CheckpointError } from "../../src/errors.js";
 import {
   activation,
   eigh,
@@ -27,6 +27,7 @@ import {
   sandwich,
   type Targets,
 } from "../../src/reference/index.js";
+import type { Certificate } from "../../src/verify/index.js";
 import { f32, f64, fakeConvolution, fakeKroneckerSum } from "./fake-systems.js";
 
 const LOSS: Record<NetworkPlan["loss"], LossKind> = {
@@ -159,6 +160,8 @@ export interface FakeHooks {
   onStep?: (step: number) => void;
   /** Stands in for the real loss of a step. */
   loss?: (step: number) => number | undefined;
+  /** What verifying finds. */
+  certificates?: Certificate[];
   /** Open engines, to see that all were disposed. */
   open?: number;
 }
@@ -187,6 +190,12 @@ export function fakeEngine(hooks: FakeHooks = {}): Engine {
     },
     kroneckerSum: fakeKroneckerSum,
     convolution: fakeConvolution,
+    verify: async ({ onProgress, signal }) => {
+      const certificates = hooks.certificates ?? [];
+      onProgress?.({ group: "everything", done: 1, total: 1, certificates });
+      if (signal?.aborted) throw new AbortedError("verify", signal.reason);
+      return certificates;
+    },
     dispose: () => {
       hooks.open = (hooks.open ?? 1) - 1;
     },

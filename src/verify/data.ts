@@ -1,0 +1,50 @@
+/** Random problems, the same on every adapter, and the way between f64 and the engine's f32. */
+import type { HostMatrix } from "../linalg/index.js";
+import {
+  eigh,
+  type Matrix,
+  matmul,
+  matrix,
+  RandomStream,
+  symmetrize,
+  transpose,
+} from "../reference/index.js";
+
+export class Draw {
+  readonly #random: RandomStream;
+
+  constructor(seed: number) {
+    this.#random = new RandomStream(seed);
+  }
+
+  /** Standard normal numbers that f32 holds exactly. */
+  matrix(rows: number, cols: number, scale = 1): Matrix {
+    const m = matrix(rows, cols);
+    for (let k = 0; k < m.data.length; k++) m.data[k] = Math.fround(scale * this.#random.normal());
+    return m;
+  }
+
+  /** Symmetric positive definite with eigenvalues from 1/κ to 1, equally spaced in logarithm. */
+  spd(n: number, condition: number): Matrix {
+    const G = this.matrix(n, n);
+    const Q = eigh(symmetrize(matmul(G, G, { transposeB: true }))).vectors;
+    const D = matrix(n, n);
+    for (let k = 0; k < n; k++) D.data[k * n + k] = condition ** -(n > 1 ? k / (n - 1) : 0);
+    const S = symmetrize(matmul(matmul(Q, D), transpose(Q)));
+    return matrix(n, n, S.data.map(Math.fround));
+  }
+}
+
+export function toHost(m: Matrix): HostMatrix {
+  return { rows: m.rows, cols: m.cols, data: Float32Array.from(m.data) };
+}
+
+export function fromHost({ rows, cols, data }: HostMatrix): Matrix {
+  return matrix(rows, cols, data);
+}
+
+/** λ_max/λ_min. */
+export function condition(S: Matrix): number {
+  const { values } = eigh(S);
+  return values[values.length - 1]! / values[0]!;
+}

@@ -1,0 +1,2 @@
+export type { Certificate } from "./certificate.js";
+export { type VerifyOptions, verify } from "./verify.js";
