@@ -92,7 +92,7 @@ fn main(
         let b = c * off;
         let square = fma(f, f, g * g);
         if (square < NEGLIGIBLE) {
-          // The bulge has vanished: T splits here.
+          // The bulge has vanished: T splits here. A safety net, since r = 0 would make NaN of everything.
           tridiagonal[d + i + 1u] = lower - p;
           tridiagonal[e + i] = b;
           if (i + 1u < m) {

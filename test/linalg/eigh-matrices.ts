@@ -120,6 +120,15 @@ export const HARD: readonly Hard[] = [
     make: (n) => entries(n, (i, j) => (i === j ? Math.abs(i - (n - 1) / 2) : i === j + 1 ? 1 : 0)),
   },
   { name: "off the diagonal only", make: (n) => entries(n, (i, j) => (i === j ? 0 : (i - j) % 2)) },
+  {
+    name: "nearly tridiagonal",
+    make: (n, random) => {
+      const S = symmetric(random, n);
+      return entries(n, (i, j) =>
+        i === j + 1 ? (j % 2 === 0 ? 1 : -1) : (i === j ? 1 : 1e-4) * S[i * n + j]!,
+      );
+    },
+  },
   { name: "an arrow", make: (n) => entries(n, (i, j) => (i === j ? i : j === 0 ? 1 : 0)) },
   { name: "antidiagonal", make: (n) => entries(n, (i, j) => (i + j === n - 1 ? 1 + (j % 3) : 0)) },
   {

@@ -245,12 +245,12 @@ kernelTest("eigh: numbers that are not finite fail alone and leave the outputs a
   cases[1]!.S[32 * 33 + 1] = Number.NaN;
   cases[3]!.S[19 * 20 + 19] = Number.NEGATIVE_INFINITY;
   cases[4]!.S[0] = Number.POSITIVE_INFINITY;
-  const bench = new Bench(t, cases);
+  const bench = new Bench(t, cases, [0, 16, 0, 16, 0]);
   bench.record(managerOf(t));
   const good = bench.cases.filter((_, index) => index === 0 || index === 2);
   const result = await bench.read(good);
   const { nonFinite } = EighStatus;
-  assertEqual([...result.status].join(), [0, nonFinite, 0, nonFinite, nonFinite].join(), "status");
+  assertEqual([...result.status].join(), [0, 16 | nonFinite, 0, 16 | nonFinite, nonFinite].join(), "status");
   for (const one of good) assertDecomposes(one, result.of(one), "beside a failure");
 });
 
