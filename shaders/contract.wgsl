@@ -4,10 +4,9 @@
 // e counts examples, c columns of each, t the positions that project sums over. Both add in a fixed order.
 //
 // Layout: b[c, e, t] is row c·bColumn + (e / share)·bExample + t·bPosition of b, z[e, t] row e·zExample + t·zPosition of
-// z, y[c, e] number c·examples + e of y. Offsets and strides of rows in elements. Strides of b and z in project's
-// dispatches are those of weigh's too, but z is written there, and y read. LANES threads share a sum of project, a
-// workgroup of THREADS does THREADS / LANES of them; weigh gives a workgroup one row. Dispatched by
-// src/linalg/contract.ts.
+// z, y[c, e] number c·examples + e of y. Rows start on a vec4f; offsets and strides of rows count vec4f, the length of a
+// row does not; what weigh writes beyond it is arbitrary. LANES threads share a sum of project, a workgroup of THREADS
+// does THREADS / LANES of them; a thread of weigh writes four numbers. Dispatched by src/linalg/contract.ts.
 
 struct ContractProblem {
   examples: u32,
@@ -27,16 +26,24 @@ struct ContractProblem {
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<ContractProblem>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<vec4f>;
+@group(0) @binding(2) var<storage, read> z: array<vec4f>;
+@group(0) @binding(3) var<storage, read> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> projected: array<f32>;
+@group(0) @binding(5) var<storage, read_write> weighed: array<vec4f>;
 
 override THREADS: u32 = 64;
 override LANES: u32 = 1;
 
 var<workgroup> sums: array<f32, THREADS>;
 
-// x is z and out is y.
+// Four products, those beyond the end of the row left out.
+fn products(bAt: u32, zAt: u32, quad: u32) -> vec4f {
+  let first = 4u * quad;
+  let inside = vec4u(first, first + 1u, first + 2u, first + 3u) < vec4u(problems[0].length);
+  return select(vec4f(), b[bAt + quad] * z[zAt + quad], inside);
+}
+
 @compute @workgroup_size(THREADS)
 fn project(
   @builtin(workgroup_id) id: vec3u,
@@ -47,22 +54,33 @@ fn project(
   let number = (id.x + id.y * count.x) * (THREADS / LANES) + thread / LANES;
   let lane = thread % LANES;
   let inside = number < problem.columns * problem.examples;
-  let c = number / problem.examples;
-  let e = number % problem.examples;
-  var sum = 0.0;
+  let quads = (problem.length + 3u) / 4u;
+  let bStep = problem.bPosition * problem.bStride;
+  let zStep = problem.zPosition * problem.zStride;
+  var sum = vec4f();
   if (inside) {
+    let c = number / problem.examples;
+    let e = number % problem.examples;
     var bRow = problem.bOffset + (c * problem.bColumn + (e / problem.share) * problem.bExample) * problem.bStride;
     var zRow = problem.zOffset + e * problem.zExample * problem.zStride;
-    for (var t = 0u; t < problem.positions; t++) {
-      for (var j = lane; j < problem.length; j += LANES) {
-        sum = fma(b[bRow + j], x[zRow + j], sum);
+    if (LANES == 1u) {
+      for (var t = 0u; t < problem.positions; t++) {
+        for (var quad = 0u; quad < quads; quad++) {
+          sum += products(bRow, zRow, quad);
+        }
+        bRow += bStep;
+        zRow += zStep;
       }
-      bRow += problem.bPosition * problem.bStride;
-      zRow += problem.zPosition * problem.zStride;
+    } else {
+      for (var item = lane; item < problem.positions * quads; item += LANES) {
+        let t = item / quads;
+        sum += products(bRow + t * bStep, zRow + t * zStep, item % quads);
+      }
     }
   }
+  var whole = sum.x + sum.y + sum.z + sum.w;
   if (LANES > 1u) {
-    sums[thread] = sum;
+    sums[thread] = whole;
     workgroupBarrier();
     for (var half = LANES / 2u; half > 0u; half /= 2u) {
       if (lane < half) {
@@ -70,14 +88,13 @@ fn project(
       }
       workgroupBarrier();
     }
-    sum = sums[thread];
+    whole = sums[thread];
   }
   if (inside && lane == 0u) {
-    out[number] = sum;
+    projected[number] = whole;
   }
 }
 
-// x is y and out is z.
 @compute @workgroup_size(THREADS)
 fn weigh(
   @builtin(workgroup_id) id: vec3u,
@@ -85,22 +102,21 @@ fn weigh(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let problem = problems[0];
-  let number = id.x + id.y * count.x;
-  let e = number / problem.positions;
-  let t = number % problem.positions;
+  let number = (id.x + id.y * count.x) * THREADS + thread;
+  let quads = (problem.length + 3u) / 4u;
+  let quad = number % quads;
+  let t = (number / quads) % problem.positions;
+  let e = number / quads / problem.positions;
   if (e >= problem.examples) {
     return;
   }
-  let bRow = problem.bOffset + ((e / problem.share) * problem.bExample + t * problem.bPosition) * problem.bStride;
-  let zRow = problem.zOffset + (e * problem.zExample + t * problem.zPosition) * problem.zStride;
   let step = problem.bColumn * problem.bStride;
-  for (var j = thread; j < problem.length; j += THREADS) {
-    var sum = 0.0;
-    var at = bRow + j;
-    for (var c = 0u; c < problem.columns; c++) {
-      sum = fma(x[c * problem.examples + e], b[at], sum);
-      at += step;
-    }
-    out[zRow + j] = sum;
+  var at = problem.bOffset + quad +
+    ((e / problem.share) * problem.bExample + t * problem.bPosition) * problem.bStride;
+  var sum = vec4f();
+  for (var c = 0u; c < problem.columns; c++) {
+    sum = fma(vec4f(y[c * problem.examples + e]), b[at], sum);
+    at += step;
   }
+  weighed[problem.zOffset + quad + (e * problem.zExample + t * problem.zPosition) * problem.zStride] = sum;
 }

@@ -23,9 +23,11 @@ export const ContractProblem = d.struct({
 export const contractLayout = tgpu
   .bindGroupLayout({
     problems: { storage: d.arrayOf(ContractProblem), access: "readonly", visibility: ["compute"] },
-    b: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
-    x: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
-    out: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    b: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
+    z: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
+    y: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    projected: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    weighed: { storage: d.arrayOf(d.vec4f), access: "mutable", visibility: ["compute"] },
   })
   .$idx(0);
 
@@ -55,7 +57,7 @@ export interface Contraction {
   columns: number;
   /** T, positions that `project` sums over. */
   positions: number;
-  /** Stacked columns b_{c,e,t}, one a row. */
+  /** Stacked columns b_{c,e,t}, one a row; all rows start on a `vec4f`. */
   b: Matrix;
   bSteps: RowSteps;
   /** So many examples in a row have the same b; 1 unless given. */
@@ -72,20 +74,28 @@ export function project(recorder: Recorder, contraction: Contraction): void {
   const { b, z, y, columns, examples } = contraction;
   checkView("project", "y", { buffer: y, rows: 1, cols: columns * examples });
   const lanes = LANES[recorder.manager.handle.capabilities.software ? "software" : "gpu"];
+  const problems = problemOf(recorder, contraction);
+  // What an entry point does not use is stood in for.
+  const unused = { y: problems, weighed: recorder.scratch(4) };
   recorder.dispatch(
     withConstants(projectKernel, { LANES: lanes }),
-    { problems: problemOf(recorder, contraction), b: b.buffer, x: z.buffer, out: y },
+    { problems, b: b.buffer, z: z.buffer, projected: y, ...unused },
     Math.ceil((columns * examples * lanes) / THREADS),
   );
 }
 
-/** Records z[e, t] ← Σ_c y[c, e] b[c, e, t] in a fixed order: the adjoint of `project`. */
+/**
+ * Records z[e, t] ← Σ_c y[c, e] b[c, e, t] in a fixed order: the adjoint of `project`. Up to three numbers beyond a row of z
+ * are written too.
+ */
 export function weigh(recorder: Recorder, contraction: Contraction): void {
   const { b, z, y, positions, examples } = contraction;
+  const problems = problemOf(recorder, contraction);
+  const unused = { z: problems, projected: recorder.scratch(4) };
   recorder.dispatch(
     weighKernel,
-    { problems: problemOf(recorder, contraction), b: b.buffer, x: y, out: z.buffer },
-    examples * positions,
+    { problems, b: b.buffer, y, weighed: z.buffer, ...unused },
+    Math.ceil((examples * positions * Math.ceil(b.cols / 4)) / THREADS),
   );
 }
 
@@ -103,13 +113,13 @@ function problemOf(recorder: Recorder, contraction: Contraction): GPUBuffer {
       positions,
       length: b.cols,
       share,
-      bOffset: b.offset,
-      bStride: b.stride,
+      bOffset: b.offset / 4,
+      bStride: b.stride / 4,
       bColumn: bSteps.column ?? 0,
       bExample: bSteps.example,
       bPosition: bSteps.position ?? 0,
-      zOffset: z.offset,
-      zStride: z.stride,
+      zOffset: z.offset / 4,
+      zStride: z.stride / 4,
       zExample: zSteps.example,
       zPosition: zSteps.position ?? 0,
     },

@@ -5,7 +5,9 @@ import {
   type ApproximationKind,
   createApproximation,
 } from "../../src/curvature/approximations.js";
+import { LayerExamples } from "../../src/curvature/examples.js";
 import { GgnBlock } from "../../src/curvature/ggn.js";
+import { kfocFactors } from "../../src/curvature/kfoc.js";
 import { denseHessian } from "../../src/curvature/operator.js";
 import { ArgumentError } from "../../src/errors.js";
 import { conjugateGradients } from "../../src/linalg/cg.js";
@@ -14,7 +16,7 @@ import {
   eigenbasisApproximation,
   ekfac,
   expandFactors,
-  kfocFactors,
+  kfocFactors as kfocFactors64,
   kroneckerApproximation,
   reduceFactors,
 } from "../../src/reference/approximations.js";
@@ -78,7 +80,7 @@ function twinOf(kind: ApproximationKind, block: PositionBlock): Approximation64 
     case "ekfac":
       return ekfac(block, expandFactors(block));
     case "kfoc":
-      return kroneckerApproximation(kind, kfocFactors(block));
+      return kroneckerApproximation(kind, kfocFactors64(block));
     case "meanFluctuation":
       return meanFluctuation(block);
   }
@@ -150,6 +152,24 @@ for (const kind of APPROXIMATIONS) {
     }
   });
 }
+
+kernelTest("kfoc: Jacobians formed a few at a time give the same factors", async (t) => {
+  const shape = { in: 6, out: 5, positions: 3, examples: 11, columns: 2 };
+  const layer = testLayer(t, shape, randomData(t.random(3), shape));
+  const examples = new LayerExamples(managerOf(t), layer, EXACT);
+  const factorsOf = async (chunkLength: number) => {
+    const into = { A: blank(t, 6, 6), B: blank(t, 5, 5) };
+    submit(managerOf(t), (recorder) => {
+      kfocFactors(recorder, examples.record(recorder), into, 5, chunkLength);
+    });
+    return [...(await download(t, into.A)), ...(await download(t, into.B))];
+  };
+  const whole = await factorsOf(1e6);
+  // 6 × 8 numbers to a Jacobian: one at a time, and five, which does not divide the 22 there are.
+  for (const length of [1, 250]) assertClose(await factorsOf(length), whole, 1e-5, `chunks of ${length}`);
+  assertThrows(() => assertClose(whole, [...whole].reverse(), 0.1, "reversed"), Error, /relative error/);
+  examples.dispose();
+});
 
 kernelTest("approximations: without damping, directions of no curvature are left out", async (t) => {
   const shape = { in: 9, out: 4, positions: 3, examples: 2, columns: 1 };
