@@ -208,6 +208,30 @@ for (const name of names) {
     assertEqual(engine.manager.counts.liveBuffers, 0, "buffers");
   });
 
+  kernelTest(`${name}: so may the record of the first step`, async (t) => {
+    const engine = await createEngine(t.device);
+    const own = make(engine, network(engine));
+    const [batch] = batches(t.random(6), 1);
+    // The engine goes as soon as the step, which waits for its kernels, is sent.
+    const gone = new Promise<void>((resolve) => {
+      const queue = Object.getPrototypeOf(t.device.queue) as GPUQueue;
+      const { submit } = queue;
+      queue.submit = function (this: GPUQueue, ...commands) {
+        queue.submit = submit;
+        submit.apply(this, commands);
+        queueMicrotask(() => {
+          engine.dispose();
+          resolve();
+        });
+      };
+    });
+    void own.step(batch!);
+    await gone;
+    assertEqual(own.steps, 1, "steps sent");
+    // Errors that nobody waits for come late.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  });
+
   kernelTest(`${name}: bad batches and weights are refused, and nothing changes`, async (t) => {
     const net = network(t.engine);
     const own = make(t.engine, net);
