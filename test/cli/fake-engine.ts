@@ -43,9 +43,8 @@ class FakeNetwork implements Network {
 
   constructor(plan: NetworkPlan) {
     this.plan = plan;
-    this.layers = plan.sizes
-      .slice(1)
-      .map((out, l) => ({ name: `dense${l + 1}`, in: plan.sizes[l]! + 1, out }));
+    const sizes = plan.sizes.map(Number);
+    this.layers = sizes.slice(1).map((out, l) => ({ name: `dense${l + 1}`, in: sizes[l]! + 1, out }));
     this.values = this.layers.map((layer, layerIndex) =>
       Float32Array.from(initialWeights(layer.out, layer.in - 1, { seed: plan.seed, layerIndex }).data),
     );
@@ -59,7 +58,7 @@ class FakeNetwork implements Network {
   }
 
   lossAndGradients({ inputs, targets, count }: Batch) {
-    const X = matrix(count, this.plan.sizes[0]!, inputs);
+    const X = matrix(count, Number(this.plan.sizes[0]), inputs);
     const T: Targets =
       targets instanceof Uint32Array ? targets : matrix(count, targets.length / count, targets);
     return lossAndGradients(this.reference(), LOSS[this.plan.loss], X, T);
@@ -88,7 +87,7 @@ class FakeNetwork implements Network {
 
   async predict(inputs: Float32Array, count: number) {
     return Float32Array.from(
-      forward(this.reference(), matrix(count, this.plan.sizes[0]!, inputs)).outputs.data,
+      forward(this.reference(), matrix(count, Number(this.plan.sizes[0]), inputs)).outputs.data,
     );
   }
 
@@ -160,6 +159,8 @@ export interface FakeHooks {
   onStep?: (step: number) => void;
   /** Stands in for the real loss of a step. */
   loss?: (step: number) => number | undefined;
+  /** The batch that was compared on. */
+  compared?: Batch;
   /** What verifying finds. */
   certificates?: Certificate[];
   /** Open engines, to see that all were disposed. */
@@ -190,6 +191,23 @@ export function fakeEngine(hooks: FakeHooks = {}): Engine {
     },
     kroneckerSum: fakeKroneckerSum,
     convolution: fakeConvolution,
+    compare: async (network, batch, { damping, onProgress }) => {
+      hooks.compared = batch;
+      onProgress?.("dense1", 1, 1);
+      const { name, in: cols, out: rows } = network.layers[0]!;
+      const cg = { status: "converged" as const, iterations: 7, residuals: [1, 0], certificate: 1e-6 };
+      const step = { cosine: 0.9, share: -0.5, shareAtBestStep: 0.8, bestStep: 0.25, cg, status: 0 };
+      return [
+        {
+          ...{ layer: name, rows, cols, positions: 1, examples: batch.count, columns: 3, damping },
+          ...{ tolerance: 1e-5, estimated: true, certificate: 1e-6, seconds: { expand: 0.01 } },
+          approximations: [
+            { name: "none" as const, error: undefined, size: undefined, ...step },
+            { name: "expand" as const, error: 0.7, size: 0.1, ...step },
+          ],
+        },
+      ];
+    },
     verify: async ({ onProgress, signal }) => {
       const certificates = hooks.certificates ?? [];
       onProgress?.({ group: "everything", done: 1, total: 1, certificates });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { UsageError } from "../../src/cli/failure.js";
-import { networkSizes, parseLayers } from "../../src/cli/layers.js";
+import { networkSizes, parseLayers, specOf } from "../../src/cli/layers.js";
 import { choice, describeOptions, flag, integer, number, parseOptions, text } from "../../src/cli/options.js";
 import { run } from "./fake-environment.js";
 
@@ -63,18 +63,57 @@ describe("parseOptions", () => {
   });
 });
 
+const MNIST = { features: 784, featureShape: [28, 28], classes: 10 };
+
 describe("--layers", () => {
   it("takes all sizes or hidden ones", () => {
-    expect(networkSizes(parseLayers("784-256-128-10"), 784, 10)).toEqual([784, 256, 128, 10]);
-    expect(networkSizes(parseLayers("256-128"), 784, 10)).toEqual([784, 256, 128, 10]);
-    expect(networkSizes(parseLayers("32"), 784, 10)).toEqual([784, 32, 10]);
-    expect(networkSizes(parseLayers("784-10"), 784, 10)).toEqual([784, 10]);
+    expect(networkSizes(parseLayers("784-256-128-10"), MNIST)).toEqual([784, 256, 128, 10]);
+    expect(networkSizes(parseLayers("256-128"), MNIST)).toEqual([784, 256, 128, 10]);
+    expect(networkSizes(parseLayers("32"), MNIST)).toEqual([784, 32, 10]);
+    expect(networkSizes(parseLayers("784-10"), MNIST)).toEqual([784, 10]);
+  });
+
+  it("takes a convolutional network layer by layer", () => {
+    const sizes = (layers: string) => networkSizes(parseLayers(layers), MNIST);
+    const whole = ["1x28x28", "conv16x5p2", "pool2", "conv32x5p2", "pool2", 10];
+    expect(sizes("conv16x5p2-pool2-conv32x5p2-pool2-10")).toEqual(whole);
+    expect(sizes("conv16x5p2-pool2-conv32x5p2-pool2")).toEqual(whole);
+    expect(sizes("conv8x3s2-gap-32")).toEqual(["1x28x28", "conv8x3s2", "gap", 32, 10]);
+    expect(networkSizes(whole, MNIST)).toEqual(whole);
+    expect(specOf("conv16x5s2p1")).toEqual({ kind: "conv", out: 16, kernel: 5, stride: 2, padding: 1 });
+    expect(specOf("avg3s2")).toEqual({ kind: "averagePool", kernel: 3, stride: 2 });
+  });
+
+  it.each([
+    ["conv16x5-0", "must be sizes"],
+    ["conv16", "must be sizes"],
+    ["conv16x3p3", "must be sizes"],
+    ["pool0", "must be sizes"],
+    ["8-1x28x28", "must be sizes"],
+  ])("refuses %s", (layers, words) => {
+    expect(() => parseLayers(layers)).toThrow(words);
+  });
+
+  it.each([
+    ["conv8x30-10", MNIST, "has conv8x30 where the image is only 28 × 28"],
+    ["32-conv8x3", MNIST, "has conv8x3 behind a dense layer or gap"],
+    ["conv8x3-8-gap-10", MNIST, "has gap behind a dense layer"],
+    ["conv8x3-10", { features: 12, featureShape: [12], classes: 10 }, "the data's examples have shape 12"],
+  ])("names what does not fit in %s", (layers, shape, words) => {
+    expect(() => networkSizes(parseLayers(layers), shape)).toThrow(UsageError);
+    expect(() => networkSizes(parseLayers(layers), shape)).toThrow(words);
+  });
+
+  it("says when the data has another shape", () => {
+    expect(() => networkSizes(["3x32x32", "conv8x3", 10], MNIST)).toThrow(
+      "starts with 3x32x32 and the data has 1x28x28",
+    );
   });
 
   it("names both sizes of a contradiction", () => {
     const sentence = (layers: string) => {
       try {
-        networkSizes(parseLayers(layers), 784, 10);
+        networkSizes(parseLayers(layers), MNIST);
       } catch (error) {
         return error instanceof UsageError ? error.message : "";
       }

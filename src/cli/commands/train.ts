@@ -1,4 +1,4 @@
-/** `kfac train`: trains a dense network on a folder of IDX files. */
+/** `kfac train`: trains a dense or convolutional network on a folder of IDX files. */
 import { resolve } from "node:path";
 import { BatchStream } from "../batch-stream.js";
 import {
@@ -29,7 +29,7 @@ import { linearRate, Trainer } from "../trainer.js";
 
 const INTERRUPTED = "kfac-checkpoint.kfac";
 
-const HELP = `kfac train: trains a dense network on a folder of IDX files (MNIST's format)
+const HELP = `kfac train: trains a dense or convolutional network on a folder of IDX files (MNIST's format)
 
 Usage: kfac train [options]
 
@@ -42,7 +42,7 @@ rate, damping and the like may be changed.
 `;
 
 export const train: Command = {
-  summary: "train a dense network on a folder of IDX files",
+  summary: "train a dense or convolutional network on a folder of IDX files",
   async run(argv, environment) {
     const { options, help } = parseOptions("kfac train", TRAIN_OPTIONS, argv);
     if (help) {
