@@ -27,6 +27,7 @@ export const SETTINGS: Readonly<Record<OptimizerKind, HyperParameters>> = {
 
 /** `kfac train --network cnn`, and what any network with convolutions uses unless told otherwise. */
 export const CNN_LAYERS = "conv8x5p2-pool2-conv16x5p2-pool2-10";
+export const CNN_BATCH_SIZE = 250;
 export const CNN_EPOCHS = 2;
 export const CNN_SETTINGS: Readonly<Record<OptimizerKind, HyperParameters>> = {
   kfac: { ...SETTINGS.kfac, learningRate: 0.03, finalRate: 0.1, factorEvery: 5 },

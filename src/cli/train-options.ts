@@ -14,6 +14,7 @@ import { isConvolutional, networkSizes, parseLayers } from "./layers.js";
 import { choice, flag, integer, number, type OptionValues, text } from "./options.js";
 import {
   BATCH_SIZE,
+  CNN_BATCH_SIZE,
   CNN_EPOCHS,
   CNN_LAYERS,
   CNN_SETTINGS,
@@ -36,7 +37,7 @@ export const TRAIN_OPTIONS = {
   activation: choice(ACTIVATIONS, "between the layers (relu)"),
   loss: choice(LOSSES, "softmax or sigmoid cross entropy, or half squared error (softmax)"),
   optimizer: choice(OPTIMIZERS, "(kfac)"),
-  batch: integer(`examples per step (${BATCH_SIZE})`, 1, 1_000_000),
+  batch: integer(`examples per step (${BATCH_SIZE}; ${CNN_BATCH_SIZE} with convolutions)`, 1, 1_000_000),
   epochs: integer(`passes over the training data (${EPOCHS}; ${CNN_EPOCHS} with convolutions)`, 1, 1_000_000),
   steps: integer("stop after this many steps, counted over the whole run", 1),
   seed: integer(`of weights, order of examples and samples (${SEED})`, 0, 0xffffffff),
@@ -62,7 +63,6 @@ export type TrainOptions = OptionValues<typeof TRAIN_OPTIONS>;
 /** Options first, then the checkpoint being resumed, then the presets. Throws `UsageError` for sizes against the data. */
 export function planTraining(options: TrainOptions, data: LabelledData, saved?: RunMeta): TrainPlan {
   const { count } = data.train;
-  const batchSize = options.batch ?? saved?.batch ?? BATCH_SIZE;
   if (options.layers && options.network) {
     throw new UsageError("kfac train: --layers and --network both name the network; pass one of them.");
   }
@@ -71,6 +71,7 @@ export function planTraining(options: TrainOptions, data: LabelledData, saved?: 
   const sizes =
     given === undefined ? saved!.layers : networkSizes(given, { ...data.train, classes: data.classes });
   const convolutional = isConvolutional(sizes);
+  const batchSize = options.batch ?? saved?.batch ?? (convolutional ? CNN_BATCH_SIZE : BATCH_SIZE);
   const optimizer = options.optimizer ?? saved?.optimizer ?? "kfac";
   const epochs = options.epochs ?? saved?.epochs ?? (convolutional ? CNN_EPOCHS : EPOCHS);
   const stepsPerEpoch = Math.ceil(count / batchSize);

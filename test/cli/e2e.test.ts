@@ -113,6 +113,30 @@ describe("kfac train", () => {
     expect(b?.tensors).toEqual(a?.tensors);
   });
 
+  it("trains a convolutional network and resumes bitwise", async () => {
+    const network = ["--layers", "conv4x3p1-pool2-conv6x3-5"];
+    const base = ["train", "--data", data, ...network, "--batch", "64", "--epochs", "3", "--json"];
+    const whole = join(temporaryFolder(), "whole.kfac");
+    const full = await kfac([...base, "--save", whole]);
+    expect(full.code).toBe(0);
+    const epochs = jsonLines(full.stdout).filter((record) => "trainLoss" in record);
+    expect(Number(epochs[2]?.trainLoss)).toBeLessThan(Number(epochs[0]?.trainLoss));
+    const part = join(temporaryFolder(), "part.kfac");
+    const first = await kfac([...base, "--save", part, "--steps", "4"]);
+    const argv = ["train", "--data", data, "--resume", part, "--save", part];
+    const second = await kfac([...argv, "--json", "--report", `${part}.html`]);
+    expect([first.code, second.code]).toEqual([0, 0]);
+    expect([...steps(first.stdout), ...steps(second.stdout)]).toEqual(steps(full.stdout));
+    const [a, b] = [whole, part].map((file) => decodeCheckpoint(readFileSync(file)));
+    expect(b?.tensors).toEqual(a?.tensors);
+    expect(b?.meta.layers).toEqual(["1x6x6", "conv4x3p1", "pool2", "conv6x3", 5]);
+    expect(readFileSync(`${part}.html`, "utf8")).toContain("1x6x6-conv4x3p1-pool2-conv6x3-5");
+    const other = await kfac([...argv, "--layers", "conv4x3p1-pool2-conv8x3-5"]);
+    expect(ownLines(other.stderr)).toEqual([
+      "Checkpoint layers: is 1x6x6-conv4x3p1-pool2-conv6x3-5 in the file and 1x6x6-conv4x3p1-pool2-conv8x3-5 here; resume with what the run was started with.",
+    ]);
+  }, 120_000);
+
   it.each(["squared", "sigmoid"])("trains with the loss %s", async (loss) => {
     const { code, stdout } = await kfac(trainFor(6, "--loss", loss, "--activation", "tanh", "--json"));
     expect(code).toBe(0);

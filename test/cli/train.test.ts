@@ -121,6 +121,8 @@ describe("kfac train for people", () => {
 
 describe("kfac train, what goes wrong", () => {
   it.each([
+    [["--layers", "conv4x9-3"], 2, "has conv4x9 where the image is only 4 × 4"],
+    [["--layers", "8", "--network", "cnn"], 2, "pass one of them"],
     [["--layers", "16-8-4"], 2, "ends in 4 outputs and the data has 3 classes"],
     [["--data", "/nowhere"], 1, "does not exist"],
     [["--save", "/nowhere/file"], 1, "folder /nowhere does not exist"],
@@ -208,6 +210,7 @@ describe("kfac train --resume", () => {
       encodeCheckpoint({ meta: { ...meta, step: -1 }, tensors }),
       encodeCheckpoint({ meta: { ...meta, step: 1.5 }, tensors }),
       encodeCheckpoint({ meta: { ...meta, layers: [16] }, tensors }),
+      encodeCheckpoint({ meta: { ...meta, layers: [16, "conv0x3", 3] }, tensors }),
       encodeCheckpoint({ meta: { ...meta, settings: { learningRate: "x" } }, tensors }),
       encodeCheckpoint({ meta, tensors: {} }),
       encodeCheckpoint({ meta, tensors: { ...tensors, "weights/1": new Float32Array(3) } }),
