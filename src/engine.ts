@@ -4,13 +4,24 @@ import { type Capabilities, type DeviceHandle, type DeviceOptions, openDevice } 
 import type { DeviceLostError } from "./errors.js";
 import { HostOperations } from "./linalg/index.js";
 import { type Loss, type Module, Network, type NetworkOptions } from "./network/index.js";
-import { Adam, type AdamOptions, Kfac, type KfacOptions, Sgd, type SgdOptions } from "./optimizer/index.js";
+import {
+  Adam,
+  type AdamOptions,
+  Kfac,
+  type KfacOptions,
+  Newton,
+  type NewtonOptions,
+  Sgd,
+  type SgdOptions,
+} from "./optimizer/index.js";
 import { PipelineManager } from "./pipeline/index.js";
 
 /** Layer kinds that K-FAC preconditions, and those that have nothing to train. */
 const REGISTERED = {
   dense: "K-FAC (exact, Monte-Carlo or empirical Fisher)",
+  conv2d: "K-FAC, positions by expand (KFC) or reduce",
   "relu, leakyRelu, tanh, logistic": "nothing to train",
+  "maxPool2d, averagePool2d, globalAveragePool, flatten": "nothing to train",
 } as const;
 
 /**
@@ -54,6 +65,15 @@ export class Engine extends HostOperations implements Disposable {
   /** K-FAC for a network. @throws ArgumentError for a bad option, LimitError when the device cannot hold the factors. */
   kfac(source: CurvatureSource, options: KfacOptions = {}): Kfac {
     return new Kfac(this.manager, source, options);
+  }
+
+  /**
+   * Newton's method with the exact GGN block of each layer, solved by conjugate gradients; for small networks.
+   *
+   * @throws ArgumentError for a bad option, LimitError when the device cannot hold the work space.
+   */
+  newton(source: CurvatureSource, options: NewtonOptions = {}): Newton {
+    return new Newton(this.manager, source, options);
   }
 
   /** SGD with momentum on the same engine. @throws ArgumentError for a bad option */

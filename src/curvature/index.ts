@@ -1,12 +1,3 @@
-export {
-  type CgOptions,
-  type CgProblemOptions,
-  type CgResult,
-  ConjugateGradients,
-  cgKernels,
-  conjugateGradients,
-  type LinearOperator,
-} from "../linalg/cg.js";
 export { APPROXIMATION_STATUS, Approximation } from "./approximation.js";
 export { APPROXIMATIONS, type ApproximationKind, createApproximation } from "./approximations.js";
 export {

@@ -1,4 +1,13 @@
 export { type AxpyOperands, axpy, axpyKernel } from "./axpy.js";
+export {
+  type CgOptions,
+  type CgProblemOptions,
+  type CgResult,
+  ConjugateGradients,
+  cgKernels,
+  conjugateGradients,
+  type LinearOperator,
+} from "./cg.js";
 export { copy, copyKernel, copyStrided, type StridedCopy } from "./copy.js";
 export { type EigenProblem, type EighOptions, EighStatus, eigh, eighKernels } from "./eigh.js";
 export { checkFinite, type FiniteCheck, finiteKernel } from "./finite.js";

@@ -2,16 +2,21 @@ import {
   type Approximation,
   type ApproximationKind,
   type Batch,
-  type CgResult,
-  ConjugateGradients,
   type CurvatureSource,
-  cgKernels,
   createApproximation,
   type FisherKind,
   type FisherOptions,
   GgnBlock,
 } from "../curvature/index.js";
-import { axpy, axpyKernel, finiteKernel, reduceKernels } from "../linalg/index.js";
+import {
+  axpy,
+  axpyKernel,
+  type CgResult,
+  ConjugateGradients,
+  cgKernels,
+  finiteKernel,
+  reduceKernels,
+} from "../linalg/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
 import {
   FirstOrder,
@@ -20,7 +25,7 @@ import {
   requireNonNegative,
   requirePeriod,
 } from "./descent.js";
-import type { Optimizer, StepRecord } from "./optimizer.js";
+import type { StepRecord } from "./optimizer.js";
 import { flatGroups, Settings } from "./settings.js";
 import { SgdSettings, sgdKernel } from "./sgd.js";
 
@@ -68,7 +73,7 @@ interface Solver {
  * H by a Kronecker product. A step is one submit and waits for nothing.
  */
 export class Newton extends FirstOrder {
-  readonly name = "newton" as string as Optimizer["name"];
+  readonly name = "newton";
   readonly #solvers: readonly Solver[];
   readonly #velocity: GPUBuffer;
   readonly #update: GPUBuffer;
@@ -171,7 +176,7 @@ export class Newton extends FirstOrder {
   }
 
   protected tensors(): Record<string, GPUBuffer> {
-    return { velocity: this.#velocity };
+    return { newtonVelocity: this.#velocity };
   }
 
   override dispose(): void {

@@ -29,7 +29,7 @@ export type OptimizerState = Record<string, Float32Array | Uint32Array>;
 
 /** Trains a network in place on the GPU. */
 export interface Optimizer extends Disposable {
-  readonly name: "kfac" | "sgd" | "adam";
+  readonly name: "kfac" | "newton" | "sgd" | "adam";
   /** Steps taken so far. */
   readonly steps: number;
   /** Counts from the next step on. */

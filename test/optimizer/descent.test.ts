@@ -17,6 +17,7 @@ const optimizers: Record<Optimizer["name"], (engine: Engine, net: Network) => Op
   kfac: (engine, net) => engine.kfac(net, { inverseEvery: 3, factorEvery: 2, seed: 5, klClip: 0.01 }),
   sgd: (engine, net) => engine.sgd(net, { learningRate: 0.1 }),
   adam: (engine, net) => engine.adam(net, { learningRate: 0.01 }),
+  newton: (engine, net) => engine.newton(net, { maxIterations: 5 }),
 };
 const names = Object.keys(optimizers) as Optimizer["name"][];
 
