@@ -1,6 +1,7 @@
 // Last of three kernels of a block sweep over block K, on the lower half of E in 8 × 8 blocks, with R (BLOCK × size) from
 // invert_pivot.wgsl and the product kernel, which holds N = D^-½ L⁻¹ in the columns of K and N E_Kj in the others:
-// E_ij ← E_ij − R_i' R_j outside K, E_iK ← R_i' R_K, E_KK ← −R_K' R_K = −(E_KK)⁻¹.
+// E_ij ← E_ij − R_i' R_j outside K, E_iK ← −R_i' R_K, E_KK ← −R_K' R_K = −(E_KK)⁻¹. (E_iK has the other sign than in a
+// sweep by single pivots. It enters twice before it ends, so the sign does not matter.)
 //
 // Layout: E size × size in vec4f; product holds R; offsets in f32, all multiples of four. A thread owns an 8 × 8 block.
 // Dispatched by src/linalg/invert.ts, many matrices at once.
@@ -79,11 +80,10 @@ fn main(
   }
 
   var update = array(c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51, c60, c61, c70, c71);
-  let sign = select(-1.0, 1.0, inI != inJ);
   // The 16 halves of 8 rows, but as a number the compiler does not know: unrolled stores take seconds to compile.
   let parts = (*problem).width / 2u;
   for (var part = 0u; part < parts; part++) {
     let half = at + (part / 2u) * stride + (part & 1u);
-    work[half] = select(work[half], vec4f(), inI || inJ) + sign * update[part];
+    work[half] = select(work[half], vec4f(), inI || inJ) - update[part];
   }
 }

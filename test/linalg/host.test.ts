@@ -59,6 +59,8 @@ kernelTest("host: every operation agrees with the reference", async (t) => {
   const { inverse, status } = await engine.invert(list[2]!, { damping: 0.5 });
   assertEqual(status, 0, "status");
   assertMatrix(inverse, exact.invert(f64(list[2]!), { damping: 0.5 }).inverse, "one inverse");
+  const plain = await engine.invert(list[1]!);
+  assertMatrix(plain.inverse, exact.invert(f64(list[1]!)).inverse, "an inverse without damping");
 });
 
 kernelTest("host: a failed inversion is a value", async (t) => {

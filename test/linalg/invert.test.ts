@@ -329,6 +329,8 @@ function failures(
     { name: "an off-diagonal number that is too large", ...pair(5, 3, 1, 50), status: notPd },
     { name: "one between two blocks", ...pair(70, 69, 2, -50), status: notPd },
     { name: "rank one", n: 2, S: Float32Array.of(1, 1, 1, 1), status: notPd },
+    { name: "barely indefinite", n: 2, S: Float32Array.of(1, 1.0001, 1.0001, 1), status: notPd },
+    { name: "somewhat indefinite", n: 2, S: Float32Array.of(1, 1.2, 1.2, 1), status: notPd },
     {
       name: "off-diagonal numbers that overflow",
       n: 2,
@@ -383,6 +385,13 @@ kernelTest(
     }
   },
 );
+
+kernelTest("invert: what is barely definite is no failure", async (t) => {
+  const one = { n: 2, S: Float32Array.of(1, 0.999999, 0.999999, 1) };
+  const { inverses, statuses } = await inversesOf(t, managerOf(t), [one]);
+  assertWell(statuses[0]!, "status");
+  assertInverse(one, inverses[0]!, 2e6, "pivot 2e-6");
+});
 
 kernelTest("invert: NaN at any place of a matrix is seen", async (t) => {
   const n = 6;

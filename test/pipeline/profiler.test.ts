@@ -1,7 +1,7 @@
 /** Times by GPU timestamps, where the adapter has them. */
 import { Profiler } from "../../src/pipeline/index.js";
 import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
-import { addKernel, openManager } from "./helpers.js";
+import { addKernel, kernelOf, openManager } from "./helpers.js";
 
 kernelTest(
   "profiler: every dispatch is timed under its kernel's name, and the results are the same",
@@ -39,6 +39,44 @@ kernelTest(
     manager.dispose();
   },
 );
+
+/** Some milliseconds of work at least: timestamps are coarse in browsers. */
+const LONG = `@compute @workgroup_size(1)
+fn main(@builtin(workgroup_id) id: vec3u) {
+  var x = id.x;
+  for (var i = 0u; i < source[0]; i++) {
+    x = x * 1664525u + 1013904223u;
+  }
+  target_[id.x % 4u] = x;
+}
+`;
+
+kernelTest("profiler: the kernel that works takes the time", async (t) => {
+  t.requires("timestamp-query");
+  const manager = await openManager(t);
+  const [idle, working] = [addKernel("idle"), kernelOf("working", LONG)];
+  await manager.prepare([idle, working]);
+  const source = t.upload(Uint32Array.of(20_000, 0, 0, 0));
+  const target = t.upload(new Uint32Array(4));
+  const step = async (groups: number) => {
+    const recorder = manager.record();
+    recorder.dispatch(idle, { source, target }, 4);
+    recorder.dispatch(working, { source, target }, groups);
+    recorder.submit();
+    await t.device.queue.onSubmittedWorkDone();
+  };
+  // Not timed: some drivers compile at the first dispatch.
+  await step(1);
+  const profiler = new Profiler(t.device);
+  manager.profiler = profiler;
+  await step(1024);
+  const [first, second] = await profiler.read();
+  assertEqual(first!.kernel, "working", "the slowest");
+  assertEqual(second!.kernel, "idle", "the other");
+  assert(first!.milliseconds > 0.1, `working: ${first!.milliseconds} ms`);
+  profiler.dispose();
+  manager.dispose();
+});
 
 kernelTest("profiler: what does not fit is not timed, but done; reading makes room", async (t) => {
   t.requires("timestamp-query");

@@ -34,11 +34,12 @@ kernelTest(
     recorder.clear(source, 4, 8);
     recorder.dispatch(addKernel(), { source, target }, 4);
     const middle = recorder.read(target);
+    recorder.dispatch(addKernel("twice", 2), { source: kept, target }, 4);
     recorder.clear(target);
     recorder.dispatch(addKernel("twice", 2), { source: kept, target }, 2);
-    assertEqual(recorder.dispatches, 3, "dispatches");
+    assertEqual(recorder.dispatches, 4, "dispatches");
     recorder.dispatch(addKernel(), { source, target }, 0);
-    assertEqual(recorder.dispatches, 3, "no workgroups, no dispatch");
+    assertEqual(recorder.dispatches, 4, "no workgroups, no dispatch");
     recorder.submit();
     assertEqual(new Uint32Array(await middle).join(), "5,1,2,8", "read before the second clear");
     assertEqual((await t.downloadWords(kept)).join(), "6,7,0,0", "copied after the first dispatch");
