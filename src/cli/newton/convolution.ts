@@ -89,7 +89,10 @@ export async function solveConvolution(engine: Engine, input: ConvolutionInput):
       return { ...facts, status: "too ill-conditioned for f32; add damping" };
     }
     const of = W.data.length;
-    const singular = damping > 0 ? undefined : minimumNorm([{ name: "H", rank: range?.rank ?? of, of }]);
+    // Where H is too large to be formed for its rank: as many outputs as there are.
+    const most = Math.min(of, target.data.length);
+    const part = { name: "H", rank: range?.rank ?? most, of, bound: range === undefined };
+    const singular = damping > 0 ? undefined : minimumNorm([part]);
     return finish(input, model, { ...facts, step, status: singular ?? "ok" });
   } finally {
     system.dispose();

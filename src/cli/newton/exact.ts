@@ -20,6 +20,8 @@ export interface ExactProblem {
   /** −G − (H + λI) δ. */
   missing: (delta: Matrix) => Matrix;
   range: Range | undefined;
+  /** Takes out of δ what cannot be in H's range, where `range` is unknown. */
+  project?: (delta: Matrix) => Matrix;
 }
 
 const MOST_ITERATIONS = 1000;
@@ -34,6 +36,6 @@ export async function solveExactly(system: CurvatureSystem, problem: ExactProble
     return fromHost(found.solution);
   };
   // Of a singular H and no damping the shortest solution is wanted, which is the one within the range.
-  const project = damping > 0 ? undefined : range?.project;
+  const project = damping > 0 ? undefined : (range?.project ?? problem.project);
   return { ...(await refineSolution(missing, { rows, cols }, solve, project)), iterations };
 }

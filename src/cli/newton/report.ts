@@ -38,9 +38,12 @@ export const USABLE_RESIDUAL = 1e-3;
 
 /** "minimum norm: AA' has rank 2 of 3", or undefined where nothing is singular. */
 export function minimumNorm(
-  parts: readonly { name: string; rank: number; of: number }[],
+  parts: readonly { name: string; rank: number; of: number; bound?: boolean }[],
 ): string | undefined {
   const singular = parts.filter(({ rank, of }) => rank < of);
   if (singular.length === 0) return undefined;
-  return `minimum norm: ${singular.map(({ name, rank, of }) => `${name} has rank ${rank} of ${of}`).join(", ")}`;
+  const words = singular.map(
+    ({ name, rank, of, bound }) => `${name} has rank ${bound ? "at most " : ""}${rank} of ${of}`,
+  );
+  return `minimum norm: ${words.join(", ")}`;
 }

@@ -21,7 +21,7 @@ import type { LinearInput } from "./input.js";
 import { kroneckerStep } from "./kronecker.js";
 import { gradientInF64, gradientOnGpu, lossInF64, missingIn } from "./quantities.js";
 import { minimumNorm, type NewtonReport, USABLE_RESIDUAL } from "./report.js";
-import { rangeOf } from "./spectrum.js";
+import { factorProjection, rangeOf } from "./spectrum.js";
 
 export async function solveNewton(engine: Engine, input: LinearInput): Promise<NewtonReport> {
   const { W, examples } = input;
@@ -105,28 +105,34 @@ async function byOperator(
   exact: Exact,
 ): Promise<Partial<NewtonReport>> {
   const range = rangeOf(kroneckerSumOperator(examples));
-  const full = range
-    ? range.project === undefined
-    : ranks[0] === exact.AAt.rows && ranks[1] === exact.BBt.rows;
+  const of = W.rows * W.cols;
+  // Where H is too large to be formed for its rank: as many outputs as there are.
+  const outputs = examples.reduce(
+    (sum, { A, B }) => sum + Math.min(A.rows, A.cols) * Math.min(B.rows, B.cols),
+    0,
+  );
+  const rankOfH = range?.rank ?? Math.min(of, outputs);
+  const full = rankOfH === of && ranks[0] === exact.AAt.rows && ranks[1] === exact.BBt.rows;
   const inverses =
     full || damping > 0 ? await preconditioner(engine, exact, examples.length, damping) : undefined;
   const system = engine.kroneckerSum(sidesOf(examples), inverses);
   try {
     const missing = missingIn(examples, W, damping);
-    const found = await solveExactly(system, { rows: W.rows, cols: W.cols, damping, missing, range });
+    const project = range || full ? undefined : factorProjection(exact.AAt, exact.BBt);
+    const { rows, cols } = W;
+    const found = await solveExactly(system, { rows, cols, damping, missing, range, project });
     const { value: step, residual, rounds, iterations } = found;
     const facts = { rank: range?.rank, iterations, refinement: { rounds, residual } };
     if (!isFiniteMatrix(step) || residual > USABLE_RESIDUAL) {
       return { ...facts, status: "too ill-conditioned for f32; add damping" };
     }
-    const of = W.rows * W.cols;
     const singular =
       damping > 0
         ? undefined
         : minimumNorm([
             { name: "AA'", rank: ranks[0], of: exact.AAt.rows },
             { name: "BB'", rank: ranks[1], of: exact.BBt.rows },
-            { name: "H", rank: range?.rank ?? of, of },
+            { name: "H", rank: rankOfH, of, bound: range === undefined },
           ]);
     return { ...facts, step, status: singular ?? "ok" };
   } finally {

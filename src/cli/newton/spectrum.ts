@@ -6,6 +6,7 @@ import {
   type Matrix,
   matmul,
   matrix,
+  pinv,
   rankTolerance,
   unvec,
   vec,
@@ -18,6 +19,16 @@ export interface Range {
   rank: number;
   /** Undefined where the rank is full. */
   project: ((delta: Matrix) => Matrix) | undefined;
+}
+
+/**
+ * Onto the range of BB' ⊗ AA', in which that of Σ A_iA_i' ⊗ B_iB_i' lies: what can be said of a Hessian that is too large
+ * to be formed.
+ */
+export function factorProjection(AAt: Matrix, BBt: Matrix): (delta: Matrix) => Matrix {
+  const onto = (S: Matrix) => matmul(pinv(S).inverse, S);
+  const [left, right] = [onto(BBt), onto(AAt)];
+  return (delta) => matmul(matmul(left, delta), right);
 }
 
 /** Undefined where the Hessian is too large. */
