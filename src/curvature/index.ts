@@ -31,5 +31,15 @@ export {
   Preconditioner,
   type PreconditionerOptions,
 } from "./preconditioner.js";
-export type { Batch, CurvatureSource, FactorRows, FisherKind, FisherOptions, LayerSource } from "./source.js";
+export type {
+  Batch,
+  CurvatureRows,
+  CurvatureSource,
+  FactorGram,
+  FactorRows,
+  FactorStatistics,
+  FisherKind,
+  FisherOptions,
+  LayerSource,
+} from "./source.js";
 export { LAYER_STATE_BYTES, type LayerStatus, statusText } from "./status.js";

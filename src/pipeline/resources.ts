@@ -44,7 +44,7 @@ export class Resources {
     this.device = handle.device;
     this.#root = tgpu.initFromDevice({ device: handle.device });
     this.#compiler = new Compiler(handle.device, (kernel) => this.#root.unwrap(kernel.layout));
-    this.#tables = new LruCache(CACHE_CAPACITY, (table) => this.destroyBuffer(table));
+    this.#tables = new LruCache(CACHE_CAPACITY, (table) => this.#release(table));
     this.pool = new BufferPool(
       (label, size, usage) => this.createBuffer(label, size, usage),
       (buffer) => this.destroyBuffer(buffer),
@@ -170,10 +170,15 @@ export class Resources {
 
   /** Frees every buffer this manager made. The device itself belongs to the handle. */
   dispose(): void {
-    this.#bindGroups.clear();
-    this.#tables.clear();
     this.pool.dispose();
     for (const buffer of [...this.#owned]) this.destroyBuffer(buffer);
+    this.#bindGroups.clear();
+    this.#tables.clear();
+  }
+
+  /** Forgets a table. Commands that use it may not be submitted yet, so it is left to the garbage collector. */
+  #release(table: GPUBuffer): void {
+    if (this.#owned.delete(table)) this.#counts.liveBytes -= table.size;
   }
 
   #idOf(object: object): number {

@@ -48,6 +48,27 @@ kernelTest(
   },
 );
 
+kernelTest(
+  "manager: more tables than are kept do not spoil a recording that used the first ones",
+  async (t) => {
+    const manager = await openManager(t);
+    const target = t.upload(new Uint32Array(2));
+    const recorder = manager.record();
+    recorder.dispatch(
+      addKernel("plain", 0),
+      { source: manager.table(Row, [{ count: 9, factor: 1 }]), target },
+      2,
+    );
+    for (let count = 10; count < 10 + 4096; count++) manager.table(Row, [{ count, factor: 1 }]);
+    recorder.submit();
+    assertEqual((await t.downloadWords(target))[0], 9, "what was recorded with the table that was forgotten");
+    assert(manager.counts.liveBuffers <= 4097, "forgotten tables are not counted");
+    manager.dispose();
+    assertEqual(manager.counts.liveBuffers, 0, "buffers after disposal");
+    assertEqual(manager.counts.liveBytes, 0, "bytes after disposal");
+  },
+);
+
 kernelTest("manager: bind groups are made once for each set of buffers", async (t) => {
   const manager = await openManager(t);
   const [a, b] = [t.upload(new Uint32Array(128)), t.upload(new Uint32Array(128))];
