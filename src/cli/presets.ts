@@ -46,12 +46,12 @@ export const COMPARED = {
 
 /** The comparison of `kfac mnist`. */
 export const COMPARISON = {
-  epochs: { kfac: 3, sgd: 5, adam: 5 } satisfies Record<OptimizerKind, number>,
+  epochs: { kfac: 2, sgd: 5, adam: 5 } satisfies Record<OptimizerKind, number>,
   /** Each learning rate falls linearly to a tenth over the optimiser's own run. */
   settings: {
     kfac: { learningRate: 0.03, finalRate: 0.1 },
-    sgd: { learningRate: 0.1, finalRate: 0.1 },
-    adam: { learningRate: 0.002, finalRate: 0.1 },
+    sgd: { learningRate: 0.4, finalRate: 0.1 },
+    adam: { learningRate: 0.004, finalRate: 0.1 },
   } satisfies Record<OptimizerKind, HyperParameters>,
   /** Steps between two measurements of the training loss. */
   measureEvery: 20,
