@@ -56,7 +56,21 @@ export async function solveNewton(engine: Engine, input: LinearInput): Promise<N
     refinement: undefined,
   };
   if (!finite) return { ...report, status: "the products overflow f32; scale the data down" };
-  return finish(input, { ...report, ...(await stepOf(engine, input, report, exact)) });
+  const inverses = await factorInverses(engine, report, exact);
+  return finish(input, { ...report, ...inverses, ...(await stepOf(engine, input, report, exact)) });
+}
+
+/** Of the AA' and BB' that are printed, whatever the step is made of; pseudo-inverses where they are singular. */
+async function factorInverses(
+  engine: Engine,
+  { ranks, method }: NewtonReport,
+  exact: Exact,
+): Promise<Partial<NewtonReport>> {
+  // K-FAC's step brings its own, damped ones.
+  if (method === "kfac") return {};
+  const found = await kroneckerStep(engine, { ...exact, ranks, damping: 0 });
+  if (typeof found === "string") return {};
+  return { AAtInverse: found.AAtInverse, BBtInverse: found.BBtInverse };
 }
 
 interface Exact {
