@@ -30,7 +30,7 @@ export const CNN_LAYERS = "conv8x5p2-pool2-conv16x5p2-pool2-10";
 export const CNN_BATCH_SIZE = 250;
 export const CNN_EPOCHS = 2;
 export const CNN_SETTINGS: Readonly<Record<OptimizerKind, HyperParameters>> = {
-  kfac: { ...SETTINGS.kfac, learningRate: 0.03, finalRate: 0.1, factorEvery: 5 },
+  kfac: { ...SETTINGS.kfac, learningRate: 0.03, finalRate: 0.1, factorEvery: 5, klClip: 0.0003 },
   sgd: { ...SETTINGS.sgd, learningRate: 0.05, finalRate: 0.1 },
   adam: { ...SETTINGS.adam, learningRate: 0.003, finalRate: 0.1 },
 };
