@@ -1,6 +1,7 @@
 // First of three kernels of a block sweep over block K: N ← D^-½ L⁻¹, where E_KK = L D L', by an unblocked symmetric sweep
 // in workgroup memory, and, in the other workgroups, old ← E_K: (BLOCK × size), gathered from the stored lower half, with
 // the identity in the place of E_KK. Then the product kernel makes R ← N old, and invert_update.wgsl all else from R.
+// A matrix of one block is done here, by its one workgroup: E ← −N'N.
 //
 // Sweep of pivot k: a_kk → −1/a_kk, a_ik → a_ik/a_kk, a_ij → a_ij − a_ik a_kj/a_kk. Just before it, row k holds, for the
 // pivots j that are swept, −(L⁻¹)_kj. A pivot of E that is not above FLOOR (its diagonal is 1) is clamped to it and the
@@ -25,7 +26,7 @@ struct SweepProblem {
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<SweepProblem>;
-@group(0) @binding(1) var<storage, read> work: array<f32>;
+@group(0) @binding(1) var<storage, read_write> work: array<f32>;
 @group(0) @binding(2) var<storage, read_write> panel: array<f32>;
 @group(0) @binding(3) var<storage, read_write> status: array<atomic<u32>>;
 
@@ -36,6 +37,8 @@ const NOT_POSITIVE = 1u;
 // Column-major, so that the threads, one a row, read neighbouring numbers.
 var<workgroup> a: array<f32, 1024>;
 var<workgroup> pivotRow: array<f32, 64>;
+// N, row-major.
+var<workgroup> n: array<f32, 1024>;
 
 fn sweep(problem: SweepProblem, row: u32) {
   // BLOCK, but as a number the compiler does not know: unrolled, these loops take a software adapter seconds to compile.
@@ -60,7 +63,9 @@ fn sweep(problem: SweepProblem, row: u32) {
     }
     let entry = pivotRow[current + row];
     let inverse = select(select(0.0, 1.0, row == k), -entry, row < k);
-    panel[problem.pivotOffset + row * BLOCK + k] = inverse * inverseSqrt(pivot);
+    let scaled = inverse * inverseSqrt(pivot);
+    n[k * BLOCK + row] = scaled;
+    panel[problem.pivotOffset + row * BLOCK + k] = scaled;
     let factor = select(entry / pivot, -1.0 / pivot, row == k);
     let keep = select(1.0, 0.0, row == k);
     for (var j = 0u; j < rows; j++) {
@@ -80,6 +85,15 @@ fn sweep(problem: SweepProblem, row: u32) {
   }
   for (var j = 0u; j < rows; j++) {
     panel[problem.oldOffset + j * problem.size + problem.block + row] = select(0.0, 1.0, j == row);
+  }
+  if (problem.size == BLOCK) {
+    for (var j = 0u; j < rows; j++) {
+      var sum = 0.0;
+      for (var k = 0u; k < rows; k++) {
+        sum = fma(n[k * BLOCK + row], n[k * BLOCK + j], sum);
+      }
+      work[corner + row * BLOCK + j] = -sum;
+    }
   }
   if (clamped && row == 0u) {
     atomicOr(&status[problem.index], NOT_POSITIVE);

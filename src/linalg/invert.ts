@@ -58,7 +58,7 @@ export const prepareLayout = tgpu
 export const pivotLayout = tgpu
   .bindGroupLayout({
     problems: { storage: d.arrayOf(SweepProblem), access: "readonly", visibility: ["compute"] },
-    work: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    work: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
     panel: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
     status: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
   })
@@ -315,9 +315,15 @@ function sweepBlock(
     { problems: manager.table(SweepProblem, pivot.rows), work, panel, status },
     pivot.groups,
   );
-  multiplyPanels(recorder, plans, panel, product);
+  // A matrix of one block is done: its workgroup wrote the inverse.
+  const larger = plans.filter(({ size }) => size > BLOCK);
+  if (larger.length === 0) return;
+  multiplyPanels(recorder, larger, panel, product);
   const tile = tileShape(manager.handle.capabilities);
-  const update = group(problems, ({ size }) => tilesOf(tile, size, size));
+  const update = group(
+    problems.filter(({ size }) => size > BLOCK),
+    ({ size }) => tilesOf(tile, size, size),
+  );
   recorder.dispatch(
     withConstants(updateKernel, { ...tile.constants }),
     { problems: manager.table(SweepProblem, update.rows), product, work },
