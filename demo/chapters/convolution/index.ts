@@ -1,0 +1,6 @@
+import { element, type Mount } from "../../ui/index.js";
+
+export const mount: Mount = async (root) => {
+  root.append(element("h2", {}, "convolution"));
+  return { dispose() {} };
+};
