@@ -27,6 +27,16 @@ export default defineConfig({
         },
       },
       {
+        // The demo page, built and served, in headless Chromium; one page at a time, since a software adapter uses every core.
+        test: {
+          name: "demo",
+          include: ["test/demo/*.test.ts"],
+          globalSetup: "test/demo/harness.setup.ts",
+          testTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
         resolve: { alias: { "#runner": path("test/harness/runner.vitest.ts") } },
         test: {
           name: "node-gpu",

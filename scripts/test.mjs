@@ -12,6 +12,7 @@ const HELP = `npm test [-- environment … file part … -t pattern --verbose --
     gpu, lavapipe, swiftshader
                  the kernel suite in Node, on each driver that this machine has
     chromium     the kernel suite in a page of headless Chrome or Chromium
+    demo         the demo page, built, in headless Chrome or Chromium
     deno         the kernel suite under Deno: wgpu and naga, as in Firefox
     package      the packed library, installed into an empty project, in Node and in a page
 

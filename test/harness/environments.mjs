@@ -9,6 +9,7 @@ import { root } from "./bundle.mjs";
  */
 
 const DRIVERS = ["gpu", "lavapipe", "swiftshader"];
+const NO_BROWSER = "no Chrome or Chromium found: install one, or point CHROME_PATH at it";
 
 /** @returns {{ names: string[], all: Environment[] }} `names` are those that any machine might have */
 export function environments() {
@@ -34,8 +35,14 @@ export function environments() {
     {
       id: "chromium",
       title: `kernels in a page of ${browser?.path} ${browser?.version ?? ""}`,
-      problem: browser ? undefined : "no Chrome or Chromium found: install one, or point CHROME_PATH at it",
+      problem: browser ? undefined : NO_BROWSER,
       arguments: ["test/browser/run.mjs"],
+    },
+    {
+      id: "demo",
+      title: `the demo page in ${browser?.path} ${browser?.version ?? ""}`,
+      problem: browser ? undefined : NO_BROWSER,
+      arguments: vitest("demo"),
     },
     {
       id: "deno",
@@ -45,7 +52,7 @@ export function environments() {
     },
     { id: "package", title: "the packed library in an empty project", arguments: vitest("package") },
   ];
-  return { names: ["cpu", ...DRIVERS, "node-gpu", "chromium", "deno", "package"], all };
+  return { names: ["cpu", ...DRIVERS, "node-gpu", "chromium", "demo", "deno", "package"], all };
 }
 
 /** @param {string} project */
