@@ -1,0 +1,127 @@
+// One network with its optimiser.
+import {
+  type Batch,
+  dense,
+  type Engine,
+  type Kfac,
+  type LayerStatus,
+  type Module,
+  type Network,
+  type Optimizer,
+  type OptimizerState,
+  relu,
+  softmaxCrossEntropy,
+} from "kfac-webgpu";
+import { type Kind, type LiveSettings, MOMENTUM, type RacePlan } from "./settings.js";
+
+/** All that it takes to go on, in main memory. */
+export interface Snapshot {
+  weights: Float32Array[];
+  state: OptimizerState;
+  seconds: number;
+}
+
+export interface TurnOutcome {
+  milliseconds: number;
+  /** How the layers' factors stand; K-FAC only. */
+  layers: readonly LayerStatus[] | undefined;
+}
+
+/** features-…hidden…-classes with ReLU between. */
+export function modulesOf(features: number, hidden: readonly number[], classes: number): Module[] {
+  const sizes = [features, ...hidden, classes];
+  return sizes.slice(1).flatMap((out, l) => {
+    const layer = dense(sizes[l]!, out, { name: `layer ${l + 1}` });
+    return l < sizes.length - 2 ? [layer, relu()] : [layer];
+  });
+}
+
+export class Contestant {
+  readonly kind: Kind;
+  readonly network: Network;
+  readonly #engine: Engine;
+  readonly #seed: number;
+  #optimizer: Optimizer;
+  /** Of its own steps so far. */
+  seconds = 0;
+
+  constructor(
+    engine: Engine,
+    kind: Kind,
+    sizes: { features: number; classes: number; capacity: number },
+    plan: RacePlan,
+    settings: LiveSettings,
+  ) {
+    this.kind = kind;
+    this.#engine = engine;
+    this.#seed = plan.seed;
+    this.network = engine.network(
+      modulesOf(sizes.features, plan.hidden, sizes.classes),
+      softmaxCrossEntropy(),
+      { batchSize: sizes.capacity, seed: plan.seed },
+    );
+    this.#optimizer = this.#make(settings);
+  }
+
+  get steps(): number {
+    return this.#optimizer.steps;
+  }
+
+  /** The optimiser's own, for a look at its factors; undefined for the others. */
+  get kfac(): Kfac | undefined {
+    return this.#optimizer.name === "kfac" ? (this.#optimizer as Kfac) : undefined;
+  }
+
+  /** A few steps, sent one after another; resolves when the last one's record is back. */
+  async turn(count: number, batch: (step: number) => Batch): Promise<TurnOutcome> {
+    const batches = Array.from({ length: count }, (_, k) => batch(this.steps + k));
+    const start = performance.now();
+    const records = await Promise.all(batches.map((one) => this.#optimizer.step(one)));
+    const milliseconds = performance.now() - start;
+    this.seconds += milliseconds / 1000;
+    return { milliseconds, layers: records.at(-1)?.layers };
+  }
+
+  /** Settings for the next step on. Another period or kind of Fisher takes a new optimiser with the old one's state. */
+  async adjust(settings: LiveSettings, rebuild: boolean): Promise<void> {
+    if (rebuild && this.kind === "kfac") {
+      const state = await this.#optimizer.state();
+      const next = this.#make(settings);
+      next.restore(state);
+      this.#optimizer.dispose();
+      this.#optimizer = next;
+    }
+    this.#optimizer.learningRate = settings.learningRates[this.kind];
+    if (this.kfac) this.kfac.damping = settings.damping;
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    const [weights, state] = await Promise.all([this.network.weights(), this.#optimizer.state()]);
+    return { weights, state, seconds: this.seconds };
+  }
+
+  restore({ weights, state, seconds }: Snapshot): void {
+    this.network.setWeights(weights);
+    this.#optimizer.restore(state);
+    this.seconds = seconds;
+  }
+
+  dispose(): void {
+    this.#optimizer.dispose();
+    this.network.dispose();
+  }
+
+  #make({ learningRates, damping, inverseEvery, fisher }: LiveSettings): Optimizer {
+    const learningRate = learningRates[this.kind];
+    switch (this.kind) {
+      case "kfac": {
+        const more = { momentum: MOMENTUM, damping, inverseEvery, fisher, seed: this.#seed };
+        return this.#engine.kfac(this.network, { learningRate, ...more });
+      }
+      case "adam":
+        return this.#engine.adam(this.network, { learningRate });
+      case "sgd":
+        return this.#engine.sgd(this.network, { learningRate, momentum: MOMENTUM });
+    }
+  }
+}

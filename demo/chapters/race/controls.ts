@@ -1,0 +1,121 @@
+// What may be changed, as labelled controls.
+import { type Control, controlGrid, element, number, select, slider } from "../../ui/index.js";
+import { KINDS, type Kind, type LiveSettings, type RacePlan, TITLES } from "./settings.js";
+
+const STEPS = [1, 1.5, 2, 3, 4, 6, 8];
+const decades = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, k) => STEPS.map((step) => Number(`${step}e${from + k}`)))
+    .flat()
+    .concat(Number(`1e${to}`));
+const RATES = decades(-4, 0);
+const DAMPINGS = decades(-4, 1);
+const PERIODS = [1, 2, 5, 10, 20, 50];
+const BATCHES = [50, 100, 250, 500, 1000];
+
+export interface RaceControls {
+  readonly element: HTMLElement;
+}
+
+export function raceControls(options: {
+  plan: RacePlan;
+  settings: LiveSettings;
+  onSettings(settings: LiveSettings): void;
+  onPlan(plan: RacePlan): void;
+}): RaceControls {
+  let { settings, plan } = options;
+  const set = (change: Partial<LiveSettings>) => {
+    settings = { ...settings, ...change };
+    options.onSettings(settings);
+  };
+  const restart = (change: Partial<RacePlan>) => {
+    plan = { ...plan, ...change };
+    options.onPlan(plan);
+  };
+  const rate = (kind: Kind) =>
+    scaled({
+      label: `Learning rate of ${TITLES[kind].replace(/,.*/, "")}`,
+      values: RATES,
+      value: settings.learningRates[kind],
+      onInput: (value) => set({ learningRates: { ...settings.learningRates, [kind]: value } }),
+    });
+  const live = controlGrid(
+    ...KINDS.map(rate),
+    scaled({
+      label: "Damping λ",
+      values: DAMPINGS,
+      value: settings.damping,
+      onInput: (damping) => set({ damping }),
+    }),
+    scaled({
+      label: "Inverses renewed every",
+      values: PERIODS,
+      value: settings.inverseEvery,
+      format: (value) => (value === 1 ? "step" : `${value} steps`),
+      onInput: (inverseEvery) => set({ inverseEvery }),
+    }),
+    select({
+      label: "Fisher, for B̄",
+      value: settings.fisher,
+      options: [
+        { value: "monteCarlo", label: "Monte-Carlo, 1 sample" },
+        { value: "exact", label: "Exact, 10 columns" },
+        { value: "empirical", label: "Empirical (true labels)" },
+      ],
+      onInput: (fisher) => set({ fisher }),
+    }),
+  );
+  const fresh = controlGrid(
+    select({
+      label: "Pixels and network",
+      value: String(plan.shrink) as "1" | "2",
+      options: [
+        { value: "2", label: "14 × 14 (196-64-32-10)" },
+        { value: "1", label: "28 × 28 (784-64-32-10)" },
+      ],
+      onInput: (value) => restart({ shrink: value === "1" ? 1 : 2 }),
+    }),
+    scaled({
+      label: "Digits in a batch",
+      values: BATCHES,
+      value: plan.batchSize,
+      onInput: (batchSize) => restart({ batchSize }),
+    }),
+    slider({
+      label: "Seed",
+      min: 1,
+      max: 9,
+      value: plan.seed,
+      onInput: (seed) => restart({ seed }),
+    }),
+  );
+  return {
+    element: element(
+      "div",
+      { class: "race-controls" },
+      element("p", { class: "note" }, "These count from the next step on:"),
+      live,
+      element("p", { class: "note" }, "These start the race afresh:"),
+      fresh,
+    ),
+  };
+}
+
+/** A slider over a list of numbers. */
+function scaled(options: {
+  label: string;
+  values: readonly number[];
+  value: number;
+  format?: (value: number) => string;
+  onInput(value: number): void;
+}): Control<number> {
+  const { label, values, value, format = String, onInput } = options;
+  const at = (index: number) => values[index] ?? value;
+  return slider({
+    label,
+    min: 0,
+    max: values.length - 1,
+    value: Math.max(0, values.indexOf(value)),
+    format: (index) => format(at(index)),
+    onInput: (index) => onInput(at(index)),
+  });
+}

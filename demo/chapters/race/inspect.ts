@@ -1,0 +1,265 @@
+// The curvature of one layer, exactly and as K-FAC sees it, at the weights of the moment.
+import {
+  compareCurvature,
+  type Engine,
+  GgnBlock,
+  type HostMatrix,
+  type LayerStatus,
+  type Matrix,
+  type MatrixView,
+  type Network,
+  softmaxCrossEntropy,
+} from "kfac-webgpu";
+import {
+  activation,
+  batchFactors,
+  curvatureRows,
+  type Network as HostNetwork,
+  linear,
+  matrix,
+} from "kfac-webgpu/reference";
+import { head } from "./batches.js";
+import { modulesOf } from "./contestant.js";
+import {
+  exactBlock,
+  kroneckerBlock,
+  kroneckerError,
+  largestDiagonal,
+  relativeDistance,
+  type Selection,
+} from "./kronecker-error.js";
+import type { Race } from "./race.js";
+
+/** Training digits of the batch that the exact block is of. */
+export const INSPECTED = 100;
+const SHOWN = { outputs: 6, inputs: 8 } as const;
+const EXACT = { kind: "exact" } as const;
+
+/** One factor's eigenvalues, largest first, and what K-FAC adds to them. */
+export interface Spectrum {
+  values: number[];
+  damping: number;
+  /** Σ μ/(μ + damping): how many directions the damping leaves alone. */
+  effectiveRank: number;
+}
+
+export interface LayerSpectra {
+  name: string;
+  in: number;
+  out: number;
+  A: Spectrum;
+  B: Spectrum;
+}
+
+export interface Inspection {
+  step: number;
+  layer: number;
+  /** Every layer's, from the optimiser's own moving means. */
+  spectra: LayerSpectra[];
+  status: LayerStatus[];
+  /** Blocks of the exact H and of Ā ⊗ B̄ of the same batch, by the GPU. */
+  selection: Selection;
+  exact: HostMatrix;
+  kronecker: HostMatrix;
+  /** ‖Ā ⊗ B̄ − H‖/‖H‖ of the layer's whole block by the GPU, from random products where it is large; and in f64. */
+  error: number;
+  estimated: boolean;
+  errorReference: number;
+  /** The shown block of H on the GPU against the same in f64, relative. */
+  deviation: number;
+  /** Cosines to the exact damped Newton step: of the gradient, and of K-FAC's step with factors of this batch. */
+  cosine: { gradient: number; kfac: number };
+  /** Iterations of conjugate gradients to the exact step, without and with K-FAC as preconditioner. */
+  iterations: { plain: number; kfac: number };
+}
+
+/** @throws what the library throws; nothing of the race is changed. */
+export async function inspect(race: Race, layer: number, signal: AbortSignal): Promise<Inspection> {
+  const { engine, train, plan } = race;
+  const { network, kfac } = race.contestant("kfac");
+  if (!kfac) throw new Error("the first contestant is not K-FAC");
+  const weights = await network.weights();
+  const { factors } = kfac;
+  const sizes = factors.layers;
+  const means = await readMatrices(
+    engine,
+    sizes.flatMap((_, l) => [factors.A(l), factors.B(l)]),
+  );
+  const status = await layerStatuses(engine, race);
+  const spectra = await spectraOf(engine, sizes, means, status);
+  signal.throwIfAborted();
+
+  const modules = modulesOf(train.features, plan.hidden, network.outputs);
+  const copy = engine.network(modules, softmaxCrossEntropy(), { batchSize: INSPECTED, fisher: EXACT });
+  try {
+    copy.setWeights(weights);
+    const batch = head(train, INSPECTED);
+    const { damping } = kfac;
+    const { exact, comparison, selection, kronecker } = await measureBlock(
+      engine,
+      copy,
+      batch,
+      layer,
+      damping,
+      signal,
+    );
+    const host = hostNetwork(weights, network);
+    const rows = curvatureRows(
+      host,
+      "softmaxCrossEntropy",
+      matrix(INSPECTED, train.features, batch.inputs),
+      EXACT,
+    );
+    const own = batchFactors(rows)[layer]!;
+    const named = (name: string) => comparison.approximations.find((one) => one.name === name)!;
+    const [none, expand, stepped] = [named("none"), named("expand"), named("expandFactored")];
+    return {
+      step: race.step,
+      layer,
+      spectra,
+      status,
+      selection,
+      exact,
+      kronecker,
+      error: expand.error ?? Number.NaN,
+      estimated: comparison.estimated,
+      errorReference: kroneckerError(rows, layer, own),
+      deviation: relativeDistance(exact.data, exactBlock(rows, layer, selection).data),
+      cosine: { gradient: none.cosine, kfac: stepped.cosine },
+      iterations: { plain: none.cg.iterations, kfac: stepped.cg.iterations },
+    };
+  } finally {
+    copy.dispose();
+  }
+}
+
+async function measureBlock(
+  engine: Engine,
+  network: Network,
+  batch: ReturnType<typeof head>,
+  index: number,
+  damping: number,
+  signal: AbortSignal,
+) {
+  const { manager } = engine;
+  network.load(batch);
+  const recorder = manager.record();
+  network.recordPass(recorder, EXACT);
+  recorder.submit();
+  const layer = network.layers[index]!;
+  const comparison = await compareCurvature(manager, layer, {
+    damping: Math.max(damping, 1e-6),
+    kinds: ["expand", "expandFactored"],
+    maxIterations: 200,
+    tolerance: 1e-4,
+    signal,
+  });
+  // The factors of this batch, from the rows that the pass left.
+  const { inputs, outputs } = { inputs: layer.inputs(), outputs: layer.outputs(EXACT) };
+  if (!("rows" in inputs && "rows" in outputs)) throw new Error("not a dense layer");
+  const [a, b] = await readMatrices(engine, [inputs.rows, outputs.rows]);
+  const [A, B] = await Promise.all([
+    engine.matmul(a!, a!, { transposeA: true, alpha: inputs.scale }),
+    engine.matmul(b!, b!, { transposeA: true, alpha: outputs.scale }),
+  ]);
+  const selection = { outputs: largestDiagonal(B, SHOWN.outputs), inputs: largestDiagonal(A, SHOWN.inputs) };
+  const exact = await selectedBlock(engine, new GgnBlock(manager, layer, EXACT), selection);
+  const block = kroneckerBlock({ A, B }, selection);
+  return { comparison, selection, exact, kronecker: { ...block, data: Float32Array.from(block.data) } };
+}
+
+/** The products of H with the selected unit matrices, and of each the selected numbers. */
+async function selectedBlock(
+  { manager }: Engine,
+  block: GgnBlock,
+  { outputs, inputs }: Selection,
+): Promise<HostMatrix> {
+  const { rows, cols } = block;
+  const stride = 4 * Math.ceil(cols / 4);
+  const [V, image] = ["unit", "image"].map((label) => manager.createStorage(label, rows * stride));
+  const view = (buffer: GPUBuffer): Matrix => ({ buffer, offset: 0, rows, cols, stride });
+  const n = outputs.length * inputs.length;
+  const data = new Float32Array(n * n);
+  try {
+    const columns = inputs.flatMap((j) => outputs.map((i) => i * stride + j));
+    const unit = new Float32Array(rows * stride);
+    const reads = columns.map(async (place, k) => {
+      unit[place] = 1;
+      manager.device.queue.writeBuffer(V!, 0, unit);
+      unit[place] = 0;
+      const recorder = manager.record();
+      block.apply(recorder, view(V!), view(image!));
+      const reading = recorder.read(image!, 0, 4 * rows * stride);
+      recorder.submit();
+      const numbers = new Float32Array(await reading);
+      columns.forEach((other, r) => {
+        data[r * n + k] = numbers[other]!;
+      });
+    });
+    await Promise.all(reads);
+    return { rows: n, cols: n, data };
+  } finally {
+    manager.destroyBuffer(V!);
+    manager.destroyBuffer(image!);
+    block.dispose();
+  }
+}
+
+async function readMatrices({ manager }: Engine, views: readonly MatrixView[]): Promise<HostMatrix[]> {
+  return Promise.all(
+    views.map(async ({ buffer, rows, cols, offset = 0, stride = cols }) => {
+      const recorder = manager.record();
+      const reading = recorder.read(buffer, 4 * offset, 4 * ((rows - 1) * stride + cols));
+      recorder.submit();
+      const numbers = new Float32Array(await reading);
+      const data = new Float32Array(rows * cols);
+      for (let i = 0; i < rows; i++) data.set(numbers.subarray(i * stride, i * stride + cols), i * cols);
+      return { rows, cols, data };
+    }),
+  );
+}
+
+async function layerStatuses({ manager }: Engine, race: Race): Promise<LayerStatus[]> {
+  const { factors } = race.contestant("kfac").kfac!;
+  const recorder = manager.record();
+  const reading = recorder.read(factors.state);
+  recorder.submit();
+  return factors.decode(await reading);
+}
+
+async function spectraOf(
+  engine: Engine,
+  sizes: readonly { name: string; in: number; out: number }[],
+  means: readonly HostMatrix[],
+  status: readonly LayerStatus[],
+): Promise<LayerSpectra[]> {
+  const eigen = await engine.eighAll(means);
+  return sizes.map((size, l) => {
+    const { lambda, pi } = status[l]!;
+    const root = Math.sqrt(lambda);
+    return {
+      name: size.name,
+      in: size.in,
+      out: size.out,
+      A: spectrumOf(eigen[2 * l]!.values, pi * root),
+      B: spectrumOf(eigen[2 * l + 1]!.values, pi > 0 ? root / pi : 0),
+    };
+  });
+}
+
+export function spectrumOf(rising: Float32Array, damping: number): Spectrum {
+  const values = Array.from(rising, (value) => Math.max(0, value)).reverse();
+  const effectiveRank = values.reduce((sum, value) => sum + (value > 0 ? value / (value + damping) : 0), 0);
+  return { values, damping, effectiveRank };
+}
+
+/** The same network in f64. */
+export function hostNetwork(
+  weights: readonly Float32Array[],
+  { layers }: Pick<Network, "layers">,
+): HostNetwork {
+  return layers.flatMap(({ out, in: inputs }, l) => {
+    const layer = linear(matrix(out, inputs, weights[l]!));
+    return l < layers.length - 1 ? [layer, activation("relu")] : [layer];
+  });
+}
