@@ -3,7 +3,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { detailsTable } from "./details-table.js";
 import { element } from "./dom.js";
-import { number } from "./format.js";
+import { number, superscript } from "./format.js";
 import { inNextFrame } from "./frame.js";
 import { cssColor, onThemeChange } from "./theme.js";
 
@@ -103,20 +103,16 @@ export function curves(options: CurvesOptions): Curves {
       cursor: { drag: { x: false, y: false }, points: { size: 7 } },
       scales: { x: { time: false }, y: options.y.log ? { distr: 3 } : {} },
       axes: [
-        {
-          ...axis,
-          label: xLabel,
-          labelSize: 22,
-          size: 34,
-          values: (_, ticks) => ticks.map((tick) => number(tick)),
-        },
+        { ...axis, label: xLabel, labelSize: 22, size: 34, values: (_, ticks) => ticks.map(tickText) },
         {
           ...axis,
           label: options.y.label,
-          labelSize: 22,
-          size: 62,
-          // On a logarithmic axis uPlot leaves out most of the marks that would crowd each other: they come as null.
-          values: (_, ticks) => ticks.map((tick) => (tick === null ? null : number(tick, 2))),
+          labelSize: 24,
+          size: (_, texts) => 16 + 7 * Math.max(2, ...(texts ?? []).map((text) => text?.length ?? 0)),
+          values: (_, ticks) => ticks.map(tickText),
+          ...(options.y.log
+            ? { splits: (_: uPlot, __: number, min: number, max: number) => decades(min, max) }
+            : {}),
         },
       ],
       series: [
@@ -214,6 +210,29 @@ export function curves(options: CurvesOptions): Curves {
     },
     dispose,
   };
+}
+
+/** A mark on an axis: as few digits as it has, and bare powers of ten where it is very large or small. */
+function tickText(tick: number): string {
+  const magnitude = Math.abs(tick);
+  if (magnitude !== 0 && (magnitude < 1e-3 || magnitude >= 1e5)) {
+    const [mantissa, exponent] = tick.toExponential().split("e");
+    return mantissa === "1" ? `10${superscript(Number(exponent))}` : number(tick, 2);
+  }
+  return String(Number(tick.toPrecision(6))).replace("-", "−");
+}
+
+/** Marks of a logarithmic axis: at most seven powers of ten, or 1, 2 and 5 where the axis is short. */
+function decades(min: number, max: number): number[] {
+  const [low, high] = [Math.ceil(Math.log10(min) - 1e-9), Math.floor(Math.log10(max) + 1e-9)];
+  const stride = Math.max(1, Math.ceil((high - low + 1) / 7));
+  const marks: number[] = [];
+  for (let power = high; power >= low; power -= stride) marks.unshift(10 ** power);
+  if (high - low >= 2) return marks;
+  const fine: number[] = [];
+  for (let power = low - 1; power <= high; power++)
+    fine.push(...[1, 2, 5].map((digit) => digit * 10 ** power));
+  return fine.filter((mark) => mark >= min * (1 - 1e-9) && mark <= max * (1 + 1e-9));
 }
 
 /** All series over the union of their x, as uPlot wants them. */

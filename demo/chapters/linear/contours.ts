@@ -1,0 +1,187 @@
+// The loss as a landscape, with the two paths in it.
+import { cssColor, currentTheme, detailsTable, element, number, onThemeChange } from "../../ui/index.js";
+import type { Plane, Point } from "./plane.js";
+
+export interface Contours {
+  readonly element: HTMLElement;
+  set(scene: { plane: Plane; descent: readonly Point[]; newton: readonly Point[] }): void;
+  /** How many steps of gradient descent are drawn. */
+  show(steps: number): void;
+}
+
+type Scene = Parameters<Contours["set"]>[0];
+
+const WIDTH = 880;
+const HEIGHT = 600;
+/** Level lines: each at a tenth of the square root of ten times the one inside it. */
+const LINES_PER_DECADE = 2;
+
+export function contours(options: { title: string; signal?: AbortSignal }): Contours {
+  const { title, signal } = options;
+  const canvas = element("canvas", { class: "contours-canvas", role: "img", width: WIDTH, height: HEIGHT });
+  let scene: Scene | undefined;
+  let shown = 0;
+  let background: ImageData | undefined;
+
+  const table = detailsTable(title, () => {
+    const rows = (scene?.descent ?? [])
+      .slice(0, 41)
+      .map((point, step) => ["gradient descent", step, ...cells(point)]);
+    const newton = (scene?.newton ?? []).map((point, step) => ["Newton", step, ...cells(point)]);
+    return {
+      columns: [
+        { label: "method" },
+        { label: "step", numeric: true },
+        { label: "along Newton's step", numeric: true },
+        { label: "across", numeric: true },
+        { label: "loss above the minimum", numeric: true },
+      ],
+      rows: [...newton, ...rows],
+      note: "Positions in the plane of the picture; the minimum is at 0, 0. The first 40 steps of gradient descent.",
+    };
+  });
+  const cells = (point: Point) => [
+    number(point[0]),
+    number(point[1]),
+    number(scene?.plane.excess(point) ?? 0),
+  ];
+
+  const draw = () => {
+    const context = canvas.getContext("2d");
+    if (!scene || !context) return;
+    const frame = frameOf(scene);
+    background ??= landscape(context, scene.plane, frame);
+    context.putImageData(background, 0, 0);
+    // Canvas pixels to one of the page, so that lines and letters look the same on a phone.
+    const unit = WIDTH / Math.max(200, canvas.clientWidth || WIDTH);
+    const descent = scene.descent.slice(0, shown + 1);
+    path(context, descent.map(frame.toPixel), cssColor("--series-2"), 1.25 * unit);
+    for (const point of descent) spot(context, frame.toPixel(point), cssColor("--series-2"), 1.75 * unit);
+    path(context, scene.newton.map(frame.toPixel), cssColor("--series-1"), 2.5 * unit);
+    spot(context, frame.toPixel(scene.newton[0]!), cssColor("--ink"), 4.5 * unit);
+    spot(context, frame.toPixel(scene.newton.at(-1)!), cssColor("--series-1"), 5 * unit);
+    label(context, "start", frame.toPixel(scene.newton[0]!), unit);
+    label(context, "minimum", frame.toPixel([0, 0]), unit);
+    const last = descent.at(-1)!;
+    canvas.setAttribute(
+      "aria-label",
+      `${title}. Newton's step ends ${number(Math.hypot(...scene.newton.at(-1)!))} from the minimum, ` +
+        `gradient descent after ${descent.length - 1} steps ${number(Math.hypot(...last))}, ` +
+        `both having started ${number(Math.hypot(...scene.newton[0]!))} from it.`,
+    );
+  };
+  onThemeChange(() => {
+    background = undefined;
+    draw();
+  }, signal);
+
+  const swatch = (series: 1 | 2, text: string) =>
+    element(
+      "li",
+      {},
+      element("span", { class: `contours-swatch contours-swatch-${series}`, "aria-hidden": "true" }),
+      text,
+    );
+  return {
+    element: element(
+      "figure",
+      { class: "contours" },
+      element("figcaption", {}, title),
+      element("ul", { class: "legend" }, swatch(1, "Newton, one step"), swatch(2, "Gradient descent")),
+      canvas,
+      table.element,
+    ),
+    set(next) {
+      scene = next;
+      background = undefined;
+      table.refresh();
+      draw();
+    },
+    show(steps) {
+      shown = steps;
+      draw();
+    },
+  };
+}
+
+interface Frame {
+  toPixel(point: Point): Point;
+  toPlane(pixel: Point): Point;
+}
+
+/** Everything that is drawn, with a margin, the same scale in both directions. */
+function frameOf({ descent, newton }: Scene): Frame {
+  const all = [...descent, ...newton, [0, 0] as Point];
+  const box = (axis: 0 | 1) => {
+    const values = all.map((point) => point[axis]);
+    return [Math.min(...values), Math.max(...values)] as const;
+  };
+  const [[left, right], [bottom, top]] = [box(0), box(1)];
+  const perPixel = Math.max((right - left) / (0.74 * WIDTH), (top - bottom) / (0.7 * HEIGHT), 1e-12);
+  const [middleX, middleY] = [(left + right) / 2, (bottom + top) / 2];
+  return {
+    toPixel: ([x, y]) => [WIDTH / 2 + (x - middleX) / perPixel, HEIGHT / 2 - (y - middleY) / perPixel],
+    toPlane: ([u, v]) => [middleX + (u - WIDTH / 2) * perPixel, middleY - (v - HEIGHT / 2) * perPixel],
+  };
+}
+
+/** Bands of the loss's logarithm, darker towards the minimum, with lines between them. */
+function landscape(context: CanvasRenderingContext2D, plane: Plane, frame: Frame): ImageData {
+  const image = context.createImageData(WIDTH, HEIGHT);
+  const dark = currentTheme() === "dark";
+  const line = dark ? [92, 100, 112] : [176, 172, 160];
+  const level = (u: number, v: number) =>
+    LINES_PER_DECADE * Math.log10(Math.max(plane.excess(frame.toPlane([u, v])), 1e-300));
+  const corners = [level(0, 0), level(WIDTH, 0), level(0, HEIGHT), level(WIDTH, HEIGHT)];
+  const highest = Math.max(...corners);
+  let above = new Float64Array(WIDTH + 1);
+  for (let u = 0; u <= WIDTH; u++) above[u] = Math.floor(level(u - 0.5, -0.5));
+  for (let v = 0; v < HEIGHT; v++) {
+    const below = new Float64Array(WIDTH + 1);
+    for (let u = 0; u <= WIDTH; u++) below[u] = Math.floor(level(u - 0.5, v + 0.5));
+    for (let u = 0; u < WIDTH; u++) {
+      const band = above[u]!;
+      const edge = band !== above[u + 1] || band !== below[u] || band !== below[u + 1];
+      const depth = Math.min(1, Math.max(0, (highest - band) / 10));
+      const shade = dark
+        ? [28 + 26 * depth, 31 + 34 * depth, 36 + 50 * depth]
+        : [250 - 52 * depth, 249 - 40 * depth, 245 - 18 * depth];
+      image.data.set([...(edge ? line : shade), 255], 4 * (v * WIDTH + u));
+    }
+    above = below;
+  }
+  return image;
+}
+
+function path(
+  context: CanvasRenderingContext2D,
+  points: readonly Point[],
+  color: string,
+  width: number,
+): void {
+  context.lineJoin = "round";
+  context.lineWidth = width;
+  context.strokeStyle = color;
+  context.beginPath();
+  for (const [x, y] of points) context.lineTo(x, y);
+  context.stroke();
+}
+
+function spot(context: CanvasRenderingContext2D, [x, y]: Point, color: string, radius: number): void {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.fillStyle = color;
+  context.fill();
+}
+
+function label(context: CanvasRenderingContext2D, text: string, [x, y]: Point, unit: number): void {
+  context.font = `${13 * unit}px system-ui, sans-serif`;
+  context.textAlign = x > WIDTH * 0.8 ? "right" : "left";
+  context.lineWidth = 3 * unit;
+  context.strokeStyle = cssColor("--paper");
+  context.fillStyle = cssColor("--ink");
+  const right = context.textAlign === "right";
+  const [left, top] = [x + (right ? -8 : 8) * unit, y > 40 * unit ? y - 9 * unit : y + 20 * unit];
+  context.strokeText(text, left, top);
+  context.fillText(text, left, top);
+}
