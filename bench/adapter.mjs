@@ -1,0 +1,76 @@
+// The adapter of a run, and what to print about it.
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import os from "node:os";
+import { fileURLToPath } from "node:url";
+import { findDrivers } from "../scripts/drivers.mjs";
+
+/**
+ * Points Dawn at the wanted driver. The dynamic linker reads its path once, at the start of a process, so a driver that
+ * needs another path needs another process.
+ * @param {string | undefined} adapter
+ * @returns {{ id: string, name: string, relaunch?: Record<string, string> }}
+ */
+export function chooseDriver(adapter) {
+  if (adapter) process.env.KFAC_DRIVER = adapter === "hardware" ? "gpu" : adapter;
+  const driver = findDrivers()[0];
+  const wanted = process.env.KFAC_DRIVER;
+  if (!driver)
+    throw new Error(wanted ? `this machine has no adapter ${wanted}` : "this machine has no WebGPU adapter");
+  if (adapter && driver.id !== process.env.KFAC_DRIVER) {
+    throw new Error(`the environment names the driver ${driver.icd}, which is not ${adapter}`);
+  }
+  const { LD_LIBRARY_PATH } = driver.env;
+  if (LD_LIBRARY_PATH && LD_LIBRARY_PATH !== process.env.LD_LIBRARY_PATH) {
+    return { id: driver.id, name: driver.name, relaunch: driver.env };
+  }
+  Object.assign(process.env, driver.env);
+  return { id: driver.id, name: driver.version ? `${driver.name}` : driver.name };
+}
+
+/**
+ * @param {any} engine @param {{ id: string, name: string }} driver @param {Record<string, string>} versions
+ */
+export function describeMachine(engine, driver, versions) {
+  const { adapter, vendor, architecture, software, features } = engine.capabilities;
+  return {
+    date: new Date().toISOString(),
+    adapter,
+    vendor,
+    architecture,
+    software,
+    driver: driver.id,
+    driverName: driver.name,
+    features,
+    cpu: os.cpus()[0]?.model.trim() ?? "unknown",
+    cores: os.availableParallelism(),
+    memoryGiB: Math.round(os.totalmem() / 2 ** 30),
+    load: os.loadavg()[0],
+    platform: `${os.platform()} ${os.arch()} ${os.release()}`,
+    versions: { node: process.versions.node, ...versions },
+  };
+}
+
+/** Of this library and of Dawn, and the commit measured. */
+export function ownVersions() {
+  const text = (/** @type {string} */ path) => readFileSync(new URL(path, import.meta.url), "utf8");
+  const dawn = new URL("../node_modules/webgpu/package.json", import.meta.url);
+  /** @type {Record<string, string>} */
+  const versions = { "kfac-webgpu": JSON.parse(text("../package.json")).version };
+  if (existsSync(dawn)) versions["webgpu (Dawn)"] = JSON.parse(readFileSync(dawn, "utf8")).version;
+  const commit = commitOf();
+  if (commit) versions.commit = commit;
+  return versions;
+}
+
+function commitOf() {
+  const cwd = fileURLToPath(new URL("..", import.meta.url));
+  try {
+    const git = (/** @type {string[]} */ ...args) =>
+      execFileSync("git", args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+    const changed = git("status", "--porcelain", "--", "src", "shaders") !== "";
+    return `${git("rev-parse", "--short", "HEAD")}${changed ? " with changes" : ""}`;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,276 @@
+// One case on the library and on every peer: outputs checked first, then interleaved pairs.
+import { setsFor } from "./data.mjs";
+import {
+  affordablePairs,
+  calibrate,
+  median,
+  medianInterval,
+  pairedRatios,
+  sample,
+  samplePairs,
+} from "./measure.mjs";
+import { messageOf } from "./peers/index.mjs";
+
+/**
+ * @typedef {import("./operations/index.mjs").Case} Case
+ * @typedef {import("./operations/index.mjs").Operation} Operation
+ * @typedef {import("./measure.mjs").Interval} Interval
+ *
+ * @typedef {object} Measured
+ * @property {number} ms median
+ * @property {number} [deviceMs] median from the submit on
+ * @property {number[]} samples
+ * @property {number} repetitions
+ * @property {number} firstMs first call
+ * @property {number} error
+ * @property {number} [dispatches]
+ *
+ * @typedef {object} PeerRow
+ * @property {string} peer
+ * @property {string} name
+ * @property {"measured" | "skipped" | "failed" | "absent" | "wrong"} status
+ * @property {string} [reason]
+ * @property {string} [formulation]
+ * @property {Measured} [measured]
+ * @property {number[]} [ours] the library's samples of the same pairs
+ * @property {Interval} [ratio]
+ * @property {{ formulation: string, ms?: number, firstMs?: number, reason?: string }[]} [others]
+ *
+ * @typedef {object} Row
+ * @property {string} operation
+ * @property {string} id
+ * @property {string} label
+ * @property {number} size
+ * @property {string} [series]
+ * @property {number} [flops]
+ * @property {number} sets of inputs that are rotated
+ * @property {Measured} [ours]
+ * @property {string} [failure] of the library itself
+ * @property {PeerRow[]} peers
+ */
+
+/** Times of earlier cases, from which those of larger ones are predicted. */
+export class History {
+  /** @type {Map<string, { ms: number, work: number }>} */
+  #last = new Map();
+
+  /** @param {string} key @param {number} ms @param {number} work */
+  note(key, ms, work) {
+    this.#last.set(key, { ms, work });
+  }
+
+  /** @param {string} key @param {number} work */
+  predict(key, work) {
+    const known = this.#last.get(key);
+    return known ? known.ms * Math.max(1, work / known.work) : 0;
+  }
+}
+
+/**
+ * @param {import("./gpu.mjs").Lab} lab
+ * @param {Operation} operation
+ * @param {Case} one
+ * @param {readonly (import("./peers/index.mjs").Peer | { id: string, name: string, error: string })[]} peers
+ * @param {import("./arguments.mjs").Options} options
+ * @param {History} history
+ * @returns {Promise<Row>}
+ */
+export async function compare(lab, operation, one, peers, options, history) {
+  const count = setsFor(one.bytes, lab.cacheBytes);
+  const sets = Array.from({ length: count }, (_, k) => one.inputs(1 + k * 104729));
+  const { id, label, size, series, flops } = one;
+  /** @type {Row} */
+  const row = { operation: operation.id, id, label, size, series, flops, sets: count, peers: [] };
+  let ours;
+  try {
+    ours = await prepareOurs(lab, one, sets, options);
+    row.ours = ours.measured;
+    if (!(ours.measured.error <= one.tolerance)) {
+      row.failure = `wrong result: error ${ours.measured.error.toExponential(1)}`;
+    }
+    for (const peer of peers) {
+      row.peers.push(await comparePeer(ours, operation, one, sets, peer, options, history));
+    }
+    if (row.ours.samples.length === 0) {
+      const pairs = affordablePairs(options.pairs, ours.measured.ms * ours.repetitions, options.budgetMs);
+      for (let k = 0; k < pairs; k++) ours.samples.push(await sample(ours.runner, ours.repetitions));
+    }
+    summarize(ours.measured, ours.samples);
+  } catch (error) {
+    row.failure = messageOf(error);
+  } finally {
+    ours?.runner.dispose();
+  }
+  return row;
+}
+
+async function prepareOurs(lab, one, sets, options) {
+  const { device } = lab.engine;
+  device.pushErrorScope("validation");
+  device.pushErrorScope("out-of-memory");
+  const runner = one.ours(lab, sets);
+  // The first call compiles; it is a figure of its own.
+  const { ms: firstMs } = await sample(runner, 1);
+  const error = one.check(await runner.output(), sets[0]);
+  const calibration = await calibrate(runner, { sampleMs: options.sampleMs, firstMs });
+  const problems = [await device.popErrorScope(), await device.popErrorScope()].filter(Boolean);
+  if (problems.length > 0) throw new Error(problems[0].message);
+  const { repetitions, ms } = calibration;
+  const { dispatches } = runner;
+  /** @type {Measured} */
+  const measured = { ms, samples: [], repetitions, firstMs, error, dispatches };
+  return { runner, repetitions, measured, samples: /** @type {import("./measure.mjs").Sample[]} */ ([]) };
+}
+
+/** @param {Measured} measured @param {readonly import("./measure.mjs").Sample[]} samples */
+function summarize(measured, samples) {
+  measured.samples = samples.map(({ ms }) => ms);
+  measured.ms = median(measured.samples);
+  const device = samples.flatMap(({ deviceMs }) => deviceMs ?? []);
+  if (device.length > 0) measured.deviceMs = median(device);
+}
+
+/** @returns {Promise<PeerRow>} */
+async function comparePeer(ours, operation, one, sets, peer, options, history) {
+  const base = { peer: peer.id, name: peer.name };
+  if ("error" in peer) return { ...base, status: "absent", reason: peer.error };
+  const formulations = peer.formulations(operation.kind);
+  if (formulations.length === 0) return { ...base, status: "absent", reason: "has no such operation" };
+  /** @type {NonNullable<PeerRow["others"]>} */
+  const others = [];
+  let best;
+  for (const formulation of formulations) {
+    // They are listed by promise, so a quick run takes the first that works.
+    if (best && options.quick) break;
+    const key = `${operation.kind} ${peer.id} ${formulation.name}`;
+    const predicted = history.predict(key, one.work);
+    const cap = Math.min(options.capMs, best ? 3 * Math.max(best.ms, 1) : Number.POSITIVE_INFINITY);
+    if (predicted > cap) {
+      const reason = `predicted ${seconds(predicted)} a call`;
+      others.push({ formulation: formulation.name, reason });
+      continue;
+    }
+    let candidate;
+    try {
+      candidate = await prepare(peer, formulation, one, sets, options);
+    } catch (error) {
+      others.push({ formulation: formulation.name, reason: messageOf(error) });
+      continue;
+    }
+    if (!candidate) continue;
+    history.note(key, candidate.ms, one.work);
+    if (!(candidate.error <= one.tolerance)) {
+      others.push({
+        formulation: formulation.name,
+        reason: `wrong result: error ${candidate.error.toExponential(1)}`,
+      });
+      candidate.runner.dispose();
+      continue;
+    }
+    const [kept, dropped] = best && best.ms <= candidate.ms ? [best, candidate] : [candidate, best];
+    if (dropped) {
+      others.push({ formulation: dropped.formulation, ms: dropped.ms, firstMs: dropped.firstMs });
+      dropped.runner.dispose();
+    }
+    best = kept;
+  }
+  if (!best) {
+    const reason = others.map((other) => other.reason).filter(Boolean)[0] ?? "no formulation fits";
+    const status = reason.startsWith("predicted")
+      ? "skipped"
+      : reason.startsWith("wrong")
+        ? "wrong"
+        : "failed";
+    return { ...base, status, reason, others };
+  }
+  try {
+    const { formulation, runner, repetitions, firstMs, error } = best;
+    const pairMs = best.ms * repetitions + ours.measured.ms * ours.repetitions;
+    const pairs = affordablePairs(options.pairs, pairMs, options.budgetMs);
+    const samples = await samplePairs(ours, { runner, repetitions }, pairs);
+    ours.samples.push(...samples.a);
+    ours.measured.samples = ours.samples.map(({ ms }) => ms);
+    /** @type {Measured} */
+    const measured = { ms: 0, samples: [], repetitions, firstMs, error };
+    summarize(measured, samples.b);
+    const ratio = medianInterval(pairedRatios(samples.a, samples.b));
+    return {
+      ...base,
+      status: "measured",
+      formulation,
+      measured,
+      ours: samples.a.map(({ ms }) => ms),
+      ratio,
+      others,
+    };
+  } catch (error) {
+    return { ...base, status: "failed", reason: messageOf(error), others };
+  } finally {
+    best.runner.dispose();
+  }
+}
+
+/** First call, check and calibration of one formulation; nothing where it does not apply to the case. */
+async function prepare(peer, formulation, one, sets, options) {
+  await peer.enter();
+  const states = [];
+  const runner = peerRunner(peer, formulation, states, one.bytes);
+  try {
+    for (const inputs of sets) {
+      const state = formulation.upload(inputs);
+      if (state === undefined) return undefined;
+      states.push(state);
+    }
+    const first = await sample(runner, 1);
+    const error = one.check(await runner.output(), sets[0]);
+    const { repetitions, ms, firstMs } = await calibrate(runner, {
+      sampleMs: options.sampleMs,
+      firstMs: first.ms,
+    });
+    return { formulation: formulation.name, runner, repetitions, ms, firstMs, error };
+  } catch (error) {
+    runner.dispose();
+    throw error;
+  }
+}
+
+/** Results of a sample that are held until its end take at most this much. */
+const HELD_BYTES = 256 * 2 ** 20;
+
+/** @returns {import("./measure.mjs").Runner} */
+function peerRunner(peer, formulation, states, bytes) {
+  let next = 0;
+  const calls = async (repetitions) => {
+    const results = [];
+    for (let k = 0; k < repetitions; k++) {
+      results.push(formulation.call(states[next]));
+      next = (next + 1) % states.length;
+    }
+    await peer.finish(results);
+    return results;
+  };
+  return {
+    most: Math.max(1, Math.floor(HELD_BYTES / bytes)),
+    enter: () => peer.enter(),
+    async run(repetitions) {
+      for (const result of await calls(repetitions)) formulation.free(result);
+    },
+    async output() {
+      next = 0;
+      await peer.enter();
+      const [result] = await calls(1);
+      const data = await formulation.read(result);
+      formulation.free(result);
+      return data.map((numbers) =>
+        numbers instanceof Float32Array ? numbers.slice() : Float32Array.from(numbers),
+      );
+    },
+    dispose() {
+      for (const state of states) formulation.drop(state);
+      states.length = 0;
+    },
+  };
+}
+
+/** @param {number} ms */
+const seconds = (ms) => `${(ms / 1000).toPrecision(2)} s`;

@@ -1,0 +1,92 @@
+// The results as text for a terminal.
+
+/** @param {import("../compare.mjs").Row[]} rows @param {string} title */
+export function tableOf(title, rows) {
+  const head = ["", "", "ms", "GFLOP/s", "times ours", "interval", "pairs", "first ms", "error", ""];
+  const lines = [head];
+  for (const row of rows) {
+    const { ours } = row;
+    lines.push([
+      row.label,
+      "kfac-webgpu",
+      ours ? time(ours.ms) : "",
+      ours && row.flops ? rate(row.flops, ours.ms) : "",
+      "",
+      "",
+      "",
+      ours ? time(ours.firstMs) : "",
+      ours ? ours.error.toExponential(0) : "",
+      row.failure ?? (ours?.dispatches ? `${ours.dispatches} dispatches` : ""),
+    ]);
+    for (const peer of row.peers) lines.push(peerLine(row, peer));
+  }
+  return `${title}\n${aligned(lines)}`;
+}
+
+/** @param {import("../compare.mjs").Row} row @param {import("../compare.mjs").PeerRow} peer */
+function peerLine(row, peer) {
+  const { measured, ratio } = peer;
+  if (!measured || !ratio)
+    return ["", peer.name, "–", "", "", "", "", "", "", `${peer.status}: ${peer.reason}`];
+  return [
+    "",
+    peer.name,
+    time(measured.ms),
+    row.flops ? rate(row.flops, measured.ms) : "",
+    `${times(ratio.value)}×`,
+    ratio.count > 1 ? `${times(ratio.low)} – ${times(ratio.high)}` : "",
+    String(ratio.count),
+    time(measured.firstMs),
+    measured.error.toExponential(0),
+    peer.formulation ?? "",
+  ];
+}
+
+/** Columns of text, the first two and the last to the left, numbers to the right. @param {string[][]} lines */
+export function aligned(lines) {
+  const columns = Math.max(...lines.map((line) => line.length));
+  const widths = Array.from({ length: columns }, (_, c) =>
+    Math.max(...lines.map((line) => [...(line[c] ?? "")].length)),
+  );
+  const pad = (text, c) => {
+    const space = " ".repeat(widths[c] - [...text].length);
+    return c < 2 || c === columns - 1 ? text + space : space + text;
+  };
+  return lines.map((line) => `  ${line.map(pad).join("  ")}`.trimEnd()).join("\n");
+}
+
+/** Milliseconds in three digits. @param {number} ms */
+export function time(ms) {
+  return ms >= 1000
+    ? ms.toFixed(0)
+    : ms >= 100
+      ? ms.toFixed(0)
+      : ms >= 10
+        ? ms.toFixed(1)
+        : ms >= 1
+          ? ms.toFixed(2)
+          : ms.toFixed(3);
+}
+
+/** @param {number} ratio */
+export function times(ratio) {
+  return ratio >= 100 ? ratio.toFixed(0) : ratio >= 10 ? ratio.toFixed(1) : ratio.toFixed(2);
+}
+
+/** @param {number} flops @param {number} ms */
+const rate = (flops, ms) => {
+  const value = flops / ms / 1e6;
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+};
+
+/** What was measured, where and with what. @param {any} machine */
+export function machineText(machine) {
+  const { date, adapter, driverName, cpu, cores, memoryGiB, platform, load, versions } = machine;
+  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  return [
+    `${date}`,
+    `adapter   ${adapter} (${driverName})`,
+    `machine   ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${platform}, load ${load.toFixed(1)}`,
+    `versions  ${named.join(", ")}`,
+  ].join("\n");
+}
