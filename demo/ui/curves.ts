@@ -49,6 +49,11 @@ export interface Curves {
 
 const DASHES: readonly (readonly number[])[] = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 5]];
 const TABLE_ROWS = 40;
+/** Our own marks, all of them shown: uPlot's own leave out most of theirs. */
+const LOG_MARKS: Partial<uPlot.Axis> = {
+  splits: (_self, _axis, min, max) => decades(min, max),
+  filter: (_self, splits) => splits,
+};
 
 export function curves(options: CurvesOptions): Curves {
   const { title, series, signal, height = 300 } = options;
@@ -110,9 +115,7 @@ export function curves(options: CurvesOptions): Curves {
           labelSize: 24,
           size: (_, texts) => 16 + 7 * Math.max(2, ...(texts ?? []).map((text) => text?.length ?? 0)),
           values: (_, ticks) => ticks.map(tickText),
-          ...(options.y.log
-            ? { splits: (_: uPlot, __: number, min: number, max: number) => decades(min, max) }
-            : {}),
+          ...(options.y.log ? LOG_MARKS : {}),
         },
       ],
       series: [
