@@ -1,5 +1,6 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/factor_state.wgsl?raw";
+import type { Capabilities } from "../device/index.js";
 import { ArgumentError } from "../errors.js";
 import { blend } from "../linalg/blend.js";
 import {
@@ -7,10 +8,12 @@ import {
   copyKernel,
   diagonalOf,
   finiteKernel,
+  gramKernel,
   gramPacked,
   invert,
   invertKernels,
   type Matrix,
+  matmulKernel,
   paddedLength,
   paddedView,
   reduce,
@@ -64,16 +67,20 @@ const averageKernel = stateKernel("average");
 const dampKernel = stateKernel("damp");
 const settleKernel = stateKernel("settle");
 
-/** Every kernel that `Factors` records, for compiling ahead. The product kernels depend on the adapter. */
-export const factorKernels: readonly Kernel[] = [
-  averageKernel,
-  dampKernel,
-  settleKernel,
-  finiteKernel,
-  copyKernel,
-  ...reduceKernels,
-  ...invertKernels,
-];
+/** Every kernel that `Factors` records on this adapter, for compiling ahead. */
+export function factorKernels(capabilities: Capabilities): readonly Kernel[] {
+  return [
+    averageKernel,
+    dampKernel,
+    settleKernel,
+    finiteKernel,
+    copyKernel,
+    gramKernel(capabilities),
+    matmulKernel(capabilities),
+    ...reduceKernels,
+    ...invertKernels(capabilities),
+  ];
+}
 
 export interface FactorSize {
   readonly name: string;

@@ -9,6 +9,8 @@ export interface Capabilities {
   readonly features: readonly string[];
   readonly timestamps: boolean;
   readonly subgroups: boolean;
+  /** Lanes of every subgroup; 0 where there are no subgroups, or their size may vary. */
+  readonly subgroupSize: number;
   readonly f16: boolean;
   readonly limits: {
     readonly maxBufferSize: number;
@@ -48,6 +50,7 @@ export function capabilitiesOf(device: GPUDevice, info: GPUAdapterInfo | undefin
     features: [...device.features].sort(),
     timestamps: device.features.has("timestamp-query"),
     subgroups: device.features.has("subgroups"),
+    subgroupSize: subgroupSizeOf(device, info),
     f16: device.features.has("shader-f16"),
     limits: {
       maxBufferSize: limits.maxBufferSize,
@@ -58,4 +61,9 @@ export function capabilitiesOf(device: GPUDevice, info: GPUAdapterInfo | undefin
       maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
     },
   };
+}
+
+function subgroupSizeOf(device: GPUDevice, info: GPUAdapterInfo | undefined): number {
+  const { subgroupMinSize = 0, subgroupMaxSize } = info ?? {};
+  return device.features.has("subgroups") && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0;
 }

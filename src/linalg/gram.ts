@@ -1,11 +1,14 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/gram.wgsl?raw";
+import subgroup4Code from "../../shaders/gram_subgroup4.wgsl?raw";
+import subgroup8Code from "../../shaders/gram_subgroup8.wgsl?raw";
+import type { Capabilities } from "../device/index.js";
 import { ArgumentError, ShapeError } from "../errors.js";
-import { defineKernel, type Recorder } from "../pipeline/index.js";
+import { defineKernel, type Kernel, type Recorder } from "../pipeline/index.js";
 import { copyStrided, type StridedCopy } from "./copy.js";
 import { group, partition } from "./group.js";
 import { packedTarget } from "./pack.js";
-import { tileShape, tilesOf } from "./tiles.js";
+import { productKernel, tileShape, tilesOf } from "./tiles.js";
 import {
   checkView,
   isAligned,
@@ -38,7 +41,16 @@ export const gramLayout = tgpu
   })
   .$idx(0);
 
-export const gramKernel = defineKernel({ name: "gram", code, layout: gramLayout });
+const forms = {
+  registers: defineKernel({ name: "gram", code, layout: gramLayout }),
+  subgroup4: defineKernel({ name: "gram_subgroup4", code: subgroup4Code, layout: gramLayout }),
+  subgroup8: defineKernel({ name: "gram_subgroup8", code: subgroup8Code, layout: gramLayout }),
+};
+
+/** The kernel in its form for this adapter. */
+export function gramKernel(capabilities: Capabilities): Kernel {
+  return productKernel(forms, tileShape(capabilities));
+}
 
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
 
@@ -111,7 +123,7 @@ export function gramPacked(recorder: Recorder, products: readonly PackedGram[], 
     );
     const { A, S } = part[0]!;
     recorder.dispatch(
-      { ...gramKernel, constants: tile.constants },
+      productKernel(forms, tile),
       { problems: manager.table(GramProblem, rows), scales, a: A.buffer, s: S.buffer },
       groups,
     );

@@ -3,12 +3,15 @@ import finishCode from "../../shaders/invert_finish.wgsl?raw";
 import pivotCode from "../../shaders/invert_pivot.wgsl?raw";
 import prepareCode from "../../shaders/invert_prepare.wgsl?raw";
 import updateCode from "../../shaders/invert_update.wgsl?raw";
+import updateSubgroup4Code from "../../shaders/invert_update_subgroup4.wgsl?raw";
+import updateSubgroup8Code from "../../shaders/invert_update_subgroup8.wgsl?raw";
+import type { Capabilities } from "../device/index.js";
 import { ArgumentError, ShapeError } from "../errors.js";
-import { defineKernel, type Recorder, withConstants } from "../pipeline/index.js";
+import { defineKernel, type Kernel, type Recorder } from "../pipeline/index.js";
 import { group } from "./group.js";
 import { multiplyPacked } from "./matmul.js";
 import { diagonalOf, reduce } from "./reduce.js";
-import { tileShape, tilesOf } from "./tiles.js";
+import { productKernel, tileShape, tilesOf } from "./tiles.js";
 import {
   checkView,
   type Matrix,
@@ -86,16 +89,26 @@ const prepare = { name: "invert_prepare", code: prepareCode, layout: prepareLayo
 const diagonalKernel = defineKernel({ ...prepare, entryPoint: "diagonal" });
 const equilibrateKernel = defineKernel({ ...prepare, entryPoint: "equilibrate" });
 const pivotKernel = defineKernel({ name: "invert_pivot", code: pivotCode, layout: pivotLayout });
-const updateKernel = defineKernel({ name: "invert_update", code: updateCode, layout: updateLayout });
+const updateForms = {
+  registers: defineKernel({ name: "invert_update", code: updateCode, layout: updateLayout }),
+  subgroup4: defineKernel({
+    name: "invert_update_subgroup4",
+    code: updateSubgroup4Code,
+    layout: updateLayout,
+  }),
+  subgroup8: defineKernel({
+    name: "invert_update_subgroup8",
+    code: updateSubgroup8Code,
+    layout: updateLayout,
+  }),
+};
 const finishKernel = defineKernel({ name: "invert_finish", code: finishCode, layout: finishLayout });
 
-export const invertKernels = [
-  diagonalKernel,
-  equilibrateKernel,
-  pivotKernel,
-  updateKernel,
-  finishKernel,
-] as const;
+/** Every kernel of an inversion but the sums and products it shares with others, for this adapter. */
+export function invertKernels(capabilities: Capabilities): readonly Kernel[] {
+  const update = productKernel(updateForms, tileShape(capabilities));
+  return [diagonalKernel, equilibrateKernel, pivotKernel, update, finishKernel];
+}
 
 /** Bits of a matrix's status word; 0 means that all is well. */
 export const InvertStatus = { notPositiveDefinite: 1, nonFinite: 2, dampingBelowFloor: 4 } as const;
@@ -325,7 +338,7 @@ function sweepBlock(
     ({ size }) => tilesOf(tile, size, size),
   );
   recorder.dispatch(
-    withConstants(updateKernel, { ...tile.constants }),
+    productKernel(updateForms, tile),
     { problems: manager.table(SweepProblem, update.rows), product, work },
     update.groups,
   );

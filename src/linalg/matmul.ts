@@ -1,10 +1,13 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/matmul.wgsl?raw";
+import subgroup4Code from "../../shaders/matmul_subgroup4.wgsl?raw";
+import subgroup8Code from "../../shaders/matmul_subgroup8.wgsl?raw";
+import type { Capabilities } from "../device/index.js";
 import { ShapeError } from "../errors.js";
-import { defineKernel, type Recorder } from "../pipeline/index.js";
+import { defineKernel, type Kernel, type Recorder } from "../pipeline/index.js";
 import { group, partition } from "./group.js";
 import { packed, packedTarget } from "./pack.js";
-import { tileShape, tilesOf } from "./tiles.js";
+import { productKernel, tileShape, tilesOf } from "./tiles.js";
 import { checkView, type Matrix, type MatrixView, requireDistinct, requireShape } from "./view.js";
 
 export const MatmulProblem = d.struct({
@@ -33,7 +36,16 @@ export const matmulLayout = tgpu
   })
   .$idx(0);
 
-export const matmulKernel = defineKernel({ name: "matmul", code, layout: matmulLayout });
+const forms = {
+  registers: defineKernel({ name: "matmul", code, layout: matmulLayout }),
+  subgroup4: defineKernel({ name: "matmul_subgroup4", code: subgroup4Code, layout: matmulLayout }),
+  subgroup8: defineKernel({ name: "matmul_subgroup8", code: subgroup8Code, layout: matmulLayout }),
+};
+
+/** The kernel in its form for this adapter. */
+export function matmulKernel(capabilities: Capabilities): Kernel {
+  return productKernel(forms, tileShape(capabilities));
+}
 
 /** C ← α op(A) op(B) + β C, with op(A) m × k, op(B) k × n and C m × n. */
 export interface MatmulOperands {
@@ -113,7 +125,7 @@ export function multiplyPacked(recorder: Recorder, products: readonly PackedProd
     );
     const { A, B, C } = part[0]!;
     recorder.dispatch(
-      { ...matmulKernel, constants: tile.constants },
+      productKernel(forms, tile),
       { problems: manager.table(MatmulProblem, rows), a: A.buffer, b: B.buffer, c: C.buffer },
       groups,
     );

@@ -1,29 +1,48 @@
 import type { Capabilities } from "../device/index.js";
+import { type Kernel, withConstants } from "../pipeline/index.js";
 
-/** The tile of C that one workgroup of a product kernel computes, and the constants that make it so. */
+/** Forms of the product kernels, each a shader file of its own; what the file says of the adapter it is for. */
+export type ProductForm = "registers" | "subgroup4" | "subgroup8";
+
+/** The tile of C that one workgroup of a product kernel computes, and the kernel's form and constants that make it so. */
 export interface TileShape {
+  readonly form: ProductForm;
   readonly rows: number;
   readonly cols: number;
   readonly constants: Readonly<Record<string, number>>;
 }
 
-/** Each thread of a product kernel keeps 8 × 8 numbers in registers. */
-const THREAD_TILE = 8;
-
-function tile(threadsI: number, threadsJ: number): TileShape {
+/** Each thread keeps 8 × 8 numbers in registers. */
+function registers(threadsI: number, threadsJ: number): TileShape {
   return {
-    rows: THREAD_TILE * threadsI,
-    cols: THREAD_TILE * threadsJ,
+    form: "registers",
+    rows: 8 * threadsI,
+    cols: 8 * threadsJ,
     constants: { THREADS_I: threadsI, THREADS_J: threadsJ },
   };
 }
 
-/** Software adapters run a workgroup as one row of vector lanes; GPUs want 64 threads with a square footprint. */
-const TILES = { software: tile(1, 8), gpu: tile(8, 8) } as const;
+/**
+ * The one place where product kernels are tuned. Software adapters run a workgroup as vector lanes, one load at a time, so
+ * that a subgroup which shares its loads is two to three times as fast; GPUs want 64 threads with a square footprint.
+ */
+const TILES = {
+  software: registers(1, 8),
+  subgroup4: { form: "subgroup4", rows: 32, cols: 32, constants: {} },
+  subgroup8: { form: "subgroup8", rows: 32, cols: 64, constants: {} },
+  gpu: registers(8, 8),
+} as const satisfies Record<string, TileShape>;
 
-/** The tile for this kind of adapter: the one place where product kernels are tuned. */
-export function tileShape(capabilities: Capabilities): TileShape {
-  return capabilities.software ? TILES.software : TILES.gpu;
+/** The tile for this kind of adapter. */
+export function tileShape({ software, subgroupSize }: Capabilities): TileShape {
+  if (!software) return TILES.gpu;
+  if (subgroupSize === 8) return TILES.subgroup8;
+  return subgroupSize === 4 ? TILES.subgroup4 : TILES.software;
+}
+
+/** A product kernel in the form that the tile asks for. */
+export function productKernel(forms: Readonly<Record<ProductForm, Kernel>>, tile: TileShape): Kernel {
+  return withConstants(forms[tile.form], { ...tile.constants });
 }
 
 /** Tiles that cover an m × n matrix. */

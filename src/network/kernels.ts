@@ -1,7 +1,6 @@
 import { blendKernel } from "../linalg/blend.js";
 import { copyKernel, gramKernel, matmulKernel, reduceKernels } from "../linalg/index.js";
-import { tileShape } from "../linalg/tiles.js";
-import { type Kernel, type PipelineManager, withConstants } from "../pipeline/index.js";
+import type { Kernel, PipelineManager } from "../pipeline/index.js";
 import { activationBackwardKernel, activationKernel } from "./activation.js";
 import { fisherKernel } from "./fisher.js";
 import type { Layer } from "./layer.js";
@@ -9,12 +8,12 @@ import { lossKernel } from "./loss.js";
 
 /** What passes and evaluations of a network dispatch, and the statistics of its convolutions. */
 export function networkKernels(manager: PipelineManager, layers: readonly Layer[]): Kernel[] {
-  const { constants } = tileShape(manager.handle.capabilities);
+  const { capabilities } = manager.handle;
   const convolutions = layers.some(({ kind }) => kind === "conv2d")
-    ? [blendKernel, withConstants(gramKernel, constants)]
+    ? [blendKernel, gramKernel(capabilities)]
     : [];
   return [
-    withConstants(matmulKernel, constants),
+    matmulKernel(capabilities),
     copyKernel,
     ...reduceKernels,
     activationKernel,

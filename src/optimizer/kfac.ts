@@ -105,7 +105,7 @@ export class Kfac extends Descent {
 
   constructor(manager: PipelineManager, source: CurvatureSource, options: KfacOptions = {}) {
     super(manager, source, options.learningRate ?? 0.1, [
-      ...factorKernels,
+      ...factorKernels(manager.handle.capabilities),
       axpyKernel,
       clipKernel,
       stepKernel,

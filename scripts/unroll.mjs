@@ -1,0 +1,135 @@
+// Writes the unrolled text of the product kernels: what stands in a shader between `// unroll …` and `// end`, and every
+// *_subgroup4.wgsl from its *_subgroup8.wgsl. `node scripts/unroll.mjs` writes the files, a test holds them against it.
+//
+// A thread keeps rows × 8 numbers of C = AᵀB as vec4f named c<row>_<half>. In a subgroup kernel its lanes hold the same
+// rows and neighbouring columns, so one lane loads four rows of A and hands them to the others: a software adapter loads
+// lane by lane, and loads are what it spends its time on.
+
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const folder = fileURLToPath(new URL("../shaders", import.meta.url));
+
+/** @param {number} count */
+const upTo = (count) => [...Array(count).keys()];
+
+/** @type {Record<string, (options: Record<string, string>) => string[]>} */
+const BLOCKS = {
+  /** Accumulators, all zero. */
+  accumulators: ({ rows }) => upTo(Number(rows)).map((r) => `var c${r}_0 = vec4f(); var c${r}_1 = vec4f();`),
+
+  /**
+   * Two rows of A and B. Names in scope: ai, bj (row indices into the buffers), lane, aStride, bNext (from this row of B
+   * to the second, 0 where there is none), aNext (from this row of A to the second), live (whether there is a second).
+   */
+  steps: ({ rows, lanes, a = "a", b = "b" }) => {
+    const quads = upTo(Number(rows) / 16);
+    const text = [
+      `let b0_0 = ${b}[bj]; let b0_1 = ${b}[bj + 1u];`,
+      `let b1_0 = ${b}[bj + bNext]; let b1_1 = ${b}[bj + bNext + 1u];`,
+    ];
+    if (lanes === "8") {
+      // Lanes 4 to 7 hold the second row.
+      text.push(
+        "let at = ai + select(0u, aNext, lane >= 4u) + (lane & 3u);",
+        "let mine = live || lane < 4u;",
+      );
+      for (const t of quads) text.push(`let x${t} = select(vec4f(), ${a}[at + ${4 * t}u], mine);`);
+    } else {
+      text.push("let at = ai + (lane & 3u);");
+      for (const t of quads) text.push(`let x${t} = ${a}[at + ${4 * t}u];`);
+      for (const t of quads) text.push(`let y${t} = select(vec4f(), ${a}[at + aNext + ${4 * t}u], live);`);
+    }
+    for (const quad of upTo(Number(rows) / 4)) {
+      const [t, q] = [quad >> 2, quad & 3];
+      const second =
+        lanes === "8" ? `subgroupBroadcast(x${t}, ${q + 4}u)` : `subgroupBroadcast(y${t}, ${q}u)`;
+      text.push(`let p${quad} = subgroupBroadcast(x${t}, ${q}u); let q${quad} = ${second};`);
+      for (const r of upTo(4)) {
+        const [row, part] = [4 * quad + r, "xyzw"[r]];
+        for (const half of [0, 1]) {
+          const c = `c${row}_${half}`;
+          const first = `fma(vec4f(p${quad}.${part}), b0_${half}, ${c})`;
+          text.push(`${c} = fma(vec4f(q${quad}.${part}), b1_${half}, ${first});`);
+        }
+      }
+    }
+    return text;
+  },
+
+  /** The block as an array, row by row, each in two halves. */
+  block: ({ rows, name }) => {
+    const lines = upTo(Number(rows) / 4).map((quad) =>
+      upTo(4)
+        .map((r) => `c${4 * quad + r}_0, c${4 * quad + r}_1`)
+        .join(", "),
+    );
+    return [`var ${name} = array<vec4f, ${2 * Number(rows)}>(`, ...lines.map((line) => `  ${line},`), ");"];
+  },
+
+  /** The block transposed: 8 rows of rows / 4 vectors. */
+  transposed: ({ rows, name }) => {
+    const quads = upTo(Number(rows) / 4);
+    const text = [];
+    for (const quad of quads) {
+      for (const half of [0, 1]) {
+        const columns = upTo(4).map((r) => `c${4 * quad + r}_${half}`);
+        text.push(`let t${quad}_${half} = transpose(mat4x4f(${columns.join(", ")}));`);
+      }
+    }
+    text.push(`var ${name} = array<vec4f, ${2 * Number(rows)}>(`);
+    for (const row of upTo(8)) {
+      text.push(`  ${quads.map((quad) => `t${quad}_${row >> 2}[${row & 3}]`).join(", ")},`);
+    }
+    text.push(");");
+    return text;
+  },
+};
+
+/**
+ * A shader's text with its unrolled blocks written anew.
+ * @param {string} text
+ * @returns {string}
+ */
+export function unroll(text) {
+  return text.replace(
+    /^( *)\/\/ unroll (\w+)((?: \w+=\w+)*)\n[\s\S]*?^\1\/\/ end$/gm,
+    (_, indent, kind, words) => {
+      const block = BLOCKS[kind];
+      if (!block) throw new Error(`There is nothing named ${kind} to unroll.`);
+      const options = Object.fromEntries(
+        words
+          .trim()
+          .split(" ")
+          .map((/** @type {string} */ word) => word.split("=")),
+      );
+      const lines = block(options).map((line) => `${indent}${line}\n`);
+      return `${indent}// unroll ${kind}${words}\n${lines.join("")}${indent}// end`;
+    },
+  );
+}
+
+/**
+ * The kernel for subgroups of four lanes, from that for eight.
+ * @param {string} text
+ */
+export function forFourLanes(text) {
+  return unroll(text.replace(/lanes=8/g, "lanes=4").replace(/LANES = 8u/g, "LANES = 4u"));
+}
+
+/** @returns {Map<string, string>} what the shader files that hold unrolled text should say, by file name */
+export function unrolled() {
+  const files = new Map();
+  for (const file of readdirSync(folder)) {
+    const text = readFileSync(join(folder, file), "utf8");
+    if (file.endsWith("_subgroup4.wgsl") || !text.includes("// unroll ")) continue;
+    files.set(file, unroll(text));
+    if (file.endsWith("_subgroup8.wgsl")) files.set(file.replace("8.wgsl", "4.wgsl"), forFourLanes(text));
+  }
+  return files;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [file, text] of unrolled()) writeFileSync(join(folder, file), text);
+}

@@ -1,0 +1,250 @@
+// S ← β S + α Σᵢ AᵢAᵢ' as in gram.wgsl, for adapters whose subgroups have as many lanes as the file's name says (software
+// adapters): a workgroup is one subgroup, which shares its loads of A. Written by scripts/unroll.mjs between `unroll` and
+// `end`, and wholly for four lanes.
+//
+// Layout: as gram.wgsl. A thread computes 32 × 8 numbers in registers, a workgroup 32 × 8·LANES. Dispatched by
+// src/linalg/gram.ts, many problems at once.
+enable subgroups;
+
+struct GramProblem {
+  first: u32,
+  tileCols: u32,
+  d: u32,
+  k: u32,
+  aOffset: u32,
+  aStride: u32,
+  sOffset: u32,
+  sStride: u32,
+  scale: u32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<GramProblem>;
+@group(0) @binding(1) var<storage, read> scales: array<vec2f>;
+@group(0) @binding(2) var<storage, read> a: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> s: array<vec4f>;
+
+const LANES = 4u;
+
+// Writes the part on or below the diagonal of a block at (row, column), or, `mirrored`, the part above it. `width` is
+// the block's columns in vec4f. A loop, as unrolled stores would take a software adapter seconds to compile.
+fn store(index: u32, row: u32, column: u32, width: u32, mirrored: bool, values: array<vec4f, 64>) {
+  var block = values;
+  let problem = &problems[index];
+  let d = (*problem).d;
+  let scale = scales[(*problem).scale];
+  let rows = min(64u / width, max(d, row) - row);
+  for (var part = 0u; part < rows * width; part++) {
+    let i = row + part / width;
+    let j = column + (part % width) * 4u;
+    if (j >= d || ((i | 7u) < j) != mirrored || (mirrored && i / 8u == j / 8u)) {
+      continue;
+    }
+    let at = (*problem).sOffset + i * (*problem).sStride + j / 4u;
+    var result = scale.x * block[part];
+    if (scale.y != 0.0) {
+      result += scale.y * s[at];
+    }
+    if (j + 4u > d) {
+      result = select(s[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u(d));
+    }
+    s[at] = result;
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_id) thread: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let number = id.x + id.y * count.x;
+  var index = 0u;
+  for (var next = 1u; next < arrayLength(&problems) && problems[next].first <= number; next++) {
+    index = next;
+  }
+  let problem = &problems[index];
+  let d = (*problem).d;
+  let tile = number - (*problem).first;
+  let i = tile / (*problem).tileCols * 32u;
+  let left = (tile % (*problem).tileCols) * LANES * 8u;
+  // The whole workgroup or none of it: a lane that left could not share its loads.
+  if (i >= d || left > i + 31u) {
+    return;
+  }
+  let j = left + thread.x * 8u;
+  let aStride = (*problem).aStride;
+  // With α = 0, A is not read: it may hold numbers that are not finite, and 0 · NaN is NaN.
+  let k = select((*problem).k, 0u, scales[(*problem).scale].x == 0.0);
+
+  // unroll accumulators rows=32
+  var c0_0 = vec4f(); var c0_1 = vec4f();
+  var c1_0 = vec4f(); var c1_1 = vec4f();
+  var c2_0 = vec4f(); var c2_1 = vec4f();
+  var c3_0 = vec4f(); var c3_1 = vec4f();
+  var c4_0 = vec4f(); var c4_1 = vec4f();
+  var c5_0 = vec4f(); var c5_1 = vec4f();
+  var c6_0 = vec4f(); var c6_1 = vec4f();
+  var c7_0 = vec4f(); var c7_1 = vec4f();
+  var c8_0 = vec4f(); var c8_1 = vec4f();
+  var c9_0 = vec4f(); var c9_1 = vec4f();
+  var c10_0 = vec4f(); var c10_1 = vec4f();
+  var c11_0 = vec4f(); var c11_1 = vec4f();
+  var c12_0 = vec4f(); var c12_1 = vec4f();
+  var c13_0 = vec4f(); var c13_1 = vec4f();
+  var c14_0 = vec4f(); var c14_1 = vec4f();
+  var c15_0 = vec4f(); var c15_1 = vec4f();
+  var c16_0 = vec4f(); var c16_1 = vec4f();
+  var c17_0 = vec4f(); var c17_1 = vec4f();
+  var c18_0 = vec4f(); var c18_1 = vec4f();
+  var c19_0 = vec4f(); var c19_1 = vec4f();
+  var c20_0 = vec4f(); var c20_1 = vec4f();
+  var c21_0 = vec4f(); var c21_1 = vec4f();
+  var c22_0 = vec4f(); var c22_1 = vec4f();
+  var c23_0 = vec4f(); var c23_1 = vec4f();
+  var c24_0 = vec4f(); var c24_1 = vec4f();
+  var c25_0 = vec4f(); var c25_1 = vec4f();
+  var c26_0 = vec4f(); var c26_1 = vec4f();
+  var c27_0 = vec4f(); var c27_1 = vec4f();
+  var c28_0 = vec4f(); var c28_1 = vec4f();
+  var c29_0 = vec4f(); var c29_1 = vec4f();
+  var c30_0 = vec4f(); var c30_1 = vec4f();
+  var c31_0 = vec4f(); var c31_1 = vec4f();
+  // end
+  var ai = (*problem).aOffset + i / 4u;
+  var bj = (*problem).aOffset + min(j / 4u, aStride - 1u);
+  for (var step = 0u; step < k; step += 2u) {
+    let live = step + 1u < k;
+    let aNext = select(0u, aStride, live);
+    let bNext = aNext;
+    // unroll steps rows=32 lanes=4 b=a
+    let b0_0 = a[bj]; let b0_1 = a[bj + 1u];
+    let b1_0 = a[bj + bNext]; let b1_1 = a[bj + bNext + 1u];
+    let at = ai + (lane & 3u);
+    let x0 = a[at + 0u];
+    let x1 = a[at + 4u];
+    let y0 = select(vec4f(), a[at + aNext + 0u], live);
+    let y1 = select(vec4f(), a[at + aNext + 4u], live);
+    let p0 = subgroupBroadcast(x0, 0u); let q0 = subgroupBroadcast(y0, 0u);
+    c0_0 = fma(vec4f(q0.x), b1_0, fma(vec4f(p0.x), b0_0, c0_0));
+    c0_1 = fma(vec4f(q0.x), b1_1, fma(vec4f(p0.x), b0_1, c0_1));
+    c1_0 = fma(vec4f(q0.y), b1_0, fma(vec4f(p0.y), b0_0, c1_0));
+    c1_1 = fma(vec4f(q0.y), b1_1, fma(vec4f(p0.y), b0_1, c1_1));
+    c2_0 = fma(vec4f(q0.z), b1_0, fma(vec4f(p0.z), b0_0, c2_0));
+    c2_1 = fma(vec4f(q0.z), b1_1, fma(vec4f(p0.z), b0_1, c2_1));
+    c3_0 = fma(vec4f(q0.w), b1_0, fma(vec4f(p0.w), b0_0, c3_0));
+    c3_1 = fma(vec4f(q0.w), b1_1, fma(vec4f(p0.w), b0_1, c3_1));
+    let p1 = subgroupBroadcast(x0, 1u); let q1 = subgroupBroadcast(y0, 1u);
+    c4_0 = fma(vec4f(q1.x), b1_0, fma(vec4f(p1.x), b0_0, c4_0));
+    c4_1 = fma(vec4f(q1.x), b1_1, fma(vec4f(p1.x), b0_1, c4_1));
+    c5_0 = fma(vec4f(q1.y), b1_0, fma(vec4f(p1.y), b0_0, c5_0));
+    c5_1 = fma(vec4f(q1.y), b1_1, fma(vec4f(p1.y), b0_1, c5_1));
+    c6_0 = fma(vec4f(q1.z), b1_0, fma(vec4f(p1.z), b0_0, c6_0));
+    c6_1 = fma(vec4f(q1.z), b1_1, fma(vec4f(p1.z), b0_1, c6_1));
+    c7_0 = fma(vec4f(q1.w), b1_0, fma(vec4f(p1.w), b0_0, c7_0));
+    c7_1 = fma(vec4f(q1.w), b1_1, fma(vec4f(p1.w), b0_1, c7_1));
+    let p2 = subgroupBroadcast(x0, 2u); let q2 = subgroupBroadcast(y0, 2u);
+    c8_0 = fma(vec4f(q2.x), b1_0, fma(vec4f(p2.x), b0_0, c8_0));
+    c8_1 = fma(vec4f(q2.x), b1_1, fma(vec4f(p2.x), b0_1, c8_1));
+    c9_0 = fma(vec4f(q2.y), b1_0, fma(vec4f(p2.y), b0_0, c9_0));
+    c9_1 = fma(vec4f(q2.y), b1_1, fma(vec4f(p2.y), b0_1, c9_1));
+    c10_0 = fma(vec4f(q2.z), b1_0, fma(vec4f(p2.z), b0_0, c10_0));
+    c10_1 = fma(vec4f(q2.z), b1_1, fma(vec4f(p2.z), b0_1, c10_1));
+    c11_0 = fma(vec4f(q2.w), b1_0, fma(vec4f(p2.w), b0_0, c11_0));
+    c11_1 = fma(vec4f(q2.w), b1_1, fma(vec4f(p2.w), b0_1, c11_1));
+    let p3 = subgroupBroadcast(x0, 3u); let q3 = subgroupBroadcast(y0, 3u);
+    c12_0 = fma(vec4f(q3.x), b1_0, fma(vec4f(p3.x), b0_0, c12_0));
+    c12_1 = fma(vec4f(q3.x), b1_1, fma(vec4f(p3.x), b0_1, c12_1));
+    c13_0 = fma(vec4f(q3.y), b1_0, fma(vec4f(p3.y), b0_0, c13_0));
+    c13_1 = fma(vec4f(q3.y), b1_1, fma(vec4f(p3.y), b0_1, c13_1));
+    c14_0 = fma(vec4f(q3.z), b1_0, fma(vec4f(p3.z), b0_0, c14_0));
+    c14_1 = fma(vec4f(q3.z), b1_1, fma(vec4f(p3.z), b0_1, c14_1));
+    c15_0 = fma(vec4f(q3.w), b1_0, fma(vec4f(p3.w), b0_0, c15_0));
+    c15_1 = fma(vec4f(q3.w), b1_1, fma(vec4f(p3.w), b0_1, c15_1));
+    let p4 = subgroupBroadcast(x1, 0u); let q4 = subgroupBroadcast(y1, 0u);
+    c16_0 = fma(vec4f(q4.x), b1_0, fma(vec4f(p4.x), b0_0, c16_0));
+    c16_1 = fma(vec4f(q4.x), b1_1, fma(vec4f(p4.x), b0_1, c16_1));
+    c17_0 = fma(vec4f(q4.y), b1_0, fma(vec4f(p4.y), b0_0, c17_0));
+    c17_1 = fma(vec4f(q4.y), b1_1, fma(vec4f(p4.y), b0_1, c17_1));
+    c18_0 = fma(vec4f(q4.z), b1_0, fma(vec4f(p4.z), b0_0, c18_0));
+    c18_1 = fma(vec4f(q4.z), b1_1, fma(vec4f(p4.z), b0_1, c18_1));
+    c19_0 = fma(vec4f(q4.w), b1_0, fma(vec4f(p4.w), b0_0, c19_0));
+    c19_1 = fma(vec4f(q4.w), b1_1, fma(vec4f(p4.w), b0_1, c19_1));
+    let p5 = subgroupBroadcast(x1, 1u); let q5 = subgroupBroadcast(y1, 1u);
+    c20_0 = fma(vec4f(q5.x), b1_0, fma(vec4f(p5.x), b0_0, c20_0));
+    c20_1 = fma(vec4f(q5.x), b1_1, fma(vec4f(p5.x), b0_1, c20_1));
+    c21_0 = fma(vec4f(q5.y), b1_0, fma(vec4f(p5.y), b0_0, c21_0));
+    c21_1 = fma(vec4f(q5.y), b1_1, fma(vec4f(p5.y), b0_1, c21_1));
+    c22_0 = fma(vec4f(q5.z), b1_0, fma(vec4f(p5.z), b0_0, c22_0));
+    c22_1 = fma(vec4f(q5.z), b1_1, fma(vec4f(p5.z), b0_1, c22_1));
+    c23_0 = fma(vec4f(q5.w), b1_0, fma(vec4f(p5.w), b0_0, c23_0));
+    c23_1 = fma(vec4f(q5.w), b1_1, fma(vec4f(p5.w), b0_1, c23_1));
+    let p6 = subgroupBroadcast(x1, 2u); let q6 = subgroupBroadcast(y1, 2u);
+    c24_0 = fma(vec4f(q6.x), b1_0, fma(vec4f(p6.x), b0_0, c24_0));
+    c24_1 = fma(vec4f(q6.x), b1_1, fma(vec4f(p6.x), b0_1, c24_1));
+    c25_0 = fma(vec4f(q6.y), b1_0, fma(vec4f(p6.y), b0_0, c25_0));
+    c25_1 = fma(vec4f(q6.y), b1_1, fma(vec4f(p6.y), b0_1, c25_1));
+    c26_0 = fma(vec4f(q6.z), b1_0, fma(vec4f(p6.z), b0_0, c26_0));
+    c26_1 = fma(vec4f(q6.z), b1_1, fma(vec4f(p6.z), b0_1, c26_1));
+    c27_0 = fma(vec4f(q6.w), b1_0, fma(vec4f(p6.w), b0_0, c27_0));
+    c27_1 = fma(vec4f(q6.w), b1_1, fma(vec4f(p6.w), b0_1, c27_1));
+    let p7 = subgroupBroadcast(x1, 3u); let q7 = subgroupBroadcast(y1, 3u);
+    c28_0 = fma(vec4f(q7.x), b1_0, fma(vec4f(p7.x), b0_0, c28_0));
+    c28_1 = fma(vec4f(q7.x), b1_1, fma(vec4f(p7.x), b0_1, c28_1));
+    c29_0 = fma(vec4f(q7.y), b1_0, fma(vec4f(p7.y), b0_0, c29_0));
+    c29_1 = fma(vec4f(q7.y), b1_1, fma(vec4f(p7.y), b0_1, c29_1));
+    c30_0 = fma(vec4f(q7.z), b1_0, fma(vec4f(p7.z), b0_0, c30_0));
+    c30_1 = fma(vec4f(q7.z), b1_1, fma(vec4f(p7.z), b0_1, c30_1));
+    c31_0 = fma(vec4f(q7.w), b1_0, fma(vec4f(p7.w), b0_0, c31_0));
+    c31_1 = fma(vec4f(q7.w), b1_1, fma(vec4f(p7.w), b0_1, c31_1));
+    // end
+    ai += 2u * aStride;
+    bj += 2u * aStride;
+  }
+
+  if (j > i + 31u || j >= d) {
+    return;
+  }
+  // unroll block rows=32 name=lower
+  var lower = array<vec4f, 64>(
+    c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
+    c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
+    c8_0, c8_1, c9_0, c9_1, c10_0, c10_1, c11_0, c11_1,
+    c12_0, c12_1, c13_0, c13_1, c14_0, c14_1, c15_0, c15_1,
+    c16_0, c16_1, c17_0, c17_1, c18_0, c18_1, c19_0, c19_1,
+    c20_0, c20_1, c21_0, c21_1, c22_0, c22_1, c23_0, c23_1,
+    c24_0, c24_1, c25_0, c25_1, c26_0, c26_1, c27_0, c27_1,
+    c28_0, c28_1, c29_0, c29_1, c30_0, c30_1, c31_0, c31_1,
+  );
+  // end
+  store(index, i, j, 2u, false, lower);
+  // unroll transposed rows=32 name=upper
+  let t0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
+  let t0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
+  let t1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
+  let t1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
+  let t2_0 = transpose(mat4x4f(c8_0, c9_0, c10_0, c11_0));
+  let t2_1 = transpose(mat4x4f(c8_1, c9_1, c10_1, c11_1));
+  let t3_0 = transpose(mat4x4f(c12_0, c13_0, c14_0, c15_0));
+  let t3_1 = transpose(mat4x4f(c12_1, c13_1, c14_1, c15_1));
+  let t4_0 = transpose(mat4x4f(c16_0, c17_0, c18_0, c19_0));
+  let t4_1 = transpose(mat4x4f(c16_1, c17_1, c18_1, c19_1));
+  let t5_0 = transpose(mat4x4f(c20_0, c21_0, c22_0, c23_0));
+  let t5_1 = transpose(mat4x4f(c20_1, c21_1, c22_1, c23_1));
+  let t6_0 = transpose(mat4x4f(c24_0, c25_0, c26_0, c27_0));
+  let t6_1 = transpose(mat4x4f(c24_1, c25_1, c26_1, c27_1));
+  let t7_0 = transpose(mat4x4f(c28_0, c29_0, c30_0, c31_0));
+  let t7_1 = transpose(mat4x4f(c28_1, c29_1, c30_1, c31_1));
+  var upper = array<vec4f, 64>(
+    t0_0[0], t1_0[0], t2_0[0], t3_0[0], t4_0[0], t5_0[0], t6_0[0], t7_0[0],
+    t0_0[1], t1_0[1], t2_0[1], t3_0[1], t4_0[1], t5_0[1], t6_0[1], t7_0[1],
+    t0_0[2], t1_0[2], t2_0[2], t3_0[2], t4_0[2], t5_0[2], t6_0[2], t7_0[2],
+    t0_0[3], t1_0[3], t2_0[3], t3_0[3], t4_0[3], t5_0[3], t6_0[3], t7_0[3],
+    t0_1[0], t1_1[0], t2_1[0], t3_1[0], t4_1[0], t5_1[0], t6_1[0], t7_1[0],
+    t0_1[1], t1_1[1], t2_1[1], t3_1[1], t4_1[1], t5_1[1], t6_1[1], t7_1[1],
+    t0_1[2], t1_1[2], t2_1[2], t3_1[2], t4_1[2], t5_1[2], t6_1[2], t7_1[2],
+    t0_1[3], t1_1[3], t2_1[3], t3_1[3], t4_1[3], t5_1[3], t6_1[3], t7_1[3],
+  );
+  // end
+  store(index, j, i, 8u, true, upper);
+}
