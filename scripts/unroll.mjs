@@ -1,7 +1,7 @@
-// Writes the unrolled text of the product kernels: what stands in a shader between `// unroll …` and `// end`, and every
-// *_subgroup4.wgsl from its *_subgroup8.wgsl. `node scripts/unroll.mjs` writes the files, a test holds them against it.
+// Writes the unrolled text of shaders: what stands between `// unroll …` and `// end`, and the files that are another one
+// with other numbers (DERIVED). `node scripts/unroll.mjs` writes them, a test holds them against it.
 //
-// A thread keeps rows × 8 numbers of C = AᵀB as vec4f named c<row>_<half>. In a subgroup kernel its lanes hold the same
+// In the product kernels a thread keeps rows × 8 numbers of C = AᵀB as vec4f named c<row>_<half>. In a subgroup kernel its lanes hold the same
 // rows and neighbouring columns, so one lane loads four rows of A and hands them to the others: a software adapter loads
 // lane by lane, and loads are what it spends its time on.
 
@@ -85,7 +85,32 @@ const BLOCKS = {
     text.push(");");
     return text;
   },
+
+  /** One row of a symmetric block, `entry(j)` giving its numbers, as vec4f named r<quarter>. */
+  row: ({ cols, of }) =>
+    upTo(Number(cols) / 4).map((q) => {
+      const entries = upTo(4).map((part) => `entry(${of}, row, ${4 * q + part}u)`);
+      return `var r${q} = vec4f(${entries.join(", ")});`;
+    }),
+
+  /** r ← keep r − factor · pivot row, and the pivot's own column k ← factor. */
+  eliminate: ({ cols }) =>
+    upTo(Number(cols) / 4).flatMap((q) => [
+      `r${q} = fma(vec4f(-factor), pivotRow[current + ${q}u], select(r${q}, vec4f(), row == k));`,
+      `r${q} = select(r${q}, vec4f(factor), vec4u(k) == vec4u(${upTo(4)
+        .map((part) => `${4 * q + part}u`)
+        .join(", ")}));`,
+    ]),
+
+  /** The row to where the next pivot row is read from. */
+  publish: ({ cols, at }) => upTo(Number(cols) / 4).map((q) => `pivotRow[${at} + ${q}u] = r${q};`),
 };
+
+/** Files made from another one: the ending of its name, that of theirs, and the numbers that differ. */
+const DERIVED = /** @type {const} */ ([
+  ["_subgroup8.wgsl", "_subgroup4.wgsl", { lanes: [8, 4] }],
+  ["_pivot32.wgsl", "_pivot64.wgsl", { cols: [32, 64], block: [32, 64] }],
+]);
 
 /**
  * A shader's text with its unrolled blocks written anew.
@@ -111,11 +136,18 @@ export function unroll(text) {
 }
 
 /**
- * The kernel for subgroups of four lanes, from that for eight.
+ * The text of a derived file: numbers of `unroll` lines and of the constants of the same name changed.
  * @param {string} text
+ * @param {Record<string, readonly [number, number]>} numbers
  */
-export function forFourLanes(text) {
-  return unroll(text.replace(/lanes=8/g, "lanes=4").replace(/LANES = 8u/g, "LANES = 4u"));
+function derive(text, numbers) {
+  let result = text;
+  for (const [name, [before, after]] of Object.entries(numbers)) {
+    result = result
+      .replaceAll(new RegExp(`( ${name}=)${before}\\b`, "g"), `$1${after}`)
+      .replaceAll(new RegExp(`(const ${name.toUpperCase()} = )${before}u`, "g"), `$1${after}u`);
+  }
+  return unroll(result);
 }
 
 /** @returns {Map<string, string>} what the shader files that hold unrolled text should say, by file name */
@@ -123,9 +155,11 @@ export function unrolled() {
   const files = new Map();
   for (const file of readdirSync(folder)) {
     const text = readFileSync(join(folder, file), "utf8");
-    if (file.endsWith("_subgroup4.wgsl") || !text.includes("// unroll ")) continue;
+    if (!text.includes("// unroll ") || DERIVED.some(([, made]) => file.endsWith(made))) continue;
     files.set(file, unroll(text));
-    if (file.endsWith("_subgroup8.wgsl")) files.set(file.replace("8.wgsl", "4.wgsl"), forFourLanes(text));
+    for (const [from, made, numbers] of DERIVED) {
+      if (file.endsWith(from)) files.set(file.replace(from, made), derive(text, numbers));
+    }
   }
   return files;
 }

@@ -1,5 +1,5 @@
-// Last of three kernels of a block sweep over block K, on the lower half of E in 8 × 8 blocks, with R (BLOCK × size) from
-// invert_pivot.wgsl and the product kernel, which holds N = D^-½ L⁻¹ in the columns of K and N E_Kj in the others:
+// Last of three kernels of a block sweep over block K, on the lower half of E in 8 × 8 blocks, with R (width × size) from
+// invert_pivot32.wgsl or invert_pivot64.wgsl and the product kernel, which holds N = D^-½ L⁻¹ in the columns of K and N E_Kj in the others:
 // E_ij ← E_ij − R_i' R_j outside K, E_iK ← −R_i' R_K, E_KK ← −R_K' R_K = −(E_KK)⁻¹. (E_iK has the other sign than in a
 // sweep by single pivots. It enters twice before it ends, so the sign does not matter.)
 //
@@ -22,7 +22,6 @@ struct SweepProblem {
 @group(0) @binding(1) var<storage, read> product: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> work: array<vec4f>;
 
-const BLOCK = 32u;
 override THREADS_I: u32 = 1;
 override THREADS_J: u32 = 8;
 
@@ -49,8 +48,8 @@ fn main(
   }
   let stride = size / 4u;
   let at = (*problem).workOffset / 4u + i * stride + j / 4u;
-  let inI = i >= block && i < block + BLOCK;
-  let inJ = j >= block && j < block + BLOCK;
+  let inI = i >= block && i < block + (*problem).width;
+  let inJ = j >= block && j < block + (*problem).width;
 
   var c00 = vec4f(); var c01 = vec4f();
   var c10 = vec4f(); var c11 = vec4f();
@@ -80,10 +79,11 @@ fn main(
   }
 
   var update = array(c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51, c60, c61, c70, c71);
-  // The 16 halves of 8 rows, but as a number the compiler does not know: unrolled stores take seconds to compile.
-  let parts = (*problem).width / 2u;
-  for (var part = 0u; part < parts; part++) {
-    let half = at + (part / 2u) * stride + (part & 1u);
+  // From i on, which the compiler does not know: unrolled stores take seconds to compile.
+  for (var row = i; row < i + 8u; row++) {
+    let half = at + (row - i) * stride;
+    let part = (row - i) * 2u;
     work[half] = select(work[half], vec4f(), inI || inJ) - update[part];
+    work[half + 1u] = select(work[half + 1u], vec4f(), inI || inJ) - update[part + 1u];
   }
 }

@@ -22,7 +22,6 @@ struct SweepProblem {
 @group(0) @binding(1) var<storage, read> product: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> work: array<vec4f>;
 
-const BLOCK = 32u;
 const LANES = 8u;
 
 @compute @workgroup_size(LANES)
@@ -190,13 +189,15 @@ fn main(
     c28_0, c28_1, c29_0, c29_1, c30_0, c30_1, c31_0, c31_1,
   );
   // end
-  // The block's 64 halves of rows, but as a number the compiler does not know: unrolled stores take seconds to compile.
-  let parts = (*problem).width * 2u;
-  let origin = (*problem).workOffset / 4u + i * stride + j / 4u;
-  // The tile is as high as a block of the sweep: i is in K, or no row of the tile is.
-  let replaced = i == block || (j >= block && j < block + BLOCK);
-  for (var part = 0u; part < parts; part++) {
-    let half = origin + (part / 2u) * stride + (part & 1u);
+  let end = block + (*problem).width;
+  // Blocks of the sweep are whole tiles high: all rows of the tile are in K, or none.
+  let replaced = (i >= block && i < end) || (j >= block && j < end);
+  let at = (*problem).workOffset / 4u + i * stride + j / 4u;
+  // From i on, which the compiler does not know: unrolled stores take seconds to compile.
+  for (var row = i; row < i + 32u; row++) {
+    let half = at + (row - i) * stride;
+    let part = (row - i) * 2u;
     work[half] = select(work[half], vec4f(), replaced) - update[part];
+    work[half + 1u] = select(work[half + 1u], vec4f(), replaced) - update[part + 1u];
   }
 }

@@ -1,6 +1,7 @@
 import tgpu, { d } from "typegpu";
 import finishCode from "../../shaders/invert_finish.wgsl?raw";
-import pivotCode from "../../shaders/invert_pivot.wgsl?raw";
+import pivot32Code from "../../shaders/invert_pivot32.wgsl?raw";
+import pivot64Code from "../../shaders/invert_pivot64.wgsl?raw";
 import prepareCode from "../../shaders/invert_prepare.wgsl?raw";
 import updateCode from "../../shaders/invert_update.wgsl?raw";
 import updateSubgroup4Code from "../../shaders/invert_update_subgroup4.wgsl?raw";
@@ -88,7 +89,8 @@ export const finishLayout = tgpu
 const prepare = { name: "invert_prepare", code: prepareCode, layout: prepareLayout };
 const diagonalKernel = defineKernel({ ...prepare, entryPoint: "diagonal" });
 const equilibrateKernel = defineKernel({ ...prepare, entryPoint: "equilibrate" });
-const pivotKernel = defineKernel({ name: "invert_pivot", code: pivotCode, layout: pivotLayout });
+const pivot32Kernel = defineKernel({ name: "invert_pivot32", code: pivot32Code, layout: pivotLayout });
+const pivot64Kernel = defineKernel({ name: "invert_pivot64", code: pivot64Code, layout: pivotLayout });
 const updateForms = {
   registers: defineKernel({ name: "invert_update", code: updateCode, layout: updateLayout }),
   subgroup4: defineKernel({
@@ -107,14 +109,16 @@ const finishKernel = defineKernel({ name: "invert_finish", code: finishCode, lay
 /** Every kernel of an inversion but the sums and products it shares with others, for this adapter. */
 export function invertKernels(capabilities: Capabilities): readonly Kernel[] {
   const update = productKernel(updateForms, tileShape(capabilities));
-  return [diagonalKernel, equilibrateKernel, pivotKernel, update, finishKernel];
+  return [diagonalKernel, equilibrateKernel, pivot32Kernel, pivot64Kernel, update, finishKernel];
 }
 
 /** Bits of a matrix's status word; 0 means that all is well. */
 export const InvertStatus = { notPositiveDefinite: 1, nonFinite: 2, dampingBelowFloor: 4 } as const;
 
-/** Rows swept at once; the shaders' BLOCK. */
-const BLOCK = 32;
+/** Sizes are rounded up to this, the height of the tallest tile of the update. */
+const STEP = 32;
+/** Rows swept at once when the largest matrix has more than `STEP`; each block reads and writes the whole matrix. */
+const BLOCK = 64;
 
 export interface Inversion {
   /** Symmetric positive definite, n × n; the lower half alone is trusted. */
@@ -181,13 +185,10 @@ export function invert(recorder: Recorder, inversions: readonly Inversion[], buf
     },
   );
   const largest = Math.max(...plans.map(({ size }) => size));
-  for (let block = 0; block < largest; block += BLOCK) {
-    sweepBlock(
-      recorder,
-      plans.filter(({ size }) => size > block),
-      block,
-      { work, panel, product, status },
-    );
+  const height = largest > STEP ? BLOCK : STEP;
+  for (let block = 0; block < largest; block += height) {
+    const live = plans.filter(({ size }) => size > block);
+    sweepBlock(recorder, live, { block, height }, { work, panel, product, status });
   }
   forEachBuffer(
     plans,
@@ -224,7 +225,7 @@ function layOut(inversions: readonly Inversion[]): Plan[] {
     if (S.rows !== S.cols) throw new ShapeError("invert", "S", [S.rows, S.cols], [S.rows, S.rows]);
     requireShape("invert", "into", X, S.rows, S.cols);
     const n = S.rows;
-    const size = Math.ceil(n / BLOCK) * BLOCK;
+    const size = Math.ceil(n / STEP) * STEP;
     const oldOffset = panelOffset + BLOCK * BLOCK;
     const newOffset = BLOCK * scaleOffset;
     const plan = {
@@ -294,16 +295,17 @@ function forEachBuffer(
 /** R ← N old. */
 function multiplyPanels(
   recorder: Recorder,
-  plans: readonly Plan[],
+  problems: readonly ReturnType<typeof sweepProblem>[],
+  height: number,
   panel: GPUBuffer,
   product: GPUBuffer,
 ): void {
   multiplyPacked(
     recorder,
-    plans.map(({ size, pivotOffset, oldOffset, newOffset }) => ({
-      A: paddedView(panel, pivotOffset, BLOCK, BLOCK),
-      B: paddedView(panel, oldOffset, BLOCK, size),
-      C: paddedView(product, newOffset, BLOCK, size),
+    problems.map(({ size, width, pivotOffset, oldOffset, newOffset }) => ({
+      A: { buffer: panel, offset: pivotOffset, rows: width, cols: width, stride: height },
+      B: paddedView(panel, oldOffset, width, size),
+      C: paddedView(product, newOffset, width, size),
       transposed: false,
       alpha: 1,
       beta: 0,
@@ -311,32 +313,33 @@ function multiplyPanels(
   );
 }
 
+function sweepProblem(plan: Plan, block: number, height: number) {
+  const { size, workOffset, pivotOffset, oldOffset, newOffset, index } = plan;
+  const width = Math.min(height, size - block);
+  return { size, width, block, workOffset, pivotOffset, oldOffset, newOffset, index };
+}
+
 function sweepBlock(
   recorder: Recorder,
   plans: readonly Plan[],
-  block: number,
+  { block, height }: { block: number; height: number },
   buffers: { work: GPUBuffer; panel: GPUBuffer; product: GPUBuffer; status: GPUBuffer },
 ): void {
   const { manager } = recorder;
   const { work, panel, product, status } = buffers;
-  const problems = plans.map(({ size, workOffset, pivotOffset, oldOffset, newOffset, index }) => {
-    return { size, width: BLOCK, block, workOffset, pivotOffset, oldOffset, newOffset, index };
-  });
-  const pivot = group(problems, ({ size }) => 1 + (size === BLOCK ? 0 : size / BLOCK));
+  const problems = plans.map((plan) => sweepProblem(plan, block, height));
+  const pivot = group(problems, ({ size, width }) => 1 + (size === width ? 0 : Math.ceil(size / height)));
   recorder.dispatch(
-    pivotKernel,
+    height === STEP ? pivot32Kernel : pivot64Kernel,
     { problems: manager.table(SweepProblem, pivot.rows), work, panel, status },
     pivot.groups,
   );
   // A matrix of one block is done: its workgroup wrote the inverse.
-  const larger = plans.filter(({ size }) => size > BLOCK);
+  const larger = problems.filter(({ size, width }) => size > width || block > 0);
   if (larger.length === 0) return;
-  multiplyPanels(recorder, larger, panel, product);
+  multiplyPanels(recorder, larger, height, panel, product);
   const tile = tileShape(manager.handle.capabilities);
-  const update = group(
-    problems.filter(({ size }) => size > BLOCK),
-    ({ size }) => tilesOf(tile, size, size),
-  );
+  const update = group(larger, ({ size }) => tilesOf(tile, size, size));
   recorder.dispatch(
     productKernel(updateForms, tile),
     { problems: manager.table(SweepProblem, update.rows), product, work },

@@ -1,0 +1,204 @@
+// First of three kernels of a block sweep over block K, of the rows the file's name says or fewer: N ← D^-½ L⁻¹, where
+// E_KK = L D L', by an unblocked symmetric sweep, a row in each thread's registers, and, in the other workgroups,
+// old ← E_K: (width × size), gathered from the stored lower half, with the identity in the place of E_KK. Then the product
+// kernel makes R ← N old, and invert_update.wgsl all else from R. A matrix of one block is done here, by its one
+// workgroup: E ← −N'N. Written by scripts/unroll.mjs between `unroll` and `end`, and wholly for 64 rows.
+//
+// Sweep of pivot k: a_kk → −1/a_kk, a_ik → a_ik/a_kk, a_ij → a_ij − a_ik a_kj/a_kk. Just before it, row k holds, for the
+// pivots j that are swept, −(L⁻¹)_kj. A pivot of E that is not above FLOOR (its diagonal is 1) is clamped to it and the
+// matrix's status gets bit 1.
+//
+// Not (E_KK)⁻¹ old: what remains of E would be a small difference of products as large as the condition number of E_KK,
+// and its error would grow with the square. N old is as small as E's own Cholesky factor.
+//
+// Layout: E size × size, lower half valid, offsets in f32. panel holds N' (BLOCK × BLOCK) and old (BLOCK × size).
+// Dispatched by src/linalg/invert.ts: 1 + ⌈size / BLOCK⌉ workgroups a matrix, many matrices at once.
+
+struct SweepProblem {
+  first: u32,
+  size: u32,
+  width: u32,
+  block: u32,
+  workOffset: u32,
+  pivotOffset: u32,
+  oldOffset: u32,
+  newOffset: u32,
+  index: u32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<SweepProblem>;
+@group(0) @binding(1) var<storage, read_write> work: array<f32>;
+@group(0) @binding(2) var<storage, read_write> panel: array<f32>;
+@group(0) @binding(3) var<storage, read_write> status: array<atomic<u32>>;
+
+const BLOCK = 64u;
+const QUARTERS = BLOCK / 4u;
+const FLOOR = 2.384185791e-7;
+const NOT_POSITIVE = 1u;
+
+// This pivot's row and the next one's, in turns.
+var<workgroup> pivotRow: array<vec4f, 2 * QUARTERS>;
+
+fn entry(problem: SweepProblem, i: u32, j: u32) -> f32 {
+  let corner = problem.workOffset + problem.block * (problem.size + 1u);
+  return work[corner + max(i, j) * problem.size + min(i, j)];
+}
+
+fn sweep(problem: SweepProblem, row: u32) {
+  // At most BLOCK, but a number the compiler does not know: unrolled, these loops take a software adapter seconds to compile.
+  let rows = problem.width;
+  // unroll row cols=64 of=problem
+  var r0 = vec4f(entry(problem, row, 0u), entry(problem, row, 1u), entry(problem, row, 2u), entry(problem, row, 3u));
+  var r1 = vec4f(entry(problem, row, 4u), entry(problem, row, 5u), entry(problem, row, 6u), entry(problem, row, 7u));
+  var r2 = vec4f(entry(problem, row, 8u), entry(problem, row, 9u), entry(problem, row, 10u), entry(problem, row, 11u));
+  var r3 = vec4f(entry(problem, row, 12u), entry(problem, row, 13u), entry(problem, row, 14u), entry(problem, row, 15u));
+  var r4 = vec4f(entry(problem, row, 16u), entry(problem, row, 17u), entry(problem, row, 18u), entry(problem, row, 19u));
+  var r5 = vec4f(entry(problem, row, 20u), entry(problem, row, 21u), entry(problem, row, 22u), entry(problem, row, 23u));
+  var r6 = vec4f(entry(problem, row, 24u), entry(problem, row, 25u), entry(problem, row, 26u), entry(problem, row, 27u));
+  var r7 = vec4f(entry(problem, row, 28u), entry(problem, row, 29u), entry(problem, row, 30u), entry(problem, row, 31u));
+  var r8 = vec4f(entry(problem, row, 32u), entry(problem, row, 33u), entry(problem, row, 34u), entry(problem, row, 35u));
+  var r9 = vec4f(entry(problem, row, 36u), entry(problem, row, 37u), entry(problem, row, 38u), entry(problem, row, 39u));
+  var r10 = vec4f(entry(problem, row, 40u), entry(problem, row, 41u), entry(problem, row, 42u), entry(problem, row, 43u));
+  var r11 = vec4f(entry(problem, row, 44u), entry(problem, row, 45u), entry(problem, row, 46u), entry(problem, row, 47u));
+  var r12 = vec4f(entry(problem, row, 48u), entry(problem, row, 49u), entry(problem, row, 50u), entry(problem, row, 51u));
+  var r13 = vec4f(entry(problem, row, 52u), entry(problem, row, 53u), entry(problem, row, 54u), entry(problem, row, 55u));
+  var r14 = vec4f(entry(problem, row, 56u), entry(problem, row, 57u), entry(problem, row, 58u), entry(problem, row, 59u));
+  var r15 = vec4f(entry(problem, row, 60u), entry(problem, row, 61u), entry(problem, row, 62u), entry(problem, row, 63u));
+  // end
+  if (row == 0u) {
+    // unroll publish cols=64 at=0u
+    pivotRow[0u + 0u] = r0;
+    pivotRow[0u + 1u] = r1;
+    pivotRow[0u + 2u] = r2;
+    pivotRow[0u + 3u] = r3;
+    pivotRow[0u + 4u] = r4;
+    pivotRow[0u + 5u] = r5;
+    pivotRow[0u + 6u] = r6;
+    pivotRow[0u + 7u] = r7;
+    pivotRow[0u + 8u] = r8;
+    pivotRow[0u + 9u] = r9;
+    pivotRow[0u + 10u] = r10;
+    pivotRow[0u + 11u] = r11;
+    pivotRow[0u + 12u] = r12;
+    pivotRow[0u + 13u] = r13;
+    pivotRow[0u + 14u] = r14;
+    pivotRow[0u + 15u] = r15;
+    // end
+  }
+  workgroupBarrier();
+  var clamped = false;
+  for (var k = 0u; k < rows; k++) {
+    let current = (k & 1u) * QUARTERS;
+    let following = QUARTERS - current;
+    var pivot = pivotRow[current + k / 4u][k % 4u];
+    if (!(pivot > FLOOR)) {
+      pivot = FLOOR;
+      clamped = true;
+    }
+    let value = pivotRow[current + row / 4u][row % 4u];
+    let inverse = select(select(0.0, 1.0, row == k), -value, row < k);
+    panel[problem.pivotOffset + row * BLOCK + k] = inverse * inverseSqrt(pivot);
+    let factor = select(value / pivot, -1.0 / pivot, row == k);
+    // unroll eliminate cols=64
+    r0 = fma(vec4f(-factor), pivotRow[current + 0u], select(r0, vec4f(), row == k));
+    r0 = select(r0, vec4f(factor), vec4u(k) == vec4u(0u, 1u, 2u, 3u));
+    r1 = fma(vec4f(-factor), pivotRow[current + 1u], select(r1, vec4f(), row == k));
+    r1 = select(r1, vec4f(factor), vec4u(k) == vec4u(4u, 5u, 6u, 7u));
+    r2 = fma(vec4f(-factor), pivotRow[current + 2u], select(r2, vec4f(), row == k));
+    r2 = select(r2, vec4f(factor), vec4u(k) == vec4u(8u, 9u, 10u, 11u));
+    r3 = fma(vec4f(-factor), pivotRow[current + 3u], select(r3, vec4f(), row == k));
+    r3 = select(r3, vec4f(factor), vec4u(k) == vec4u(12u, 13u, 14u, 15u));
+    r4 = fma(vec4f(-factor), pivotRow[current + 4u], select(r4, vec4f(), row == k));
+    r4 = select(r4, vec4f(factor), vec4u(k) == vec4u(16u, 17u, 18u, 19u));
+    r5 = fma(vec4f(-factor), pivotRow[current + 5u], select(r5, vec4f(), row == k));
+    r5 = select(r5, vec4f(factor), vec4u(k) == vec4u(20u, 21u, 22u, 23u));
+    r6 = fma(vec4f(-factor), pivotRow[current + 6u], select(r6, vec4f(), row == k));
+    r6 = select(r6, vec4f(factor), vec4u(k) == vec4u(24u, 25u, 26u, 27u));
+    r7 = fma(vec4f(-factor), pivotRow[current + 7u], select(r7, vec4f(), row == k));
+    r7 = select(r7, vec4f(factor), vec4u(k) == vec4u(28u, 29u, 30u, 31u));
+    r8 = fma(vec4f(-factor), pivotRow[current + 8u], select(r8, vec4f(), row == k));
+    r8 = select(r8, vec4f(factor), vec4u(k) == vec4u(32u, 33u, 34u, 35u));
+    r9 = fma(vec4f(-factor), pivotRow[current + 9u], select(r9, vec4f(), row == k));
+    r9 = select(r9, vec4f(factor), vec4u(k) == vec4u(36u, 37u, 38u, 39u));
+    r10 = fma(vec4f(-factor), pivotRow[current + 10u], select(r10, vec4f(), row == k));
+    r10 = select(r10, vec4f(factor), vec4u(k) == vec4u(40u, 41u, 42u, 43u));
+    r11 = fma(vec4f(-factor), pivotRow[current + 11u], select(r11, vec4f(), row == k));
+    r11 = select(r11, vec4f(factor), vec4u(k) == vec4u(44u, 45u, 46u, 47u));
+    r12 = fma(vec4f(-factor), pivotRow[current + 12u], select(r12, vec4f(), row == k));
+    r12 = select(r12, vec4f(factor), vec4u(k) == vec4u(48u, 49u, 50u, 51u));
+    r13 = fma(vec4f(-factor), pivotRow[current + 13u], select(r13, vec4f(), row == k));
+    r13 = select(r13, vec4f(factor), vec4u(k) == vec4u(52u, 53u, 54u, 55u));
+    r14 = fma(vec4f(-factor), pivotRow[current + 14u], select(r14, vec4f(), row == k));
+    r14 = select(r14, vec4f(factor), vec4u(k) == vec4u(56u, 57u, 58u, 59u));
+    r15 = fma(vec4f(-factor), pivotRow[current + 15u], select(r15, vec4f(), row == k));
+    r15 = select(r15, vec4f(factor), vec4u(k) == vec4u(60u, 61u, 62u, 63u));
+    // end
+    if (row == k + 1u) {
+      // unroll publish cols=64 at=following
+      pivotRow[following + 0u] = r0;
+      pivotRow[following + 1u] = r1;
+      pivotRow[following + 2u] = r2;
+      pivotRow[following + 3u] = r3;
+      pivotRow[following + 4u] = r4;
+      pivotRow[following + 5u] = r5;
+      pivotRow[following + 6u] = r6;
+      pivotRow[following + 7u] = r7;
+      pivotRow[following + 8u] = r8;
+      pivotRow[following + 9u] = r9;
+      pivotRow[following + 10u] = r10;
+      pivotRow[following + 11u] = r11;
+      pivotRow[following + 12u] = r12;
+      pivotRow[following + 13u] = r13;
+      pivotRow[following + 14u] = r14;
+      pivotRow[following + 15u] = r15;
+      // end
+    }
+    workgroupBarrier();
+  }
+  if (row < rows) {
+    for (var j = 0u; j < rows; j++) {
+      panel[problem.oldOffset + j * problem.size + problem.block + row] = select(0.0, 1.0, j == row);
+    }
+  }
+  if (problem.size == rows) {
+    storageBarrier();
+    for (var j = 0u; j <= row && row < rows; j++) {
+      var sum = 0.0;
+      for (var k = row; k < rows; k++) {
+        sum = fma(panel[problem.pivotOffset + row * BLOCK + k], panel[problem.pivotOffset + j * BLOCK + k], sum);
+      }
+      work[problem.workOffset + row * problem.size + j] = -sum;
+    }
+  }
+  if (clamped && row == 0u) {
+    atomicOr(&status[problem.index], NOT_POSITIVE);
+  }
+}
+
+@compute @workgroup_size(BLOCK)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = id.x + id.y * count.x;
+  var index = 0u;
+  for (var next = 1u; next < arrayLength(&problems) && problems[next].first <= number; next++) {
+    index = next;
+  }
+  let problem = problems[index];
+  let part = number - problem.first;
+  if (part == 0u) {
+    sweep(problem, thread);
+    return;
+  }
+  let i = (part - 1u) * BLOCK + thread;
+  if (i >= problem.size || (i >= problem.block && i < problem.block + problem.width)) {
+    return;
+  }
+  for (var q = 0u; q < problem.width; q++) {
+    let row = problem.block + q;
+    let value = work[problem.workOffset + max(i, row) * problem.size + min(i, row)];
+    panel[problem.oldOffset + q * problem.size + i] = value;
+  }
+}
