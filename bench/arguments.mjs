@@ -5,6 +5,7 @@ export const HELP = `npm run bench [-- options]
 
   --quick             small sizes, few samples: the whole thing in about a minute
   --only A,B          of: OPERATIONS
+  --cases A,B         only cases whose name holds one of these, such as "512x4096" or "invert 1024"
   --peers A,B         of: PEERS (none for no peers)
   --adapter NAME      lavapipe, swiftshader or hardware; the best there is unless given
   --pairs N           samples of each comparison (15; 5 with --quick)
@@ -21,6 +22,7 @@ const ADAPTERS = ["lavapipe", "swiftshader", "hardware"];
  * @typedef {object} Options
  * @property {boolean} quick
  * @property {string[]} only
+ * @property {string[]} cases parts of names; all cases where it is empty
  * @property {string[]} peers
  * @property {string | undefined} adapter
  * @property {number} pairs
@@ -47,6 +49,7 @@ export function readArguments(argv, known) {
     options: {
       quick: { type: "boolean", default: false },
       only: { type: "string" },
+      cases: { type: "string" },
       peers: { type: "string" },
       adapter: { type: "string" },
       pairs: { type: "string" },
@@ -65,6 +68,7 @@ export function readArguments(argv, known) {
   return {
     quick,
     only: choice("--only", values.only, known.operations),
+    cases: values.cases?.split(",").filter(Boolean) ?? [],
     peers: values.peers === "none" ? [] : choice("--peers", values.peers, known.peers),
     adapter,
     pairs: positive("--pairs", values.pairs, quick ? 5 : 15, true),

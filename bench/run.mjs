@@ -51,7 +51,8 @@ async function main(argv) {
   const result = { machine, options, rows: /** @type {import("./compare.mjs").Row[]} */ ([]) };
   for (const operation of OPERATIONS.filter(({ id }) => options.only.includes(id))) {
     const rows = [];
-    for (const one of operation.cases(options.quick ? "quick" : "full", software)) {
+    const cases = operation.cases(options.quick ? "quick" : "full", software).filter(isWanted(options));
+    for (const one of cases) {
       // A new engine has compiled nothing yet, so its first call is a first call.
       const engine = await library.createNodeEngine();
       const lab = {
@@ -67,11 +68,17 @@ async function main(argv) {
       progress(operation.title, rows.at(-1)?.label ?? "");
     }
     progress("", "");
-    say(`${tableOf(operation.title, rows)}\n`);
+    if (rows.length > 0) say(`${tableOf(operation.title, rows)}\n`);
     result.rows.push(...rows);
   }
   await publish(result, options, driver.id, say);
   return result.rows.some(({ failure }) => failure) ? 1 : 0;
+}
+
+/** @param {import("./arguments.mjs").Options} options */
+function isWanted({ cases }) {
+  return (/** @type {{ id: string }} */ { id }) =>
+    cases.length === 0 || cases.some((part) => id.includes(part));
 }
 
 /** @param {string} title @param {string} label */

@@ -38,8 +38,13 @@ function peerLine(row, peer) {
     String(ratio.count),
     time(measured.firstMs),
     measured.error.toExponential(0),
-    peer.formulation ?? "",
+    [peer.formulation ?? "", ...slower(peer)].join("; "),
   ];
+}
+
+/** The formulations that were tried as well. @param {import("../compare.mjs").PeerRow} peer */
+function slower({ others = [] }) {
+  return others.map(({ formulation, ms, reason }) => `${formulation}: ${ms ? `${time(ms)} ms` : reason}`);
 }
 
 /** Columns of text, the first two and the last to the left, numbers to the right. @param {string[][]} lines */
