@@ -1,5 +1,5 @@
 // What may be changed, as labelled controls.
-import { type Control, controlGrid, element, number, select, slider } from "../../ui/index.js";
+import { type Control, controlGrid, element, select, slider } from "../../ui/index.js";
 import { KINDS, type Kind, type LiveSettings, type RacePlan, TITLES } from "./settings.js";
 
 const STEPS = [1, 1.5, 2, 3, 4, 6, 8];

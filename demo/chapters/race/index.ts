@@ -1,6 +1,6 @@
 // Chapter 2: the piecewise linear network, where the Kronecker product is an approximation. It trains, and is measured.
 import "./style.css";
-import { type Digits, readDigits } from "../../assets/digits.js";
+import { fetchDigits } from "../../assets/load.js";
 import { displayMath, element, fragment, type Mount, math, nextFrame } from "../../ui/index.js";
 import { RaceController } from "./controller.js";
 import { raceControls } from "./controls.js";
@@ -86,7 +86,7 @@ export const mount: Mount = async (root, context) => {
   };
 
   try {
-    const digits = await loadDigits(signal);
+    const digits = await fetchDigits(signal);
     controller = new RaceController({
       engine: () => context.engine(),
       frame: nextFrame,
@@ -116,12 +116,6 @@ export const mount: Mount = async (root, context) => {
   }
   return { dispose: () => controller?.dispose() };
 };
-
-async function loadDigits(signal: AbortSignal): Promise<Digits> {
-  const response = await fetch(new URL("../../assets/digits.dat", import.meta.url), { signal });
-  if (!response.ok) throw new Error(`The digits did not arrive: ${response.status} ${response.statusText}`);
-  return readDigits(new Uint8Array(await response.arrayBuffer()));
-}
 
 function introduction(): DocumentFragment {
   return fragment(

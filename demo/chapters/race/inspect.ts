@@ -10,25 +10,12 @@ import {
   type Network,
   softmaxCrossEntropy,
 } from "kfac-webgpu";
-import {
-  activation,
-  batchFactors,
-  curvatureRows,
-  type Network as HostNetwork,
-  linear,
-  matrix,
-} from "kfac-webgpu/reference";
-import { head } from "./batches.js";
+import { head } from "../../assets/batches.js";
+import { askOnce } from "../../assets/worker.js";
 import { modulesOf } from "./contestant.js";
-import {
-  exactBlock,
-  kroneckerBlock,
-  kroneckerError,
-  largestDiagonal,
-  relativeDistance,
-  type Selection,
-} from "./kronecker-error.js";
+import { kroneckerBlock, largestDiagonal, relativeDistance, type Selection } from "./kronecker-error.js";
 import type { Race } from "./race.js";
+import type { TwinBlock, TwinRequest } from "./twin.js";
 
 /** Training digits of the batch that the exact block is of. */
 export const INSPECTED = 100;
@@ -103,14 +90,16 @@ export async function inspect(race: Race, layer: number, signal: AbortSignal): P
       damping,
       signal,
     );
-    const host = hostNetwork(weights, network);
-    const rows = curvatureRows(
-      host,
-      "softmaxCrossEntropy",
-      matrix(INSPECTED, train.features, batch.inputs),
-      EXACT,
-    );
-    const own = batchFactors(rows)[layer]!;
+    const request: TwinRequest = {
+      weights,
+      sizes: network.layers.map((one) => ({ in: one.in, out: one.out })),
+      inputs: batch.inputs,
+      count: INSPECTED,
+      layer,
+      selection,
+    };
+    const worker = new Worker(new URL("./twin-worker.ts", import.meta.url), { type: "module" });
+    const twin = await askOnce<TwinBlock>(worker, request, signal);
     const named = (name: string) => comparison.approximations.find((one) => one.name === name)!;
     const [none, expand, stepped] = [named("none"), named("expand"), named("expandFactored")];
     return {
@@ -123,8 +112,8 @@ export async function inspect(race: Race, layer: number, signal: AbortSignal): P
       kronecker,
       error: expand.error ?? Number.NaN,
       estimated: comparison.estimated,
-      errorReference: kroneckerError(rows, layer, own),
-      deviation: relativeDistance(exact.data, exactBlock(rows, layer, selection).data),
+      errorReference: twin.error,
+      deviation: relativeDistance(exact.data, twin.exact.data),
       cosine: { gradient: none.cosine, kfac: stepped.cosine },
       iterations: { plain: none.cg.iterations, kfac: stepped.cg.iterations },
     };
@@ -251,15 +240,4 @@ export function spectrumOf(rising: Float32Array, damping: number): Spectrum {
   const values = Array.from(rising, (value) => Math.max(0, value)).reverse();
   const effectiveRank = values.reduce((sum, value) => sum + (value > 0 ? value / (value + damping) : 0), 0);
   return { values, damping, effectiveRank };
-}
-
-/** The same network in f64. */
-export function hostNetwork(
-  weights: readonly Float32Array[],
-  { layers }: Pick<Network, "layers">,
-): HostNetwork {
-  return layers.flatMap(({ out, in: inputs }, l) => {
-    const layer = linear(matrix(out, inputs, weights[l]!));
-    return l < layers.length - 1 ? [layer, activation("relu")] : [layer];
-  });
 }

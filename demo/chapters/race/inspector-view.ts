@@ -1,4 +1,6 @@
 // The curvature inspector: heat maps, spectra and a table of the layers.
+
+import { mapGrid, quantile } from "../../assets/maps.js";
 import {
   button,
   buttonRow,
@@ -16,6 +18,9 @@ import {
 } from "../../ui/index.js";
 import type { Inspection } from "./inspect.js";
 import { INSPECTED } from "./inspect.js";
+
+/** Share of the numbers that the colours tell apart; the largest look alike. */
+const SHOWN = 0.99;
 
 export interface InspectorView {
   readonly element: HTMLElement;
@@ -92,15 +97,23 @@ export function inspectorView(options: {
     ],
   });
 
+  const grid = element(
+    "div",
+    { class: "figures maps" },
+    exact.element,
+    kronecker.element,
+    difference.element,
+  );
+  const maps = mapGrid(grid, [exact, kronecker, difference], signal);
   const results = element(
     "div",
     { class: "inspector-results", hidden: true },
     statRow(error, reference, cosine, iterations),
-    element("div", { class: "figures maps" }, exact.element, kronecker.element, difference.element),
+    grid,
     element(
       "p",
       { class: "note" },
-      "Rows and columns are weights: the outputs with the largest B̄ for each of the inputs with the largest Ā. All three maps share one scale.",
+      "Rows and columns are weights: the outputs with the largest B̄ for each of the inputs with the largest Ā. All three maps share one scale; the hundredth part of the numbers that is beyond it has the colour of its end.",
     ),
     element("div", { class: "figures" }, spectrumA.element, spectrumB.element),
     table.element,
@@ -152,7 +165,8 @@ export function inspectorView(options: {
         integer(found.iterations.kfac),
         `with K-FAC before it; ${integer(found.iterations.plain)} without`,
       );
-      const limit = Math.max(...[found.exact, found.kronecker].map(({ data }) => largest(data)));
+      const limit = quantile(found.exact.data, SHOWN);
+      maps.resize(found.exact.rows);
       exact.update(found.exact, { limit });
       kronecker.update(found.kronecker, { limit });
       difference.update(
@@ -182,10 +196,4 @@ export function inspectorView(options: {
       made.dataset.shown = `${selection.outputs.length}x${selection.inputs.length}`;
     },
   };
-}
-
-function largest(data: ArrayLike<number>): number {
-  let most = 0;
-  for (let k = 0; k < data.length; k++) most = Math.max(most, Math.abs(data[k]!));
-  return most;
 }

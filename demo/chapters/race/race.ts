@@ -1,7 +1,8 @@
 // K-FAC, Adam and SGD on the same batches from the same weights, in turns of a few steps.
 import type { Engine, LayerStatus } from "kfac-webgpu";
-import { type Digits, images } from "../../assets/digits.js";
-import { BatchStream, type Examples, head } from "./batches.js";
+import { BatchStream, type Examples, head } from "../../assets/batches.js";
+import type { Digits } from "../../assets/digits.js";
+import { examplesOf } from "../../assets/load.js";
 import { Contestant, type Snapshot } from "./contestant.js";
 import { RaceLog } from "./log.js";
 import { Pace } from "./pace.js";
@@ -39,8 +40,8 @@ export class Race {
 
   constructor(engine: Engine, digits: Digits, plan: RacePlan, settings: LiveSettings) {
     this.plan = plan;
-    this.train = examplesOf(digits, "train", plan.shrink);
-    this.test = examplesOf(digits, "test", plan.shrink);
+    this.train = examplesOf(digits.train, digits, plan.shrink);
+    this.test = examplesOf(digits.test, digits, plan.shrink);
     this.#classes = digits.classes;
     this.#stream = new BatchStream(this.train, plan.batchSize, plan.seed);
     this.#engine = engine;
@@ -169,12 +170,6 @@ export class Race {
       this.log.add(kind, { step: steps, seconds, loss, accuracy });
     }
   }
-}
-
-function examplesOf(digits: Digits, part: "train" | "test", shrink: number): Examples {
-  const { count, pixels, labels } = digits[part];
-  const inputs = images(pixels, digits, shrink);
-  return { count, features: inputs.length / count, inputs, labels: Uint32Array.from(labels) };
 }
 
 export function softmax(outputs: Float32Array): Float32Array {

@@ -1,0 +1,5 @@
+import { type TwinRequest, twinBlock } from "./twin.js";
+
+addEventListener("message", ({ data }: MessageEvent<TwinRequest>) => {
+  postMessage(twinBlock(data));
+});
