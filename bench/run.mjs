@@ -7,9 +7,13 @@ import { fileURLToPath } from "node:url";
 import { chooseDriver, describeMachine, ownVersions } from "./adapter.mjs";
 import { HELP, readArguments } from "./arguments.mjs";
 import { compare, History } from "./compare.mjs";
+import { measureAccuracy } from "./operations/accuracy.mjs";
 import { OPERATIONS } from "./operations/index.mjs";
+import { measureSteps, trainings } from "./operations/steps.mjs";
 import { installed, installNavigator, loadPeer, PEERS, packagesIn } from "./peers/index.mjs";
-import { machineText, tableOf } from "./report/table.mjs";
+import { drawings } from "./report/charts.mjs";
+import { page } from "./report/page.mjs";
+import { accuracyTable, machineText, stepTable, tableOf } from "./report/table.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 /** Of the CPU or the GPU, generously. A quick run does without. */
@@ -17,7 +21,7 @@ const CACHE_BYTES = { quick: 2 ** 20, software: 32 * 2 ** 20, hardware: 64 * 2 *
 
 /** @param {readonly string[]} argv @returns {Promise<number>} the exit code */
 async function main(argv) {
-  const known = { operations: OPERATIONS.map(({ id }) => id), peers: PEERS };
+  const known = { operations: [...OPERATIONS.map(({ id }) => id), "steps", "accuracy"], peers: PEERS };
   const options = readArguments(argv, known);
   if (options.help) {
     process.stdout.write(
@@ -47,32 +51,52 @@ async function main(argv) {
   first.dispose();
   say(`${machineText(machine)}\n`);
 
+  const cacheBytes = CACHE_BYTES[options.quick ? "quick" : software ? "software" : "hardware"];
+  const extent = options.quick ? "quick" : "full";
+  /** A new engine has compiled nothing yet, so its first call is a first call. */
+  const withLab = async (/** @type {(lab: any) => Promise<any>} */ body) => {
+    const engine = await library.createNodeEngine();
+    try {
+      return await body({ library, engine, cacheBytes });
+    } finally {
+      engine.dispose();
+    }
+  };
+  const result = { machine, options, rows: [], steps: [], accuracy: [] };
+  /** @type {string[]} */
+  const tables = [];
+  const show = (/** @type {string} */ table) => {
+    tables.push(table);
+    say(`${table}\n`);
+  };
   const history = new History();
-  const result = { machine, options, rows: /** @type {import("./compare.mjs").Row[]} */ ([]) };
   for (const operation of OPERATIONS.filter(({ id }) => options.only.includes(id))) {
     const rows = [];
-    const cases = operation.cases(options.quick ? "quick" : "full", software).filter(isWanted(options));
-    for (const one of cases) {
-      // A new engine has compiled nothing yet, so its first call is a first call.
-      const engine = await library.createNodeEngine();
-      const lab = {
-        library,
-        engine,
-        cacheBytes: CACHE_BYTES[options.quick ? "quick" : software ? "software" : "hardware"],
-      };
-      try {
-        rows.push(await compare(lab, operation, one, peers, options, history));
-      } finally {
-        engine.dispose();
-      }
-      progress(operation.title, rows.at(-1)?.label ?? "");
+    for (const one of operation.cases(extent, software).filter(isWanted(options))) {
+      progress(`${operation.title}: ${one.label}`);
+      rows.push(await withLab((lab) => compare(lab, operation, one, peers, options, history)));
     }
-    progress("", "");
-    if (rows.length > 0) say(`${tableOf(operation.title, rows)}\n`);
+    progress();
+    if (rows.length > 0) show(tableOf(operation.title, rows));
     result.rows.push(...rows);
   }
-  await publish(result, options, driver.id, say);
-  return result.rows.some(({ failure }) => failure) ? 1 : 0;
+  if (options.only.includes("steps")) {
+    for (const training of trainings(extent).filter(isWanted(options))) {
+      progress(`Training step: ${training.label}`);
+      result.steps.push(await withLab((lab) => measureSteps(lab, training, options)));
+    }
+    progress();
+    if (result.steps.length > 0) show(stepTable(result.steps));
+  }
+  if (options.only.includes("accuracy")) {
+    progress("Error of the inverse");
+    const reference = await import("../dist/reference.js");
+    result.accuracy = await withLab((lab) => measureAccuracy({ ...lab, reference }, peers, extent));
+    progress();
+    show(accuracyTable(result.accuracy));
+  }
+  publish(result, tables, driver.id, say);
+  return [...result.rows, ...result.steps].some(({ failure }) => failure) ? 1 : 0;
 }
 
 /** @param {import("./arguments.mjs").Options} options */
@@ -81,19 +105,33 @@ function isWanted({ cases }) {
     cases.length === 0 || cases.some((part) => id.includes(part));
 }
 
-/** @param {string} title @param {string} label */
-function progress(title, label) {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${title ? `${title}: ${label}` : ""}`);
+/** @param {string} [what] */
+function progress(what = "") {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what}`);
 }
 
-async function publish(result, options, driver, say) {
+/**
+ * Writes what was asked for.
+ * @param {any} result @param {readonly string[]} tables @param {string} driver @param {(line: string) => void} say
+ */
+function publish(result, tables, driver, say) {
+  const { options, machine } = result;
   const text = `${JSON.stringify(result, null, 1)}\n`;
   if (options.json === "-") process.stdout.write(text);
   else if (options.json) writeFileSync(options.json, text);
   const out = options.out ?? (options.quick ? undefined : join(here, "results", driver));
   if (!out) return;
   mkdirSync(out, { recursive: true });
+  const titles = new Map(OPERATIONS.map(({ id, title }) => [id, title]));
+  const charts = drawings(result, (operation) => titles.get(operation) ?? operation);
+  for (const { name, svg } of charts) writeFileSync(join(out, `${name}.svg`), `${svg}\n`);
+  const facts = machineText(machine);
   writeFileSync(join(out, "bench.json"), text);
+  writeFileSync(join(out, "bench.txt"), `${[facts, ...tables].join("\n\n")}\n`);
+  writeFileSync(
+    join(out, "bench.html"),
+    page({ heading: `kfac-webgpu on ${machine.adapter}`, facts, drawings: charts, tables: [...tables] }),
+  );
   say(`Results are in ${out}.`);
 }
 

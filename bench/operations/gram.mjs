@@ -27,6 +27,13 @@ const HARDWARE = [
   [4096, 4096],
 ];
 
+/** One case a size makes the chart's line. */
+const CHARTED = new Set(
+  [...QUICK, [64, 16384], [256, 4096], [512, 4096], [1024, 2048], [2048, 2048], [4096, 4096]].map(
+    ([d, n]) => `${d} ${n}`,
+  ),
+);
+
 /** @type {import("./index.mjs").Operation} */
 export const gram = {
   id: "gram",
@@ -42,7 +49,7 @@ function gramCase(d, n) {
     id: `gram ${d}x${n}`,
     label: `${d} × ${n}`,
     size: d,
-    series: n >= 2048 || d > 512 ? undefined : "small",
+    series: CHARTED.has(`${d} ${n}`) ? "one a size" : undefined,
     work: gramFlops(d, n),
     flops: gramFlops(d, n),
     bytes: 4 * d * n,

@@ -20,6 +20,7 @@ function productCase(n) {
     id: `matmul ${n}`,
     label: `${n} × ${n}`,
     size: n,
+    series: "square",
     work: matmulFlops(n, n, n),
     flops: matmulFlops(n, n, n),
     bytes: 8 * n * n,

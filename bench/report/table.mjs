@@ -47,6 +47,46 @@ function slower({ others = [] }) {
   return others.map(({ formulation, ms, reason }) => `${formulation}: ${ms ? `${time(ms)} ms` : reason}`);
 }
 
+/** @param {import("../operations/steps.mjs").StepRow[]} rows */
+export function stepTable(rows) {
+  const lines = [["", "", "SGD ms", "K-FAC ms", "K-FAC / SGD", "interval", "pairs", "dispatches", ""]];
+  for (const { label, batch, sgd, kfac, ratio, kernels, failure } of rows) {
+    const dispatches = kernels?.kfac.reduce((sum, kernel) => sum + kernel.dispatches, 0);
+    const numbers =
+      sgd && kfac && ratio
+        ? [
+            time(sgd.ms),
+            time(kfac.ms),
+            `${times(ratio.value)}×`,
+            `${times(ratio.low)} – ${times(ratio.high)}`,
+            String(ratio.count),
+          ]
+        : ["–", "–", "", "", ""];
+    lines.push([label, `N = ${batch}`, ...numbers, dispatches ? dispatches.toFixed(0) : "", failure ?? ""]);
+    for (const { kernel, ms, dispatches: count } of kernels?.kfac.slice(0, 5) ?? []) {
+      lines.push(["", `  ${kernel}`, "", time(ms), "", "", "", count.toFixed(count < 10 ? 1 : 0), ""]);
+    }
+  }
+  return `Training step (factors every step, inverses every 10; means over 10 steps, then the kernels that take most)\n${aligned(lines)}`;
+}
+
+/** @param {import("../operations/accuracy.mjs").AccuracyRow[]} rows */
+export function accuracyTable(rows) {
+  const conditions = [...new Set(rows.map(({ condition }) => condition))];
+  const lines = [["n", "", ...conditions.map((condition) => `κ ${condition.toExponential(0)}`), ""]];
+  for (const n of new Set(rows.map((row) => row.n))) {
+    const own = rows.filter((row) => row.n === n);
+    for (const key of new Set(own.map(({ name, way }) => `${name}: ${way}`))) {
+      const line = conditions.map((condition) => {
+        const found = own.find((row) => `${row.name}: ${row.way}` === key && row.condition === condition);
+        return found ? (found.error?.toExponential(0) ?? "failed") : "";
+      });
+      lines.push([String(n), key, ...line, ""]);
+    }
+  }
+  return `Error of the inverse in f32, relative to the f64 inverse, by condition number\n${aligned(lines)}`;
+}
+
 /** Columns of text, the first two and the last to the left, numbers to the right. @param {string[][]} lines */
 export function aligned(lines) {
   const columns = Math.max(...lines.map((line) => line.length));
