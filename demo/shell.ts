@@ -25,6 +25,8 @@ export class Shell {
   readonly #theme: HTMLElement;
   readonly #host: EngineHost;
   #visit: Visit | undefined;
+  /** Of the panel that is shown. */
+  #urgency = 0;
 
   constructor(page: Document) {
     const find = (id: string) => page.getElementById(id)!;
@@ -38,6 +40,7 @@ export class Shell {
         this.#adapter.textContent = `Computing on ${adapter}${software ? ", a software adapter: slow, but the same numbers" : ""}.`;
       },
       onLost: (error) => this.#fail(error),
+      onError: (error) => this.#fail(error),
     });
     const items = chapters.map(({ id, label }, index) => {
       const number = element("span", { class: "chapter-number", "aria-hidden": "true" }, index + 1);
@@ -119,10 +122,9 @@ export class Shell {
   #fail(error: unknown): void {
     const explanation = explain(error);
     if (!explanation) return;
-    const { title, what, todo, remedy, button, detail } = explanation;
-    // Work that fails because the device is gone tells less than the panel that is there already.
-    if (this.#failure.dataset.remedy === "replace" && this.#failure.childElementCount > 0) return;
-    this.#failure.dataset.remedy = remedy;
+    const { title, what, todo, urgency, remedy, button, detail } = explanation;
+    if (this.#failure.childElementCount > 0 && this.#urgency > urgency) return;
+    this.#urgency = urgency;
     const onClick = () => {
       this.#failure.replaceChildren();
       if (remedy === "replace") void this.#replace();

@@ -12,6 +12,8 @@ export interface Explanation {
   title: string;
   what: string;
   todo: string[];
+  /** Of two errors the more urgent one is shown: what follows from a failure tells less than the failure. */
+  urgency: 0 | 1 | 2;
   /** What the panel's button does: open a new engine and go on, or mount the chapter again. */
   remedy: "replace" | "remount";
   button: string;
@@ -21,10 +23,11 @@ export interface Explanation {
 /** What to tell the visitor; nothing for work that was stopped on purpose. */
 export function explain(error: unknown): Explanation | undefined {
   if (isAbort(error)) return undefined;
-  const detail = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const detail = describe(error);
   if (error instanceof NoAdapterError) {
     return {
       ...("gpu" in navigator && navigator.gpu ? noAdapter() : noWebGpu()),
+      urgency: 1,
       remedy: "remount",
       button: "Try again",
       detail,
@@ -38,12 +41,16 @@ export function explain(error: unknown): Explanation | undefined {
         "Press the button: the page opens the GPU again and goes on from its last checkpoint.",
         "If it happens again and again, close other tabs that use the GPU, or restart the browser.",
       ],
+      urgency: 2,
       remedy: "replace",
       button: "Open the GPU again",
       detail,
     };
   }
-  if (error instanceof OutOfMemoryError) {
+  if (
+    error instanceof OutOfMemoryError ||
+    ("GPUOutOfMemoryError" in globalThis && error instanceof GPUOutOfMemoryError)
+  ) {
     return {
       title: "The GPU has no memory left",
       what: "A buffer could not be made. Nothing else was harmed.",
@@ -51,6 +58,7 @@ export function explain(error: unknown): Explanation | undefined {
         "Choose a smaller network or batch.",
         "Close other tabs and programs that use the GPU, then try again.",
       ],
+      urgency: 1,
       remedy: "remount",
       button: "Try again",
       detail,
@@ -64,6 +72,7 @@ export function explain(error: unknown): Explanation | undefined {
         "Choose a smaller network or batch.",
         "Try a browser that is up to date, or another GPU where the machine has one.",
       ],
+      urgency: 1,
       remedy: "remount",
       button: "Try again",
       detail,
@@ -76,10 +85,16 @@ export function explain(error: unknown): Explanation | undefined {
         ? "The library refused or could not do what the page asked."
         : "The page ran into an error that it did not expect.",
     todo: ["Try again. If it stays, reload the page."],
+    urgency: 0,
     remedy: "remount",
     button: "Try again",
     detail,
   };
+}
+
+function describe(error: unknown): string {
+  if (typeof error !== "object" || error === null || !("message" in error)) return String(error);
+  return `${error instanceof Error ? error.name : error.constructor.name}: ${error.message}`;
 }
 
 function isAbort(error: unknown): boolean {

@@ -1,15 +1,26 @@
 // The page's one engine: opened when first asked for, watched, and replaced after its device was lost.
 import { createEngine, type DeviceLostError, type Engine } from "kfac-webgpu";
+import { warn } from "typegpu";
+
+// The page's policy forbids eval on purpose; what TypeGPU does instead of it is all the page wants.
+warn.disable("fallback");
 
 export class EngineHost {
   #opening: Promise<Engine> | undefined;
   #engine: Engine | undefined;
   readonly #onOpen: (engine: Engine) => void;
   readonly #onLost: (error: DeviceLostError) => void;
+  readonly #onError: (error: GPUError) => void;
 
-  constructor(events: { onOpen: (engine: Engine) => void; onLost: (error: DeviceLostError) => void }) {
+  constructor(events: {
+    onOpen: (engine: Engine) => void;
+    onLost: (error: DeviceLostError) => void;
+    /** What nobody waits for: above all, memory that ran out in the middle of something. */
+    onError: (error: GPUError) => void;
+  }) {
     this.#onOpen = events.onOpen;
     this.#onLost = events.onLost;
+    this.#onError = events.onError;
   }
 
   /** The current engine. A failed attempt is not remembered: the next call tries again. */
@@ -33,6 +44,7 @@ export class EngineHost {
       engine.lost.then((error) => {
         if (this.#engine === engine) this.#onLost(error);
       });
+      engine.device.addEventListener("uncapturederror", ({ error }) => this.#onError(error));
       this.#onOpen(engine);
       return engine;
     } catch (error) {

@@ -43,6 +43,8 @@ export interface Demo {
   loseDevices(): Promise<void>;
   /** `.kfac/screenshots/NAME.png`, the whole page. */
   screenshot(name: string): Promise<void>;
+  /** NAME-WIDTH-THEME for a phone, a tablet and a desktop in both themes; nothing may be wider than the page. */
+  screenshots(name: string): Promise<void>;
 }
 
 const SCREENSHOTS = join(root, ".kfac/screenshots");
@@ -155,6 +157,22 @@ async function openPage(page: Page, problems: string[], options: OpenOptions): P
         const { keptDevices } = globalThis as unknown as { keptDevices: GPUDevice[] };
         for (const device of keptDevices.splice(0)) device.destroy();
       }),
+    async screenshots(name) {
+      for (const value of ["light", "dark"]) {
+        await page.emulateMediaFeatures([
+          { name: "prefers-color-scheme", value },
+          { name: "prefers-reduced-motion", value: "reduce" },
+        ]);
+        for (const wide of [360, 820, 1280]) {
+          await page.setViewport({ width: wide, height: 900, deviceScaleFactor: 1 });
+          // Charts follow the width in a frame of their own.
+          await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 150)));
+          await demo.screenshot(`${name}-${wide}-${value}`);
+          const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          expect(overflow, `${name} at ${wide}: wider than the page by`).toBeLessThanOrEqual(0);
+        }
+      }
+    },
     async screenshot(name) {
       mkdirSync(SCREENSHOTS, { recursive: true });
       await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });

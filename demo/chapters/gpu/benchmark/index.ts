@@ -36,7 +36,8 @@ export async function benchmark(engine: Engine, options: BenchmarkOptions): Prom
     if (signal.aborted) throw new AbortedError("benchmark", signal.reason);
     const one = make();
     onProgress(index + 1, steps, `${one.operation}, ${one.size}`);
-    const row = await measured(one, ours(engine, one), jax(one), signal);
+    const mine = await engine.manager.allocating("benchmark", () => ours(engine, one));
+    const row = await measured(one, mine, jax(one), signal);
     rows.push(row);
     onRow(row);
   }
