@@ -6,6 +6,12 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 /** The same list as in test/harness/suite.ts, which runs these files in a page and in Deno. */
 const kernelTests = "test/{harness,pipeline,linalg,curvature,optimizer,network}/*.test.ts";
 
+/** The demo page's modules import the library by its name. */
+const library = {
+  "kfac-webgpu/reference": path("src/reference/index.ts"),
+  "kfac-webgpu": path("src/index.ts"),
+};
+
 export default defineConfig({
   test: {
     teardownTimeout: 20_000,
@@ -13,7 +19,7 @@ export default defineConfig({
       {
         test: {
           name: "cpu",
-          include: ["test/{reference,data,cli,scripts,device,adapters}/*.test.ts"],
+          include: ["test/{reference,data,cli,scripts,device,adapters,bench}/*.test.ts"],
           testTimeout: 60_000,
         },
       },
@@ -28,6 +34,7 @@ export default defineConfig({
       },
       {
         // The demo page, built and served, in headless Chromium; one page at a time, since a software adapter uses every core.
+        resolve: { alias: library },
         test: {
           name: "demo",
           include: ["test/demo/*.test.ts"],

@@ -15,6 +15,8 @@ const LOOKS = {
 };
 
 const WIDTH = 760;
+/** Below title and subtitle. */
+const HEAD = 78;
 
 /** @param {string} text */
 export const escapeText = (text) =>
@@ -54,22 +56,23 @@ ${rules.join("\n")}
 }
 
 /**
- * @param {{ title: string, subtitle?: string, height: number }} frame
+ * @typedef {{ title: string, subtitle: string, where: string }} Heading `where` tells adapter and date
+ *
+ * @param {Heading & { height: number }} frame
  * @param {readonly string[]} body
  */
-function svg({ title, subtitle, height }, body) {
+function svg({ title, subtitle, where, height }, body) {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" role="img">`,
     `<title>${escapeText(title)}</title>`,
     style(),
     `<rect class="paper" width="${WIDTH}" height="${height}"/>`,
     `<text class="title" x="16" y="26">${escapeText(title)}</text>`,
-    subtitle ? `<text class="soft" x="16" y="44">${escapeText(subtitle)}</text>` : "",
+    `<text class="soft" x="16" y="45">${escapeText(subtitle)}</text>`,
+    `<text class="soft" x="16" y="62">${escapeText(where)}</text>`,
     ...body,
     "</svg>",
-  ]
-    .filter(Boolean)
-    .join("\n");
+  ].join("\n");
 }
 
 /** @param {string} id @param {number} x @param {number} y @param {string} tip @param {number} [size] */
@@ -110,19 +113,24 @@ function mark(id, x, y, tip, size = id === "kfac-webgpu" ? 4.5 : 4) {
  */
 
 /**
- * Lines on logarithmic axes, named at their ends; several panels share their axes.
- * @param {{ title: string, subtitle?: string, x: string, y: string, xTicks?: number[], panels: Panel[] }} chart
+ * Lines on logarithmic axes, named at their ends; several panels share their axes and a legend.
+ * @param {Heading & { x: string, y: string, xTicks?: number[], panels: Panel[] }} chart
  */
-export function lineChart({ title, subtitle, x: xName, y: yName, xTicks, panels }) {
-  const height = 400;
-  const [left, right, top, bottom] = [64, 158, panels.some((panel) => panel.title) ? 78 : 62, height - 52];
+export function lineChart({ title, subtitle, where, x: xName, y: yName, xTicks, panels }) {
+  const height = 420;
+  const named = panels.length === 1;
+  const who = [...new Map(panels.flatMap(({ series }) => series).map(({ id, name }) => [id, name]))];
+  who.sort(([a], [b]) => order(a) - order(b));
+  const legend = legendOf(who);
+  const [left, right] = [64, named ? 158 : 100];
+  const [top, bottom] = [named ? HEAD + 6 : legend.bottom + 36, height - 52];
   const gap = 20;
   const width = (WIDTH - left - right - gap * (panels.length - 1)) / panels.length;
   const all = panels.flatMap(({ series, reference }) => [...series, ...(reference ? [reference] : [])]);
   const xs = all.flatMap(({ points }) => points.map(([value]) => value));
   const ys = all.flatMap(({ points }) => points.map(([, value]) => value));
   const y = logScale([Math.min(...ys), Math.max(...ys)], [bottom, top], { wanted: 7 });
-  const body = [];
+  const body = named ? [] : [...legend.marks];
   panels.forEach((panel, p) => {
     const start = left + p * (width + gap);
     const x = logScale([Math.min(...xs), Math.max(...xs)], [start, start + width], {
@@ -166,13 +174,30 @@ export function lineChart({ title, subtitle, x: xName, y: yName, xTicks, panels 
         body.push(mark(id, a, b, tip));
       });
     }
-    if (p === panels.length - 1) body.push(...endLabels(panel, x, y, [start + width, top, bottom]));
+    const labelled = named ? panel : { series: [], reference: panel.reference };
+    if (p === panels.length - 1) body.push(...endLabels(labelled, x, y, [start + width, top, bottom]));
   });
   body.push(
     `<text class="soft" x="${(left + WIDTH - right) / 2}" y="${height - 12}" text-anchor="middle">${escapeText(xName)}</text>`,
     `<text class="soft" transform="translate(17 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${escapeText(yName)}</text>`,
   );
-  return svg({ title, subtitle, height }, body);
+  return svg({ title, subtitle, where, height }, body);
+}
+
+/** Who has which mark, in rows. @param {readonly (readonly [id: string, name: string])[]} who */
+function legendOf(who) {
+  const marks = [];
+  let [x, y] = [16, HEAD + 8];
+  for (const [id, name] of who) {
+    const width = (id === "kfac-webgpu" ? 42 : 32) + 7.2 * name.length;
+    if (x + width > WIDTH - 16) [x, y] = [16, y + 20];
+    marks.push(
+      mark(id, x + 6, y - 4, name),
+      `<text class="name ${classOf(id)}" x="${round(x + 16)}" y="${y}">${escapeText(name)}</text>`,
+    );
+    x += width;
+  }
+  return { marks, bottom: y };
 }
 
 const order = (/** @type {string} */ id) => Object.keys(LOOKS).indexOf(classOf(id));
@@ -199,42 +224,27 @@ function endLabels({ series, reference }, x, y, [edge, top, bottom]) {
 
 /**
  * Marks on one logarithmic axis, a row a case, with the interval of each.
- * @param {{ title: string, subtitle?: string, x: string, one?: string,
+ * @param {Heading & { x: string, one?: string,
  *   rows: { label: string, dots: { id: string, name: string, value: number, low?: number, high?: number }[] }[] }} chart `one`
  *   names the line at 1
  */
-export function dotChart({ title, subtitle, x: xName, one, rows }) {
+export function dotChart({ title, subtitle, where, x: xName, one, rows }) {
   const pitch = 30;
   const who = [...new Map(rows.flatMap(({ dots }) => dots).map(({ id, name }) => [id, name]))].sort(
     ([a], [b]) => order(a) - order(b),
   );
-  const legendTop = 66;
-  const legend = [];
-  let lx = 16;
-  let ly = legendTop;
-  for (const [id, name] of who) {
-    const width = 26 + 7 * name.length;
-    if (lx + width > WIDTH - 16) {
-      lx = 16;
-      ly += 20;
-    }
-    legend.push(
-      mark(id, lx + 6, ly - 4, name),
-      `<text class="name ${classOf(id)}" x="${lx + 16}" y="${ly}">${escapeText(name)}</text>`,
-    );
-    lx += width;
-  }
-  const top = ly + 18;
+  const legend = legendOf(who);
+  const top = legend.bottom + 16;
   const bottom = top + pitch * rows.length;
   const height = bottom + 50;
-  const left = Math.min(290, 30 + 6.6 * Math.max(...rows.map(({ label }) => label.length)));
+  const left = 36 + 6.8 * Math.max(...rows.map(({ label }) => label.length));
   const right = WIDTH - 24;
   const values = rows.flatMap(({ dots }) =>
     dots.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value]),
   );
   if (one) values.push(1);
   const x = logScale([Math.min(...values), Math.max(...values)], [left, right], { wanted: 7 });
-  const body = [...legend];
+  const body = [...legend.marks];
   for (const tick of x.ticks) {
     const at = round(x.toPixel(tick));
     body.push(
@@ -268,17 +278,17 @@ export function dotChart({ title, subtitle, x: xName, one, rows }) {
   body.push(
     `<text class="soft" x="${(left + right) / 2}" y="${height - 12}" text-anchor="middle">${escapeText(xName)}</text>`,
   );
-  return svg({ title, subtitle, height }, body);
+  return svg({ title, subtitle, where, height }, body);
 }
 
 /**
  * Bars with their numbers, in groups that share a scale.
- * @param {{ title: string, subtitle?: string, groups: { title: string, bars: { label: string, value: number, text: string }[] }[] }} chart
+ * @param {Heading & { groups: { title: string, bars: { label: string, value: number, text: string }[] }[] }} chart
  */
-export function barChart({ title, subtitle, groups }) {
-  const [left, right] = [190, WIDTH - 190];
+export function barChart({ title, subtitle, where, groups }) {
+  const [left, right] = [190, WIDTH - 220];
   const body = [];
-  let y = 66;
+  let y = HEAD + 8;
   for (const { title: name, bars } of groups) {
     const most = Math.max(...bars.map(({ value }) => value));
     body.push(`<text x="16" y="${y + 6}" font-weight="600">${escapeText(name)}</text>`);
@@ -294,5 +304,5 @@ export function barChart({ title, subtitle, groups }) {
     }
     y += 22;
   }
-  return svg({ title, subtitle, height: y }, body);
+  return svg({ title, subtitle, where, height: y }, body);
 }

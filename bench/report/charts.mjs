@@ -20,7 +20,7 @@ export function drawings(result, titleOf) {
     ...operations.map((operation) => ratios(operation, rows, titleOf(operation), where)),
     errors(accuracy, where),
     breakdown(steps, where),
-    firstCalls(rows, titleOf, where),
+    firstCalls(rows, where),
   ].flatMap((drawing) => drawing ?? []);
 }
 
@@ -49,7 +49,8 @@ function speed(operation, rows, title, where) {
   }
   const svg = lineChart({
     title: `${title}: speed by size`,
-    subtitle: `${counted ? "Useful operations a second" : "Matrices a second"}, higher is better. ${where}`,
+    subtitle: `${counted ? "Useful operations a second" : "Matrices a second"}, higher is better.`,
+    where,
     x: "size",
     y: counted ? "GFLOP/s" : "matrices a second",
     xTicks: sizes,
@@ -72,7 +73,8 @@ function ratios(operation, rows, title, where) {
   if (own.length === 0) return undefined;
   const svg = dotChart({
     title: `${title}: time relative to kfac-webgpu`,
-    subtitle: `Right of the dashed line kfac-webgpu is faster. Median of paired ratios and its interval. ${where}`,
+    subtitle: "Right of the dashed line kfac-webgpu is faster. Median of paired ratios and its interval.",
+    where,
     x: "times as long as kfac-webgpu",
     one: "as fast as kfac-webgpu",
     rows: own,
@@ -100,23 +102,14 @@ function errors(accuracy, where) {
     };
     return { title: `n = ${n}`, series, reference };
   });
-  // The last panel carries the names, so it should hold everyone.
-  const full = panels.reduce(
-    (most, panel) => (panel.series.length > most.series.length ? panel : most),
-    panels[0],
-  );
-  const named = [
-    ...panels.filter((panel) => panel !== full && panels.indexOf(panel) < panels.indexOf(full)),
-    full,
-  ];
-  const rest = panels.filter((panel) => !named.includes(panel));
   const svg = lineChart({
     title: "Error of f32 inverses by condition number",
-    subtitle: `‖X − S⁻¹‖ / ‖S⁻¹‖ beside the f64 inverse, lower is better. ${where}`,
+    subtitle: "‖X − S⁻¹‖ / ‖S⁻¹‖ beside the f64 inverse, lower is better.",
+    where,
     x: "condition number κ",
     y: "relative error",
     xTicks: [1e1, 1e3, 1e5, 1e7],
-    panels: [...rest, ...named],
+    panels,
   });
   return { name: "error-invert", svg };
 }
@@ -146,25 +139,27 @@ function breakdown(steps, where) {
   });
   const svg = barChart({
     title: "Where a K-FAC step spends its time",
-    subtitle: `GPU time of each kernel, mean of 10 steps with one inversion. ${where}`,
+    subtitle: "GPU time of each kernel, mean of 10 steps with one inversion.",
+    where,
     groups,
   });
   return { name: "step-kernels", svg };
 }
 
 /** @returns {Drawing | undefined} */
-function firstCalls(rows, titleOf, where) {
+function firstCalls(rows, where) {
   const firsts = [...new Map([...rows].reverse().map((row) => [row.operation, row])).values()].reverse();
   const own = firsts
     .map((row) => ({
-      label: `${titleOf(row.operation)}, ${row.label}`,
+      label: `${row.operation} ${row.label}`,
       dots: everyone(row).map(({ id, name, measured }) => ({ id, name, value: measured.firstMs })),
     }))
     .filter(({ dots }) => dots.length > 0);
   if (own.length === 0) return undefined;
   const svg = dotChart({
     title: "First call of an operation",
-    subtitle: `Compiling included, lower is better. ${where}`,
+    subtitle: "Compiling included, lower is better.",
+    where,
     x: "milliseconds",
     rows: own,
   });

@@ -48,7 +48,7 @@ export function tickText(value) {
     const power = `10${[...String(e)].map((c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]).join("")}`;
     return m === 1 ? power : `${m}·${power}`;
   }
-  const text = String(Number(value.toPrecision(3)));
+  const text = Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(3)));
   return text.replace(/\B(?=(\d{3})+$)/g, value >= 1000 ? " " : "");
 }
 

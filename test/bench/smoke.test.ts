@@ -1,0 +1,70 @@
+/** The benchmark itself, as people run it: the library's own side, on this machine's adapter and without any peer. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, expect, test } from "vitest";
+import type { Row } from "../../bench/compare.mjs";
+import type { AccuracyRow } from "../../bench/operations/accuracy.mjs";
+import { OPERATIONS } from "../../bench/operations/index.mjs";
+import type { StepRow } from "../../bench/operations/steps.mjs";
+
+const program = fileURLToPath(new URL("../../bench/run.mjs", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "kfac-bench-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function bench(...argv: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...argv], {
+    encoding: "utf8",
+    timeout: 120_000,
+  });
+  return { status, stdout, stderr };
+}
+
+test("a quick run measures every operation and checks its results", { timeout: 150_000 }, () => {
+  const { status, stdout, stderr } = bench("--quick", "--peers", "none", "--json", "--out", folder);
+  expect(stderr).not.toMatch(/validation|bench:/i);
+  expect(status).toBe(0);
+  const result = JSON.parse(stdout) as {
+    machine: { adapter: string; date: string; versions: Record<string, string> };
+    rows: Row[];
+    steps: StepRow[];
+    accuracy: AccuracyRow[];
+  };
+  expect(result.machine.adapter).not.toBe("");
+  expect(result.machine.versions["kfac-webgpu"]).toMatch(/^\d/);
+  expect(new Set(result.rows.map(({ operation }) => operation))).toEqual(
+    new Set(OPERATIONS.map(({ id }) => id)),
+  );
+  for (const { id, ours, failure, peers } of result.rows) {
+    expect(failure, id).toBeUndefined();
+    expect(peers, id).toEqual([]);
+    expect(ours!.samples.length, id).toBeGreaterThan(2);
+    expect(ours!.ms, id).toBeGreaterThan(0);
+    expect(ours!.deviceMs, id).toBeLessThanOrEqual(ours!.ms * 1.5);
+    expect(ours!.error, id).toBeLessThan(1e-3);
+  }
+  for (const { id, failure, ratio } of result.steps) {
+    expect(failure, id).toBeUndefined();
+    expect(ratio!.value, id).toBeGreaterThan(0.5);
+  }
+  expect(result.steps).toHaveLength(1);
+  for (const { n, condition, error } of result.accuracy) {
+    expect(error, `${n} at ${condition}`).not.toBeNull();
+    expect(error!, `${n} at ${condition}`).toBeLessThan(2 * condition * 2 ** -24);
+  }
+  expect(result.accuracy).toHaveLength(8);
+  expect(JSON.parse(readFileSync(join(folder, "bench.json"), "utf8"))).toEqual(result);
+  const files = readdirSync(folder);
+  expect(files).toEqual(
+    expect.arrayContaining(["bench.html", "bench.txt", "first-call.svg", "speed-gram.svg"]),
+  );
+});
+
+test("a wrong command line is explained and measures nothing", () => {
+  const { status, stdout, stderr } = bench("--only", "gramm");
+  expect(status).toBe(2);
+  expect(stderr).toContain("--only takes gram");
+  expect(stdout).toBe("");
+});
