@@ -17,9 +17,10 @@ export default defineConfig({
     teardownTimeout: 20_000,
     projects: [
       {
+        resolve: { alias: library },
         test: {
           name: "cpu",
-          include: ["test/{reference,data,cli,scripts,device,adapters,bench}/*.test.ts"],
+          include: ["test/{reference,data,cli,scripts,device,adapters,bench,demo/unit}/*.test.ts"],
           testTimeout: 60_000,
         },
       },

@@ -91,7 +91,7 @@ export function resultsView(signal: AbortSignal): ResultsView {
     element(
       "p",
       { class: "note" },
-      "Rows and columns are the kernel’s weights, a block for each pair of inputs. All maps share one scale; the hundredth part of the numbers that is beyond it has the colour of its end.",
+      "Rows and columns are the kernel’s weights, a block for each pair of inputs. All maps share one scale; the largest hundredth of the numbers has the colour of its end.",
     ),
     summary,
     table.element,

@@ -77,7 +77,7 @@ export function inspectorView(options: {
       y: { label: "Eigenvalue", log: true },
       series: [
         { label: `Eigenvalues of ${factor}`, color: 1 },
-        { label: "Damping that is added", color: 4, dash: [8, 4] },
+        { label: "Damping added", color: 4, dash: [8, 4] },
       ],
       height: 240,
       signal,
@@ -113,9 +113,9 @@ export function inspectorView(options: {
     element(
       "p",
       { class: "note" },
-      "Rows and columns are weights: the outputs with the largest B̄ for each of the inputs with the largest Ā. All three maps share one scale; the hundredth part of the numbers that is beyond it has the colour of its end.",
+      "Rows and columns are weights: the outputs with the largest B̄ for each of the inputs with the largest Ā. All three maps share one scale; the largest hundredth of the numbers has the colour of its end.",
     ),
-    element("div", { class: "figures" }, spectrumA.element, spectrumB.element),
+    element("div", { class: "figures spectra" }, spectrumA.element, spectrumB.element),
     table.element,
   );
   const made = element(
