@@ -43,6 +43,8 @@ export default defineConfig({
     outDir: path("../dist-demo"),
     emptyOutDir: true,
     target: "es2022",
+    // Styles also for browsers that have no WebGPU: the page tells their visitors what to do.
+    cssTarget: ["chrome108", "firefox110", "safari16"],
     // Nothing inline: the policy allows no data: fonts or scripts, and the digits stay a file of their own.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

@@ -1,10 +1,10 @@
 // Formulas in plain HTML: `math("W − (BB')^{-1} G (AA')^{-1}")`.
 import { element } from "./dom.js";
 
-const TOKEN = /[\^_]\{[^}]*\}|\p{L}\u0304?|'|[^\p{L}'^_]+|[\^_]/gu;
+const TOKEN = /(?:tr|vec)(?=\()|[\^_]\{[^}]*\}|\p{L}\u0304?|'|[^\p{L}'^_]+|[\^_]/gu;
 
 /**
- * Letters become variables, `'` a prime, `^{…}` and `_{…}` raised and lowered text. `label` is what a screen reader says
+ * Letters become variables (but for the operators tr and vec), `'` a prime, `^{…}` and `_{…}` raised and lowered text. `label` is what a screen reader says
  * instead, where the signs alone would not do.
  */
 export function math(formula: string, label?: string): HTMLElement {

@@ -7,6 +7,8 @@ export interface Column {
   label: string;
   /** Set right, in figures of one width. */
   numeric?: boolean;
+  /** Kept on one line; numbers are anyway. */
+  oneLine?: boolean;
 }
 
 export interface DataTable {
@@ -25,8 +27,10 @@ export function dataTable(options: {
 }): DataTable {
   const { caption, columns, hideCaption } = options;
   const body = element("tbody");
-  const heads = columns.map(({ label, numeric }) =>
-    element("th", { scope: "col", class: numeric ? "numeric" : undefined }, label),
+  const classOf = (column?: Column) =>
+    column?.numeric ? "numeric" : column?.oneLine ? "one-line" : undefined;
+  const heads = columns.map((column) =>
+    element("th", { scope: "col", class: classOf(column) }, column.label),
   );
   const table = element(
     "table",
@@ -40,7 +44,7 @@ export function dataTable(options: {
       "tr",
       { class: className },
       ...cells.map((cell, index) => {
-        const attributes = { class: columns[index]?.numeric ? "numeric" : undefined };
+        const attributes = { class: classOf(columns[index]) };
         return index === 0
           ? element("th", { ...attributes, scope: "row" }, cell)
           : element("td", attributes, cell);

@@ -29,9 +29,18 @@ export function toggleTheme(): void {
   apply();
 }
 
-/** A colour of the style sheet, for canvases: `cssColor("--ink")`. */
+let probe: HTMLElement | undefined;
+
+/** A colour of the style sheet as the page shows it now, for canvases: `cssColor("--ink")`. */
 export function cssColor(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  if (!probe?.isConnected) {
+    probe = document.createElement("span");
+    probe.hidden = true;
+    document.body.append(probe);
+  }
+  // As a colour and not as the property's text, which may still hold both themes.
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
 }
 
 function read(): Theme | undefined {

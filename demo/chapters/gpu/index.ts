@@ -90,8 +90,8 @@ export const mount: Mount = async (root, context) => {
   const scale = select<Scale>({
     label: "Sizes",
     options: [
-      { value: "small", label: "small, for software adapters and phones" },
-      { value: "large", label: "large, for GPUs" },
+      { value: "small", label: "small (software adapters)" },
+      { value: "large", label: "large (GPUs)" },
     ],
     value: "small",
   });
@@ -99,13 +99,13 @@ export const mount: Mount = async (root, context) => {
     caption: "Milliseconds a call (medians), and how many times as long jax-js takes",
     columns: [
       { label: "operation" },
-      { label: "size" },
+      { label: "size", oneLine: true },
       { label: "kfac-webgpu, ms", numeric: true },
       { label: "jax-js, ms", numeric: true },
       { label: "ratio", numeric: true },
       { label: "lowest … highest", numeric: true },
       { label: "errors, ours and theirs", numeric: true },
-      { label: "jax-js by" },
+      { label: "jax-js by", oneLine: true },
     ],
   });
   speeds.element.hidden = true;

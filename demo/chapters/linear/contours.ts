@@ -50,10 +50,10 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
     const context = canvas.getContext("2d");
     if (!scene || !context) return;
     const frame = frameOf(scene);
-    background ??= landscape(context, scene.plane, frame);
-    context.putImageData(background, 0, 0);
     // Canvas pixels to one of the page, so that lines and letters look the same on a phone.
     const unit = WIDTH / Math.max(200, canvas.clientWidth || WIDTH);
+    background ??= landscape(context, scene.plane, frame, unit);
+    context.putImageData(background, 0, 0);
     const descent = scene.descent.slice(0, shown + 1);
     path(context, descent.map(frame.toPixel), cssColor("--series-2"), 1.25 * unit);
     for (const point of descent) spot(context, frame.toPixel(point), cssColor("--series-2"), 1.75 * unit);
@@ -125,30 +125,38 @@ function frameOf({ descent, newton }: Scene): Frame {
   };
 }
 
-/** Bands of the loss's logarithm, darker towards the minimum, with lines between them. */
-function landscape(context: CanvasRenderingContext2D, plane: Plane, frame: Frame): ImageData {
+/** Bands of the loss's logarithm, darker towards the minimum, with smooth lines between them. */
+function landscape(
+  context: CanvasRenderingContext2D,
+  plane: Plane,
+  frame: Frame,
+  lineWidth: number,
+): ImageData {
   const image = context.createImageData(WIDTH, HEIGHT);
   const dark = currentTheme() === "dark";
-  const line = dark ? [92, 100, 112] : [176, 172, 160];
+  const line = dark ? [104, 112, 126] : [164, 160, 148];
   const level = (u: number, v: number) =>
     LINES_PER_DECADE * Math.log10(Math.max(plane.excess(frame.toPlane([u, v])), 1e-300));
-  const corners = [level(0, 0), level(WIDTH, 0), level(0, HEIGHT), level(WIDTH, HEIGHT)];
-  const highest = Math.max(...corners);
-  let above = new Float64Array(WIDTH + 1);
-  for (let u = 0; u <= WIDTH; u++) above[u] = Math.floor(level(u - 0.5, -0.5));
+  const row = (v: number) => Float64Array.from({ length: WIDTH + 1 }, (_, u) => level(u, v));
+  const highest = Math.max(level(0, 0), level(WIDTH, 0), level(0, HEIGHT), level(WIDTH, HEIGHT));
+  let here = row(0);
   for (let v = 0; v < HEIGHT; v++) {
-    const below = new Float64Array(WIDTH + 1);
-    for (let u = 0; u <= WIDTH; u++) below[u] = Math.floor(level(u - 0.5, v + 0.5));
+    const below = row(v + 1);
     for (let u = 0; u < WIDTH; u++) {
-      const band = above[u]!;
-      const edge = band !== above[u + 1] || band !== below[u] || band !== below[u + 1];
-      const depth = Math.min(1, Math.max(0, (highest - band) / 10));
+      const value = here[u]!;
+      const depth = Math.min(1, Math.max(0, (highest - Math.floor(value)) / 10));
+      // How far the nearest line is, in pixels: the distance in levels over the slope.
+      const slope = Math.hypot(here[u + 1]! - value, below[u]! - value);
+      const away = Math.abs(value - Math.round(value)) / Math.max(slope, 1e-9);
+      const ink = slope > 0.4 ? 0 : Math.min(1, Math.max(0, (lineWidth + 1) / 2 - away));
       const shade = dark
         ? [28 + 26 * depth, 31 + 34 * depth, 36 + 50 * depth]
         : [250 - 52 * depth, 249 - 40 * depth, 245 - 18 * depth];
-      image.data.set([...(edge ? line : shade), 255], 4 * (v * WIDTH + u));
+      const at = 4 * (v * WIDTH + u);
+      for (let c = 0; c < 3; c++) image.data[at + c] = shade[c]! + ink * (line[c]! - shade[c]!);
+      image.data[at + 3] = 255;
     }
-    above = below;
+    here = below;
   }
   return image;
 }

@@ -68,8 +68,8 @@ export const mount: Mount = async (root, context) => {
   const rule = select<StepRule>({
     label: "Step of gradient descent",
     options: [
-      { value: "safe", label: "1/λmax, no overshoot" },
-      { value: "best", label: "2/(λmax + λmin), the best rate" },
+      { value: "safe", label: "1 / λmax" },
+      { value: "best", label: "2 / (λmax + λmin)" },
     ],
     value: "safe",
     onInput: update,
