@@ -63,9 +63,13 @@ fn main(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let number = id.x + id.y * count.x;
+  // The last problem whose first workgroup is not after this one.
   var index = 0u;
-  for (var next = 1u; next < arrayLength(&problems) && problems[next].first <= number; next++) {
-    index = next;
+  for (var end = arrayLength(&problems); end - index > 1u;) {
+    let middle = (index + end) / 2u;
+    let before = problems[middle].first <= number;
+    index = select(index, middle, before);
+    end = select(middle, end, before);
   }
   let problem = &problems[index];
   let m = (*problem).m;
