@@ -12,7 +12,6 @@ export const HELP = `npm run bench [-- options]
   --cap SECONDS       leave out a peer whose one call would take longer (20; 3 with --quick)
   --out DIR           where results go (bench/results/ADAPTER; with --quick nowhere unless given)
   --json [FILE]       all samples as JSON to FILE, or to standard output without FILE
-  --native FILE       times of native libraries to set beside (see bench/torch_bench.py)
   --no-install        do not install the peers where they are missing
 `;
 
@@ -31,7 +30,6 @@ const ADAPTERS = ["lavapipe", "swiftshader", "hardware"];
  * @property {number} budgetMs the longest comparison with one peer
  * @property {string | undefined} out
  * @property {string | undefined} json a file, or "-" for standard output
- * @property {string | undefined} native
  * @property {boolean} install
  * @property {boolean} help
  */
@@ -56,7 +54,6 @@ export function readArguments(argv, known) {
       cap: { type: "string" },
       out: { type: "string" },
       json: { type: "string" },
-      native: { type: "string" },
       "no-install": { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -77,7 +74,6 @@ export function readArguments(argv, known) {
     budgetMs: quick ? 250 : 10_000,
     out: values.out,
     json: values.json,
-    native: values.native,
     install: !values["no-install"],
     help: values.help,
   };

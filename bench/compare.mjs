@@ -34,6 +34,7 @@ import { messageOf } from "./peers/index.mjs";
  * @property {Measured} [measured]
  * @property {number[]} [ours] the library's samples of the same pairs
  * @property {Interval} [ratio]
+ * @property {number} [deviceRatio] beside the library's time from the submit on
  * @property {{ formulation: string, ms?: number, firstMs?: number, reason?: string }[]} [others]
  *
  * @typedef {object} Row
@@ -89,6 +90,8 @@ export async function compare(lab, operation, one, peers, options, history) {
       row.failure = `wrong result: error ${ours.measured.error.toExponential(1)}`;
     }
     for (const peer of peers) {
+      const variant = "variant" in peer && peer.variant;
+      if (variant && peer.formulations(operation.kind).length === 0) continue;
       row.peers.push(await comparePeer(ours, operation, one, sets, peer, options, history));
     }
     if (row.ours.samples.length === 0) {
@@ -133,6 +136,7 @@ function summarize(measured, samples) {
 /** @returns {Promise<PeerRow>} */
 async function comparePeer(ours, operation, one, sets, peer, options, history) {
   const base = { peer: peer.id, name: peer.name };
+  const tolerance = one.tolerance * (("looseness" in peer && peer.looseness) || 1);
   if ("error" in peer) return { ...base, status: "absent", reason: peer.error };
   const formulations = peer.formulations(operation.kind);
   if (formulations.length === 0) return { ...base, status: "absent", reason: "has no such operation" };
@@ -159,7 +163,7 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
     }
     if (!candidate) continue;
     history.note(key, candidate.ms, one.work);
-    if (!(candidate.error <= one.tolerance)) {
+    if (!(candidate.error <= tolerance)) {
       others.push({
         formulation: formulation.name,
         reason: `wrong result: error ${candidate.error.toExponential(1)}`,
@@ -194,6 +198,8 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
     const measured = { ms: 0, samples: [], repetitions, firstMs, error };
     summarize(measured, samples.b);
     const ratio = medianInterval(pairedRatios(samples.a, samples.b));
+    const onDevice = samples.a.map(({ ms, deviceMs }) => ({ ms: deviceMs ?? ms }));
+    const deviceRatio = medianInterval(pairedRatios(onDevice, samples.b)).value;
     return {
       ...base,
       status: "measured",
@@ -201,6 +207,7 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
       measured,
       ours: samples.a.map(({ ms }) => ms),
       ratio,
+      deviceRatio,
       others,
     };
   } catch (error) {
@@ -214,10 +221,12 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
 async function prepare(peer, formulation, one, sets, options) {
   await peer.enter();
   const states = [];
-  const runner = peerRunner(peer, formulation, states, one.bytes);
+  const runner = formulation.timed
+    ? timedRunner(formulation, states)
+    : peerRunner(peer, formulation, states, one.bytes);
   try {
     for (const inputs of sets) {
-      const state = formulation.upload(inputs);
+      const state = await formulation.upload(inputs);
       if (state === undefined) return undefined;
       states.push(state);
     }
@@ -232,6 +241,23 @@ async function prepare(peer, formulation, one, sets, options) {
     runner.dispose();
     throw error;
   }
+}
+
+/** A library that times itself. @returns {import("./measure.mjs").Runner} */
+function timedRunner(formulation, states) {
+  let next = 0;
+  return {
+    async run(repetitions) {
+      const totalMs = await formulation.timed(states, next, repetitions);
+      next = (next + repetitions) % states.length;
+      return { totalMs };
+    },
+    output: () => formulation.read(formulation.call(states[0])),
+    dispose() {
+      for (const state of states) formulation.drop(state);
+      states.length = 0;
+    },
+  };
 }
 
 /** Results of a sample that are held until its end take at most this much. */

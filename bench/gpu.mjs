@@ -85,7 +85,7 @@ export function recordedRunner({ engine }, sets, record, { output, dispose }) {
       const start = performance.now();
       device.queue.submit([commands]);
       await device.queue.onSubmittedWorkDone();
-      return performance.now() - start;
+      return { deviceMs: performance.now() - start };
     },
     async output() {
       next = 0;

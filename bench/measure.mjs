@@ -2,8 +2,8 @@
 
 /**
  * @typedef {object} Runner what can be timed
- * @property {(repetitions: number) => Promise<number | void>} run performs the repetitions and waits for the last; on a GPU
- *   it may return the milliseconds from the submit on
+ * @property {(repetitions: number) => Promise<{ totalMs?: number, deviceMs?: number } | void>} run performs the repetitions
+ *   and waits for the last. It may tell the milliseconds of all of them: from the submit on, or by a clock of its own
  * @property {() => Promise<void>} [enter] before a sample, untimed
  * @property {() => Promise<Float32Array[]>} [output] what the first set of inputs gives
  * @property {number} [most] repetitions of a sample that memory allows
@@ -73,9 +73,9 @@ export function pairedRatios(a, b) {
 export async function sample(runner, repetitions) {
   await runner.enter?.();
   const start = performance.now();
-  const device = await runner.run(repetitions);
-  const ms = (performance.now() - start) / repetitions;
-  return typeof device === "number" ? { ms, deviceMs: device / repetitions } : { ms };
+  const told = (await runner.run(repetitions)) ?? {};
+  const ms = (told.totalMs ?? performance.now() - start) / repetitions;
+  return told.deviceMs === undefined ? { ms } : { ms, deviceMs: told.deviceMs / repetitions };
 }
 
 /**

@@ -40,7 +40,12 @@ async function main(argv) {
   installNavigator(gpu);
   const where = packagesIn(gpu);
   const peers = [];
-  for (const id of options.peers) peers.push(await loadPeer(id, where));
+  for (const id of options.peers) {
+    const peer = await loadPeer(id, where);
+    // Where PyTorch is missing, one row that says so is enough.
+    if ("error" in peer && id === "torch-tf32" && options.peers.includes("torch")) continue;
+    peers.push(peer);
+  }
 
   const first = await library.createNodeEngine();
   const { software } = first.capabilities;
@@ -95,6 +100,7 @@ async function main(argv) {
     progress();
     show(accuracyTable(result.accuracy));
   }
+  for (const peer of peers) if ("dispose" in peer) peer.dispose?.();
   publish(result, tables, driver.id, say);
   return [...result.rows, ...result.steps].some(({ failure }) => failure) ? 1 : 0;
 }

@@ -116,7 +116,7 @@ async function theirs(peer, formulation, inputs, exact) {
   let state;
   try {
     await peer.enter();
-    state = formulation.upload(inputs);
+    state = await formulation.upload(inputs);
     const result = formulation.call(state);
     await peer.finish([result]);
     const [X] = await formulation.read(result);
@@ -126,6 +126,6 @@ async function theirs(peer, formulation, inputs, exact) {
   } catch (error) {
     return { error: null, reason: messageOf(error) };
   } finally {
-    if (state) formulation.drop(state);
+    if (state !== undefined) formulation.drop(state);
   }
 }

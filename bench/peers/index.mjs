@@ -12,7 +12,9 @@ import { fileURLToPath, pathToFileURL } from "node:url";
  *
  * @typedef {object} Formulation one way for a library to do an operation
  * @property {string} name
- * @property {(inputs: any) => any} upload untimed
+ * @property {(inputs: any) => any} upload untimed, and may take its time
+ * @property {(states: any[], first: number, repetitions: number) => Promise<number>} [timed] instead of calls, where the
+ *   library runs elsewhere and times itself: milliseconds of all repetitions
  * @property {(state: any) => any} call begins one repetition; the result may not be there yet
  * @property {(result: any) => Promise<ArrayLike<number>[]>} read untimed
  * @property {(result: any) => void} free
@@ -22,6 +24,9 @@ import { fileURLToPath, pathToFileURL } from "node:url";
  * @property {string} id
  * @property {string} name
  * @property {string} version
+ * @property {number} [looseness] by which its errors may pass the tolerance
+ * @property {boolean} [variant] of another peer, left out where it has nothing of its own
+ * @property {() => void} [dispose]
  * @property {(kind: string) => Formulation[]} formulations none where the library has no such operation
  * @property {() => Promise<void> | void} enter makes it the library's current back end
  * @property {(results: any[]) => Promise<void> | void} finish waits until all results are there
@@ -35,6 +40,9 @@ const LOADERS = {
   "tfjs-wasm": async () => (await import("./tensorflow.mjs")).wasm,
   "numpy-ts": async () => (await import("./numpy-ts.mjs")).numpy,
   "ml-matrix": async () => (await import("./ml-matrix.mjs")).mlMatrix,
+  scipy: async () => (await import("./native.mjs")).scipy,
+  torch: async () => (await import("./native.mjs")).torch,
+  "torch-tf32": async () => (await import("./native.mjs")).torchTf32,
 };
 
 export const PEERS = Object.keys(LOADERS);

@@ -11,7 +11,9 @@ const LOOKS = {
   "tfjs-wasm": { light: "#3f9fd0", dark: "#8fcff5", mark: "square" },
   "numpy-ts": { light: "#b8568c", dark: "#e39ac2", mark: "diamond" },
   "ml-matrix": { light: "#777777", dark: "#aaaaaa", mark: "triangle" },
-  native: { light: "#222222", dark: "#eeeeee", mark: "diamond" },
+  scipy: { light: "#7a5a2f", dark: "#c9a56f", mark: "diamond" },
+  torch: { light: "#222222", dark: "#eeeeee", mark: "triangle" },
+  "torch-tf32": { light: "#8a2be2", dark: "#b98cff", mark: "triangle" },
 };
 
 const WIDTH = 760;
