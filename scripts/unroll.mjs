@@ -58,6 +58,25 @@ const BLOCKS = {
     return text;
   },
 
+  /**
+   * Rows of A and B in workgroup memory, 2 · THREADS vec4f each: a thread's 8 numbers of a row are two vec4f THREADS apart.
+   * Names in scope: aRows, bRows, ai and bj (where this thread's numbers of the first row are), THREADS.
+   */
+  workgroupSteps: ({ depth }) =>
+    upTo(Number(depth)).flatMap((step) => [
+      ...["a", "b"].map((name) => {
+        const at = `${name}Rows[${name === "a" ? "ai" : "bj"} + `;
+        const [first, second] = [0, 1].map((half) => `${at}${2 * step + half}u * THREADS]`);
+        return `let ${name}${step}_0 = ${first}; let ${name}${step}_1 = ${second};`;
+      }),
+      ...upTo(8).map((row) => {
+        const factor = `vec4f(a${step}_${row >> 2}.${"xyzw"[row & 3]})`;
+        return [0, 1]
+          .map((half) => `c${row}_${half} = fma(${factor}, b${step}_${half}, c${row}_${half});`)
+          .join(" ");
+      }),
+    ]),
+
   /** The block as an array, row by row, each in two halves. */
   block: ({ rows, name }) => {
     const lines = upTo(Number(rows) / 4).map((quad) =>
@@ -93,14 +112,9 @@ const BLOCKS = {
       return `var r${q} = vec4f(${entries.join(", ")});`;
     }),
 
-  /** r ← keep r − factor · pivot row, and the pivot's own column k ← factor. */
+  /** r ← r − factor · pivot row. */
   eliminate: ({ cols }) =>
-    upTo(Number(cols) / 4).flatMap((q) => [
-      `r${q} = fma(vec4f(-factor), pivotRow[current + ${q}u], select(r${q}, vec4f(), row == k));`,
-      `r${q} = select(r${q}, vec4f(factor), vec4u(k) == vec4u(${upTo(4)
-        .map((part) => `${4 * q + part}u`)
-        .join(", ")}));`,
-    ]),
+    upTo(Number(cols) / 4).map((q) => `r${q} = fma(vec4f(-factor), pivotRow[current + ${q}u], r${q});`),
 
   /** The row to where the next pivot row is read from. */
   publish: ({ cols, at }) => upTo(Number(cols) / 4).map((q) => `pivotRow[${at} + ${q}u] = r${q};`),

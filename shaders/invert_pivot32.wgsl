@@ -4,9 +4,9 @@
 // kernel makes R ← N old, and invert_update.wgsl all else from R. A matrix of one block is done here, by its one
 // workgroup: E ← −N'N. Written by scripts/unroll.mjs between `unroll` and `end`, and wholly for 64 rows.
 //
-// Sweep of pivot k: a_kk → −1/a_kk, a_ik → a_ik/a_kk, a_ij → a_ij − a_ik a_kj/a_kk. Just before it, row k holds, for the
-// pivots j that are swept, −(L⁻¹)_kj. A pivot of E that is not above FLOOR (its diagonal is 1) is clamped to it and the
-// matrix's status gets bit 1.
+// Sweep of pivot k, for the rows i > k, all that is needed of it: a_ik → a_ik/a_kk, a_ij → a_ij − a_ik a_kj/a_kk. Just
+// before it, row k holds, for the pivots j that are swept, −(L⁻¹)_kj. A pivot of E that is not above FLOOR (its diagonal is
+// 1) is clamped to it and the matrix's status gets bit 1.
 //
 // Not (E_KK)⁻¹ old: what remains of E would be a small difference of products as large as the condition number of E_KK,
 // and its error would grow with the square. N old is as small as E's own Cholesky factor.
@@ -36,12 +36,24 @@ const QUARTERS = BLOCK / 4u;
 const FLOOR = 2.384185791e-7;
 const NOT_POSITIVE = 1u;
 
-// This pivot's row and the next one's, in turns.
+// This pivot's row and the next one's, in turns. In the place of the pivot itself it holds pivot − 1, since
+// a_ik − (a_ik/a_kk)(a_kk − 1) = a_ik/a_kk: one rule for all columns, and as accurate, as the pivot is at most 1.
 var<workgroup> pivotRow: array<vec4f, 2 * QUARTERS>;
+var<workgroup> pivots: array<f32, 2>;
 
 fn entry(problem: SweepProblem, i: u32, j: u32) -> f32 {
   let corner = problem.workOffset + problem.block * (problem.size + 1u);
   return work[corner + max(i, j) * problem.size + min(i, j)];
+}
+
+// Takes pivot k out of its row, which starts at `row`; true where it had to be clamped.
+fn setPivot(row: u32, k: u32) -> bool {
+  let pivot = pivotRow[row + k / 4u][k % 4u];
+  let clamped = !(pivot > FLOOR);
+  let used = select(pivot, FLOOR, clamped);
+  pivots[k & 1u] = used;
+  pivotRow[row + k / 4u][k % 4u] = used - 1.0;
+  return clamped;
 }
 
 fn sweep(problem: SweepProblem, row: u32) {
@@ -57,6 +69,7 @@ fn sweep(problem: SweepProblem, row: u32) {
   var r6 = vec4f(entry(problem, row, 24u), entry(problem, row, 25u), entry(problem, row, 26u), entry(problem, row, 27u));
   var r7 = vec4f(entry(problem, row, 28u), entry(problem, row, 29u), entry(problem, row, 30u), entry(problem, row, 31u));
   // end
+  var clamped = false;
   if (row == 0u) {
     // unroll publish cols=32 at=0u
     pivotRow[0u + 0u] = r0;
@@ -68,50 +81,41 @@ fn sweep(problem: SweepProblem, row: u32) {
     pivotRow[0u + 6u] = r6;
     pivotRow[0u + 7u] = r7;
     // end
+    clamped = setPivot(0u, 0u);
   }
   workgroupBarrier();
-  var clamped = false;
   for (var k = 0u; k < rows; k++) {
     let current = (k & 1u) * QUARTERS;
     let following = QUARTERS - current;
-    var pivot = pivotRow[current + k / 4u][k % 4u];
-    if (!(pivot > FLOOR)) {
-      pivot = FLOOR;
-      clamped = true;
-    }
+    let pivot = pivots[k & 1u];
     let value = pivotRow[current + row / 4u][row % 4u];
     let inverse = select(select(0.0, 1.0, row == k), -value, row < k);
     panel[problem.pivotOffset + row * BLOCK + k] = inverse * inverseSqrt(pivot);
-    let factor = select(value / pivot, -1.0 / pivot, row == k);
-    // unroll eliminate cols=32
-    r0 = fma(vec4f(-factor), pivotRow[current + 0u], select(r0, vec4f(), row == k));
-    r0 = select(r0, vec4f(factor), vec4u(k) == vec4u(0u, 1u, 2u, 3u));
-    r1 = fma(vec4f(-factor), pivotRow[current + 1u], select(r1, vec4f(), row == k));
-    r1 = select(r1, vec4f(factor), vec4u(k) == vec4u(4u, 5u, 6u, 7u));
-    r2 = fma(vec4f(-factor), pivotRow[current + 2u], select(r2, vec4f(), row == k));
-    r2 = select(r2, vec4f(factor), vec4u(k) == vec4u(8u, 9u, 10u, 11u));
-    r3 = fma(vec4f(-factor), pivotRow[current + 3u], select(r3, vec4f(), row == k));
-    r3 = select(r3, vec4f(factor), vec4u(k) == vec4u(12u, 13u, 14u, 15u));
-    r4 = fma(vec4f(-factor), pivotRow[current + 4u], select(r4, vec4f(), row == k));
-    r4 = select(r4, vec4f(factor), vec4u(k) == vec4u(16u, 17u, 18u, 19u));
-    r5 = fma(vec4f(-factor), pivotRow[current + 5u], select(r5, vec4f(), row == k));
-    r5 = select(r5, vec4f(factor), vec4u(k) == vec4u(20u, 21u, 22u, 23u));
-    r6 = fma(vec4f(-factor), pivotRow[current + 6u], select(r6, vec4f(), row == k));
-    r6 = select(r6, vec4f(factor), vec4u(k) == vec4u(24u, 25u, 26u, 27u));
-    r7 = fma(vec4f(-factor), pivotRow[current + 7u], select(r7, vec4f(), row == k));
-    r7 = select(r7, vec4f(factor), vec4u(k) == vec4u(28u, 29u, 30u, 31u));
-    // end
-    if (row == k + 1u) {
-      // unroll publish cols=32 at=following
-      pivotRow[following + 0u] = r0;
-      pivotRow[following + 1u] = r1;
-      pivotRow[following + 2u] = r2;
-      pivotRow[following + 3u] = r3;
-      pivotRow[following + 4u] = r4;
-      pivotRow[following + 5u] = r5;
-      pivotRow[following + 6u] = r6;
-      pivotRow[following + 7u] = r7;
+    if (row > k && row < rows) {
+      let factor = value / pivot;
+      // unroll eliminate cols=32
+      r0 = fma(vec4f(-factor), pivotRow[current + 0u], r0);
+      r1 = fma(vec4f(-factor), pivotRow[current + 1u], r1);
+      r2 = fma(vec4f(-factor), pivotRow[current + 2u], r2);
+      r3 = fma(vec4f(-factor), pivotRow[current + 3u], r3);
+      r4 = fma(vec4f(-factor), pivotRow[current + 4u], r4);
+      r5 = fma(vec4f(-factor), pivotRow[current + 5u], r5);
+      r6 = fma(vec4f(-factor), pivotRow[current + 6u], r6);
+      r7 = fma(vec4f(-factor), pivotRow[current + 7u], r7);
       // end
+      if (row == k + 1u) {
+        // unroll publish cols=32 at=following
+        pivotRow[following + 0u] = r0;
+        pivotRow[following + 1u] = r1;
+        pivotRow[following + 2u] = r2;
+        pivotRow[following + 3u] = r3;
+        pivotRow[following + 4u] = r4;
+        pivotRow[following + 5u] = r5;
+        pivotRow[following + 6u] = r6;
+        pivotRow[following + 7u] = r7;
+        // end
+        clamped = setPivot(following, row);
+      }
     }
     workgroupBarrier();
   }
@@ -130,7 +134,7 @@ fn sweep(problem: SweepProblem, row: u32) {
       work[problem.workOffset + row * problem.size + j] = -sum;
     }
   }
-  if (clamped && row == 0u) {
+  if (clamped) {
     atomicOr(&status[problem.index], NOT_POSITIVE);
   }
 }
