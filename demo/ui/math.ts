@@ -24,5 +24,5 @@ export function displayMath(formula: string, label?: string): HTMLElement {
 
 function parts(token: string): (Node | string)[] {
   const text = token.replaceAll("'", "′").replaceAll("-", "−");
-  return /^\p{L}/u.test(text) && text.length <= 2 ? [element("var", {}, text)] : [text];
+  return /^\p{L}\u0304?$/u.test(text) ? [element("var", {}, text)] : [text];
 }
