@@ -95,9 +95,9 @@ class SciPy:
             "sandwich": {"P @ G @ Q": lambda x: [x["P"] @ x["G"] @ x["Q"]]},
             "invert": {
                 "spotrf, spotri": inverses,
-                "linalg.inv": lambda x: [np.linalg.inv(S) for S in x["list"]],
+                "linalg.inv, f64 inside": lambda x: [np.linalg.inv(S) for S in x["list"]],
             },
-            "eigh": {"linalg.eigh": lambda x: [part for S in x["list"] for part in np.linalg.eigh(S)]},
+            "eigh": {"linalg.eigh, f64 inside": lambda x: [part for S in x["list"] for part in np.linalg.eigh(S)]},
         }
         self.version = f"{scipy.__version__}, NumPy {np.__version__}"
 
