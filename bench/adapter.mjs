@@ -58,7 +58,8 @@ export function ownVersions() {
   /** @type {Record<string, string>} */
   const versions = { "kfac-webgpu": JSON.parse(text("../package.json")).version };
   if (existsSync(dawn)) versions["webgpu (Dawn)"] = JSON.parse(readFileSync(dawn, "utf8")).version;
-  const commit = commitOf();
+  const bundle = new URL("../bundle.json", import.meta.url);
+  const commit = existsSync(bundle) ? JSON.parse(readFileSync(bundle, "utf8")).commit : commitOf();
   if (commit) versions.commit = commit;
   return versions;
 }

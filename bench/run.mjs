@@ -1,6 +1,6 @@
 // npm run bench: the library beside other JavaScript libraries, in one process on one adapter. README.md says how the figures
 // are made.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,8 @@ import { compare, History } from "./compare.mjs";
 import { measureAccuracy } from "./operations/accuracy.mjs";
 import { OPERATIONS } from "./operations/index.mjs";
 import { measureSteps, trainings } from "./operations/steps.mjs";
-import { installed, installNavigator, loadPeer, PEERS, packagesIn } from "./peers/index.mjs";
+import { installNavigator, loadPeer, PEERS, packagesIn } from "./peers/index.mjs";
+import { installPeers } from "./peers/install.mjs";
 import { drawings } from "./report/charts.mjs";
 import { page } from "./report/page.mjs";
 import { accuracyTable, machineText, stepTable, tableOf } from "./report/table.mjs";
@@ -84,6 +85,7 @@ async function main(argv) {
     progress();
     if (rows.length > 0) show(tableOf(operation.title, rows));
     result.rows.push(...rows);
+    publish(result, tables, driver.id);
   }
   if (options.only.includes("steps")) {
     for (const training of trainings(extent).filter(isWanted(options))) {
@@ -101,7 +103,9 @@ async function main(argv) {
     show(accuracyTable(result.accuracy));
   }
   for (const peer of peers) if ("dispose" in peer) peer.dispose?.();
-  publish(result, tables, driver.id, say);
+  const out = publish(result, tables, driver.id);
+  if (options.json === "-") process.stdout.write(textOf(result));
+  if (out) say(`Results are in ${out}.`);
   return [...result.rows, ...result.steps].some(({ failure }) => failure) ? 1 : 0;
 }
 
@@ -116,40 +120,30 @@ function progress(what = "") {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what}`);
 }
 
+/** @param {any} result */
+const textOf = (result) => `${JSON.stringify(result, null, 1)}\n`;
+
 /**
- * Writes what was asked for.
- * @param {any} result @param {readonly string[]} tables @param {string} driver @param {(line: string) => void} say
+ * Writes what there is so far, so that a run that is cut off leaves something.
+ * @param {any} result @param {readonly string[]} tables @param {string} driver
+ * @returns {string | undefined} the folder
  */
-function publish(result, tables, driver, say) {
+function publish(result, tables, driver) {
   const { options, machine } = result;
-  const text = `${JSON.stringify(result, null, 1)}\n`;
-  if (options.json === "-") process.stdout.write(text);
-  else if (options.json) writeFileSync(options.json, text);
+  const text = textOf(result);
+  if (options.json && options.json !== "-") writeFileSync(options.json, text);
   const out = options.out ?? (options.quick ? undefined : join(here, "results", driver));
-  if (!out) return;
+  if (!out) return undefined;
   mkdirSync(out, { recursive: true });
   const titles = new Map(OPERATIONS.map(({ id, title }) => [id, title]));
   const charts = drawings(result, (operation) => titles.get(operation) ?? operation);
   for (const { name, svg } of charts) writeFileSync(join(out, `${name}.svg`), `${svg}\n`);
   const facts = machineText(machine);
+  const heading = `kfac-webgpu on ${machine.adapter}`;
   writeFileSync(join(out, "bench.json"), text);
   writeFileSync(join(out, "bench.txt"), `${[facts, ...tables].join("\n\n")}\n`);
-  writeFileSync(
-    join(out, "bench.html"),
-    page({ heading: `kfac-webgpu on ${machine.adapter}`, facts, drawings: charts, tables: [...tables] }),
-  );
-  say(`Results are in ${out}.`);
-}
-
-/** The peers are pinned by a lock file of their own. */
-function installPeers() {
-  if (installed()) return;
-  console.error("bench: installing the peers (npm ci in bench/)");
-  const args = ["ci", "--prefix", here, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-  const npm = process.env.npm_execpath;
-  const [command, rest] = npm?.endsWith("npm-cli.js") ? [process.execPath, [npm, ...args]] : ["npm", args];
-  // What npm says is not the program's output. A peer that is missing is a row that says so.
-  spawnSync(command, rest, { stdio: ["ignore", 2, 2], shell: process.platform === "win32" });
+  writeFileSync(join(out, "bench.html"), page({ heading, facts, drawings: charts, tables: [...tables] }));
+  return out;
 }
 
 /** @param {readonly string[]} argv @param {Record<string, string>} environment @returns {Promise<number>} */
