@@ -105,7 +105,7 @@ test("K-FAC, Adam and SGD race; pause, look, resume on another device, reset", a
   const answer = await demo.until(".digit-truth", new RegExp(`^This is a ${truth(0)}\\. .* takes it`));
   expect(answer).toMatch(new RegExp(`takes it for a ${truth(0)}, with`));
   // A vertical stroke is a 1.
-  await demo.press("Clear to draw");
+  await demo.press("Clear");
   await demo.until(".digit-truth", /^Draw a digit/);
   const box = (await (await page.$(".digit-pad"))!.boundingBox())!;
   await page.mouse.move(box.x + 0.52 * box.width, box.y + 0.2 * box.height);
@@ -178,6 +178,7 @@ test("K-FAC, Adam and SGD race; pause, look, resume on another device, reset", a
   await demo.press("Reset");
   await page.waitForSelector('.race[data-phase="ready"][data-step="0"]', { timeout: 60_000 });
   expect((await curves(demo)).rows).toEqual(start.rows);
+  expect(await demo.text(".inspector")).toMatch(/Take a few steps first/);
 });
 
 test("the page keeps its frames while the race runs", async () => {

@@ -148,12 +148,12 @@ function reading(): HTMLElement {
       element(
         "li",
         {},
-        "EKFAC keeps KFC’s eigenvectors and refits the values, so its error is never above KFC’s. KFOC is the best that a single product can do; what it misses, no product has.",
+        "EKFAC keeps KFC’s eigenvectors and refits the values, so its error is never above KFC’s. KFOC, by power iteration, is the nearest single product; what it misses, no product has.",
       ),
       element(
         "li",
         {},
-        "Compare 0 steps of training with 100. At the start most preconditioners save iterations; after training, plain conjugate gradients may be as fast. With much damping they always are.",
+        "Compare 0 steps of training with 100. At the start most preconditioners save iterations; after training, plain conjugate gradients may be as fast. With much damping they are.",
       ),
     ),
   );

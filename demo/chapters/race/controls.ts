@@ -57,20 +57,20 @@ export function raceControls(options: {
       label: "Fisher, for B̄",
       value: settings.fisher,
       options: [
-        { value: "monteCarlo", label: "Monte-Carlo, 1 sample" },
-        { value: "exact", label: "Exact, 10 columns" },
-        { value: "empirical", label: "Empirical (true labels)" },
+        { value: "monteCarlo", label: "Monte-Carlo" },
+        { value: "exact", label: "Exact" },
+        { value: "empirical", label: "Empirical" },
       ],
       onInput: (fisher) => set({ fisher }),
     }),
   );
   const fresh = controlGrid(
     select({
-      label: "Pixels and network",
+      label: "Digits of",
       value: String(plan.shrink) as "1" | "2",
       options: [
-        { value: "2", label: "14 × 14 (196-64-32-10)" },
-        { value: "1", label: "28 × 28 (784-64-32-10)" },
+        { value: "2", label: "14 × 14 pixels" },
+        { value: "1", label: "28 × 28 pixels" },
       ],
       onInput: (value) => restart({ shrink: value === "1" ? 1 : 2 }),
     }),

@@ -159,7 +159,7 @@ export function digitView(digits: Digits, classify: Classify, signal: AbortSigna
     button({ label: "Previous", onClick: () => choose(picked - 1) }),
     button({ label: "Next", onClick: () => choose(picked + 1) }),
     button({
-      label: "Clear to draw",
+      label: "Clear",
       onClick: () => {
         drawn = true;
         ink.clear();

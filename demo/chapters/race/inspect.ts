@@ -19,6 +19,8 @@ import type { TwinBlock, TwinRequest } from "./twin.js";
 
 /** Training digits of the batch that the exact block is of. */
 export const INSPECTED = 100;
+/** An eigen-decomposition beyond this would hold up the page on a software adapter. */
+const LARGEST_SPECTRUM = 256;
 const SHOWN = { outputs: 6, inputs: 8 } as const;
 const EXACT = { kind: "exact" } as const;
 
@@ -34,8 +36,9 @@ export interface LayerSpectra {
   name: string;
   in: number;
   out: number;
-  A: Spectrum;
-  B: Spectrum;
+  /** Undefined where the factor is too large to take apart in passing. */
+  A: Spectrum | undefined;
+  B: Spectrum | undefined;
 }
 
 export interface Inspection {
@@ -101,7 +104,7 @@ export async function inspect(race: Race, layer: number, signal: AbortSignal): P
     const worker = new Worker(new URL("./twin-worker.ts", import.meta.url), { type: "module" });
     const twin = await askOnce<TwinBlock>(worker, request, signal);
     const named = (name: string) => comparison.approximations.find((one) => one.name === name)!;
-    const [none, expand, stepped] = [named("none"), named("expand"), named("expandFactored")];
+    const [none, product] = [named("none"), named("expandFactored")];
     return {
       step: race.step,
       layer,
@@ -110,12 +113,12 @@ export async function inspect(race: Race, layer: number, signal: AbortSignal): P
       selection,
       exact,
       kronecker,
-      error: expand.error ?? Number.NaN,
+      error: product.error ?? Number.NaN,
       estimated: comparison.estimated,
       errorReference: twin.error,
       deviation: relativeDistance(exact.data, twin.exact.data),
-      cosine: { gradient: none.cosine, kfac: stepped.cosine },
-      iterations: { plain: none.cg.iterations, kfac: stepped.cg.iterations },
+      cosine: { gradient: none.cosine, kfac: product.cosine },
+      iterations: { plain: none.cg.iterations, kfac: product.cg.iterations },
     };
   } finally {
     copy.dispose();
@@ -138,7 +141,8 @@ async function measureBlock(
   const layer = network.layers[index]!;
   const comparison = await compareCurvature(manager, layer, {
     damping: Math.max(damping, 1e-6),
-    kinds: ["expand", "expandFactored"],
+    // Its operator is Ā ⊗ B̄ as it is; only its step is damped.
+    kinds: ["expandFactored"],
     maxIterations: 200,
     tolerance: 1e-4,
     signal,
@@ -222,16 +226,19 @@ async function spectraOf(
   means: readonly HostMatrix[],
   status: readonly LayerStatus[],
 ): Promise<LayerSpectra[]> {
-  const eigen = await engine.eighAll(means);
+  const small = means.filter(({ rows }) => rows <= LARGEST_SPECTRUM);
+  const eigen = await engine.eighAll(small);
+  const valuesOf = (mean: HostMatrix) => eigen[small.indexOf(mean)]?.values;
   return sizes.map((size, l) => {
     const { lambda, pi } = status[l]!;
     const root = Math.sqrt(lambda);
+    const [a, b] = [valuesOf(means[2 * l]!), valuesOf(means[2 * l + 1]!)];
     return {
       name: size.name,
       in: size.in,
       out: size.out,
-      A: spectrumOf(eigen[2 * l]!.values, pi * root),
-      B: spectrumOf(eigen[2 * l + 1]!.values, pi > 0 ? root / pi : 0),
+      A: a && spectrumOf(a, pi * root),
+      B: b && spectrumOf(b, pi > 0 ? root / pi : 0),
     };
   });
 }

@@ -21,6 +21,7 @@ import { INSPECTED } from "./inspect.js";
 
 /** Share of the numbers that the colours tell apart; the largest look alike. */
 const SHOWN = 0.99;
+const EMPTY = "Take a few steps first: there are no factors yet.";
 
 export interface InspectorView {
   readonly element: HTMLElement;
@@ -30,6 +31,8 @@ export interface InspectorView {
   /** Whether there is anything to look at yet. */
   enabled(enabled: boolean): void;
   show(inspection: Inspection): void;
+  /** Another race: what is shown is of the old one. */
+  clear(): void;
 }
 
 export function inspectorView(options: {
@@ -41,6 +44,8 @@ export function inspectorView(options: {
   const look = button({ label: "Look at the curvature", disabled: true, onClick: options.onInspect });
   let ready = false;
   let working = false;
+  /** What is said when nothing is being computed. */
+  let settled = EMPTY;
   const layer = select({
     label: "Layer",
     options: options.layers.map((label, index) => ({ value: String(index), label })),
@@ -50,11 +55,7 @@ export function inspectorView(options: {
     },
   });
   layer.element.classList.add("race-axis");
-  const state = element(
-    "p",
-    { class: "note", role: "status" },
-    "Take a few steps first: there are no factors yet.",
-  );
+  const state = element("p", { class: "note", role: "status" }, EMPTY);
 
   const exact = heatmap({ title: "Exact, H", caption: "part of the block", signal });
   const kronecker = heatmap({
@@ -137,16 +138,22 @@ export function inspectorView(options: {
     },
     busy(busy) {
       working = busy;
-      if (busy) state.textContent = "Computing the exact block …";
+      state.textContent = busy ? "Computing the exact block …" : settled;
       update();
     },
     enabled(enabled) {
       ready = enabled;
       update();
     },
+    clear() {
+      results.hidden = true;
+      settled = EMPTY;
+      if (!working) state.textContent = settled;
+      delete made.dataset.error;
+    },
     show(found) {
       const { spectra, status, selection } = found;
-      state.textContent = `After step ${integer(found.step)}, on a batch of ${INSPECTED} training digits with exact columns.`;
+      settled = `After step ${integer(found.step)}, on a batch of ${INSPECTED} training digits with exact columns.`;
       results.hidden = false;
       made.dataset.error = String(found.error);
       made.dataset.reference = String(found.errorReference);
@@ -174,12 +181,14 @@ export function inspectorView(options: {
         { limit },
       );
       const own = spectra[found.layer]!;
-      for (const [plot, { values, damping }] of [
+      for (const [plot, spectrum] of [
         [spectrumA, own.A],
         [spectrumB, own.B],
       ] as const) {
-        const x = values.map((_, k) => k + 1);
-        plot.set(0, { x, y: values });
+        plot.element.hidden = !spectrum;
+        if (!spectrum) continue;
+        const { values, damping } = spectrum;
+        plot.set(0, { x: values.map((_, k) => k + 1), y: values });
         plot.set(1, { x: [1, values.length], y: [damping, damping] });
       }
       table.set(
@@ -188,8 +197,8 @@ export function inspectorView(options: {
           `${one.in}, ${one.out}`,
           number(status[l]!.pi),
           number(status[l]!.lambda),
-          number(one.A.effectiveRank),
-          number(one.B.effectiveRank),
+          one.A ? number(one.A.effectiveRank) : "not computed",
+          one.B ? number(one.B.effectiveRank) : "not computed",
           status[l]!.text,
         ]),
       );
