@@ -9,11 +9,7 @@ const TOKEN = /(?:tr|vec)(?=\()|[\^_]\{[^}]*\}|\p{L}\u0304?|'|[^\p{L}'^_]+|[\^_]
  */
 export function math(formula: string, label?: string): HTMLElement {
   const made = element("span", { class: "math", role: label ? "img" : undefined, "aria-label": label });
-  for (const [token] of formula.matchAll(TOKEN)) {
-    const script = /^([\^_])\{([^}]*)\}$/.exec(token);
-    if (script) made.append(element(script[1] === "^" ? "sup" : "sub", {}, ...parts(script[2] ?? "")));
-    else made.append(...parts(token));
-  }
+  made.append(...parts(formula));
   return made;
 }
 
@@ -22,7 +18,11 @@ export function displayMath(formula: string, label?: string): HTMLElement {
   return element("p", { class: "display-math" }, math(formula, label));
 }
 
-function parts(token: string): (Node | string)[] {
-  const text = token.replaceAll("'", "′").replaceAll("-", "−");
-  return /^\p{L}\u0304?$/u.test(text) ? [element("var", {}, text)] : [text];
+function parts(formula: string): (Node | string)[] {
+  return Array.from(formula.matchAll(TOKEN), ([token]) => {
+    const script = /^([\^_])\{([^}]*)\}$/.exec(token);
+    if (script) return element(script[1] === "^" ? "sup" : "sub", {}, ...parts(script[2] ?? ""));
+    const text = token.replaceAll("'", "′").replaceAll("-", "−");
+    return /^\p{L}\u0304?$/u.test(text) ? element("var", {}, text) : text;
+  });
 }

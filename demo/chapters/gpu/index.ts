@@ -155,7 +155,7 @@ export const mount: Mount = async (root, context) => {
   });
 
   root.append(
-    element("h2", {}, "What your GPU says"),
+    element("h2", {}, "Your GPU: see for yourself"),
     element(
       "p",
       { class: "lead" },

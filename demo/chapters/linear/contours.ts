@@ -11,8 +11,8 @@ export interface Contours {
 
 type Scene = Parameters<Contours["set"]>[0];
 
-const WIDTH = 880;
-const HEIGHT = 600;
+const WIDTH = 720;
+const HEIGHT = 490;
 /** Level lines: each at a tenth of the square root of ten times the one inside it. */
 const LINES_PER_DECADE = 2;
 
@@ -21,6 +21,7 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
   const canvas = element("canvas", { class: "contours-canvas", role: "img", width: WIDTH, height: HEIGHT });
   let scene: Scene | undefined;
   let shown = 0;
+  let frame: Frame | undefined;
   let background: ImageData | undefined;
 
   const table = detailsTable(title, () => {
@@ -48,20 +49,20 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
 
   const draw = () => {
     const context = canvas.getContext("2d");
-    if (!scene || !context) return;
-    const frame = frameOf(scene);
+    if (!scene || !frame || !context) return;
     // Canvas pixels to one of the page, so that lines and letters look the same on a phone.
     const unit = WIDTH / Math.max(200, canvas.clientWidth || WIDTH);
+    const { toPixel } = frame;
     background ??= landscape(context, scene.plane, frame, unit);
     context.putImageData(background, 0, 0);
     const descent = scene.descent.slice(0, shown + 1);
-    path(context, descent.map(frame.toPixel), cssColor("--series-2"), 1.25 * unit);
-    for (const point of descent) spot(context, frame.toPixel(point), cssColor("--series-2"), 1.75 * unit);
-    path(context, scene.newton.map(frame.toPixel), cssColor("--series-1"), 2.5 * unit);
-    spot(context, frame.toPixel(scene.newton[0]!), cssColor("--ink"), 4.5 * unit);
-    spot(context, frame.toPixel(scene.newton.at(-1)!), cssColor("--series-1"), 5 * unit);
-    label(context, "start", frame.toPixel(scene.newton[0]!), unit);
-    label(context, "minimum", frame.toPixel([0, 0]), unit);
+    path(context, descent.map(toPixel), cssColor("--series-2"), 1.25 * unit);
+    for (const point of descent) spot(context, toPixel(point), cssColor("--series-2"), 1.75 * unit);
+    path(context, scene.newton.map(toPixel), cssColor("--series-1"), 2.5 * unit);
+    spot(context, toPixel(scene.newton[0]!), cssColor("--ink"), 4.5 * unit);
+    spot(context, toPixel(scene.newton.at(-1)!), cssColor("--series-1"), 5 * unit);
+    label(context, "start", toPixel(scene.newton[0]!), unit);
+    label(context, "minimum", toPixel([0, 0]), unit);
     const last = descent.at(-1)!;
     canvas.setAttribute(
       "aria-label",
@@ -92,8 +93,12 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
       table.element,
     ),
     set(next) {
+      // Newton's end hardly moves when the GPU's answer replaces the reference's; the landscape is drawn once.
+      if (next.plane !== scene?.plane) {
+        frame = frameOf(next);
+        background = undefined;
+      }
       scene = next;
-      background = undefined;
       table.refresh();
       draw();
     },

@@ -35,7 +35,7 @@ import {
 } from "./analysis.js";
 import { contours } from "./contours.js";
 import { type GpuStep, gpuStep } from "./gpu-step.js";
-import { planeOf } from "./plane.js";
+import { type Plane, planeOf } from "./plane.js";
 import { makeProblem, NETWORK_OUTPUTS, type Problem } from "./problem.js";
 import "./style.css";
 
@@ -46,11 +46,17 @@ const UNUSABLE = InvertStatus.notPositiveDefinite | InvertStatus.nonFinite;
 /** Steps of gradient descent drawn in a frame while it is being played. */
 const STEPS_PER_FRAME = 2;
 
+interface Scene {
+  problem: Problem;
+  analysis: Analysis;
+  plane: Plane;
+}
+
 export const mount: Mount = async (root, context) => {
   const { signal } = context;
   let seed = 1;
   /** The newest problem; older work that is still under way stops when it sees another. */
-  let current: { problem: Problem; analysis: Analysis } | undefined;
+  let current: Scene | undefined;
 
   const update = inNextFrame(() => void recompute());
   const rows = slider({ label: "Rows of W, m", min: 1, max: 8, value: 5, onInput: update });
@@ -131,7 +137,7 @@ export const mount: Mount = async (root, context) => {
   });
 
   root.append(
-    element("h2", {}, "One step lands at the minimum"),
+    element("h2", {}, "Linear: one step lands at the minimum"),
     element(
       "p",
       { class: "lead" },
@@ -178,7 +184,8 @@ export const mount: Mount = async (root, context) => {
     results.element,
   );
 
-  const showReference = ({ problem, analysis }: NonNullable<typeof current>) => {
+  const showReference = (mine: Scene) => {
+    const { problem, analysis } = mine;
     const { newton, minimum, descent } = analysis;
     const last = lossAt(problem, descent.path.at(-1)!);
     const needed = stepsOfDescent(analysis, problem, ARRIVED);
@@ -187,19 +194,15 @@ export const mount: Mount = async (root, context) => {
       number(minimum, 5),
       `W is ${problem.W.rows} × ${problem.W.cols}, the network has ${NETWORK_OUTPUTS} outputs`,
     );
-    crawled.set(
-      number(last, 5),
-      `it would take ${integer(needed)} to come within ${scientific(ARRIVED, 0)} of it`,
-    );
+    crawled.set(number(last, 5), `${integer(needed)} steps would leave 10⁻⁶ of the excess`);
     least.element.dataset.value = String(minimum);
     crawled.element.dataset.value = String(last);
     mapH.update(analysis.hessian);
     landed.set("…", "");
-    showLandscape({ problem, analysis }, newton.W);
+    showLandscape(mine, newton.W);
   };
 
-  const showLandscape = ({ problem, analysis }: NonNullable<typeof current>, after: Matrix) => {
-    const plane = planeOf(problem, analysis);
+  const showLandscape = ({ problem, analysis, plane }: Scene, after: Matrix) => {
     landscape.set({
       plane,
       descent: analysis.descent.path.map((W) => plane.project(W)),
@@ -207,7 +210,7 @@ export const mount: Mount = async (root, context) => {
     });
   };
 
-  const showGpu = (mine: NonNullable<typeof current>, gpu: GpuStep) => {
+  const showGpu = (mine: Scene, gpu: GpuStep) => {
     const { problem, analysis } = mine;
     const { newton } = analysis;
     const loss = lossAt(problem, gpu.W);
@@ -273,7 +276,8 @@ export const mount: Mount = async (root, context) => {
       seed,
     };
     const problem = makeProblem(size);
-    const mine = { problem, analysis: analyse(problem, rule.value) };
+    const analysis = analyse(problem, rule.value);
+    const mine = { problem, analysis, plane: planeOf(problem, analysis) };
     current = mine;
     root.setAttribute("aria-busy", "true");
     showReference(mine);
@@ -283,14 +287,17 @@ export const mount: Mount = async (root, context) => {
       showGpu(mine, gpu);
       await play(mine);
     } catch (error) {
-      if (current === mine) context.fail(error);
+      if (current === mine) {
+        landed.set("–", "the GPU gave no answer");
+        context.fail(error);
+      }
     } finally {
       if (current === mine && !signal.aborted) root.removeAttribute("aria-busy");
     }
   };
 
   let playing = 0;
-  const play = async (mine: typeof current) => {
+  const play = async (mine: Scene | undefined) => {
     if (!mine) return;
     playing += 1;
     const turn = playing;
