@@ -22,7 +22,8 @@ export function slider(options: {
   const { label, min, max, step = 1, format = String, onInput } = options;
   const id = uniqueId("slider");
   const input = element("input", { type: "range", id, min, max, step });
-  const output = element("output", { for: id, class: "control-value" });
+  // For the eyes; a screen reader gets it as the slider's own value.
+  const output = element("span", { class: "control-value", "aria-hidden": "true" });
   const show = () => {
     output.textContent = format(Number(input.value));
     input.setAttribute("aria-valuetext", output.textContent);

@@ -64,7 +64,7 @@ export function curves(options: CurvesOptions): Curves {
   const dashOf = (index: number) => series[index]?.dash ?? DASHES[index % DASHES.length] ?? [];
   const colorOf = (index: number) => `--series-${series[index]?.color ?? (index % 5) + 1}`;
 
-  const values = series.map(() => element("output", { class: "legend-value" }, "–"));
+  const values = series.map(() => element("span", { class: "legend-value" }, "–"));
   const legend = element(
     "ul",
     { class: "legend" },

@@ -45,7 +45,7 @@ export function heatmap(options: HeatmapOptions): Heatmap {
   const low = element("span");
   const middle = element("span");
   const high = element("span");
-  const reading = element("output", { class: "heatmap-reading" }, "\u00a0");
+  const reading = element("span", { class: "heatmap-reading", "aria-hidden": "true" }, "\u00a0");
   let matrix: HeatmapMatrix = { rows: 0, cols: 0, data: [] };
   let limit = 1;
 

@@ -13,7 +13,7 @@ type Scene = Parameters<Contours["set"]>[0];
 
 const WIDTH = 720;
 const HEIGHT = 490;
-/** Level lines: each at a tenth of the square root of ten times the one inside it. */
+/** Level lines; from one to the next the loss above the minimum changes by √10. */
 const LINES_PER_DECADE = 2;
 
 export function contours(options: { title: string; signal?: AbortSignal }): Contours {
@@ -90,6 +90,11 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
       element("figcaption", {}, title),
       element("ul", { class: "legend" }, swatch(1, "Newton, one step"), swatch(2, "Gradient descent")),
       canvas,
+      element(
+        "p",
+        { class: "note" },
+        "A line stands for half a power of ten. After its first step gradient descent leaves the plane: what is drawn is its shadow.",
+      ),
       table.element,
     ),
     set(next) {
