@@ -48,14 +48,22 @@ fn partials(
   let chunk = number - problem.first;
   let end = min((chunk + 1u) * CHUNK, problem.rows * problem.cols);
   var sum = 0.0;
-  for (var e = chunk * CHUNK + thread; e < end; e += THREADS) {
-    let i = e / problem.cols;
-    let j = e % problem.cols;
+  // The place of e, kept by additions: a division for each number would cost more than the sum.
+  let start = chunk * CHUNK + thread;
+  var i = start / problem.cols;
+  var j = start % problem.cols;
+  for (var e = start; e < end; e += THREADS) {
     let value = x[problem.xOffset + i * problem.xStride + j];
     if (problem.product == 1u) {
       sum = fma(value, y[problem.yOffset + i * problem.yStride + j], sum);
     } else {
       sum += value;
+    }
+    i += THREADS / problem.cols;
+    j += THREADS % problem.cols;
+    if (j >= problem.cols) {
+      i++;
+      j -= problem.cols;
     }
   }
   sums[thread] = sum;

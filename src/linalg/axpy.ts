@@ -23,7 +23,7 @@ export const axpyLayout = tgpu
   })
   .$idx(0);
 
-export const axpyKernel = defineKernel({ name: "axpy", code, layout: axpyLayout });
+export const axpyKernel = defineKernel({ name: "axpy", code, layout: axpyLayout, rowwise: true });
 
 /** Y ← Y + α X. */
 export interface AxpyOperands {

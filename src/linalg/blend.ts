@@ -26,7 +26,7 @@ export const blendLayout = tgpu
   })
   .$idx(0);
 
-export const blendKernel = defineKernel({ name: "blend", code, layout: blendLayout });
+export const blendKernel = defineKernel({ name: "blend", code, layout: blendLayout, rowwise: true });
 
 /** S ← β S + α T, or α times the sum of several matrices T that lie one behind the other. */
 export interface Blend {

@@ -29,7 +29,7 @@ export const copyLayout = tgpu
   })
   .$idx(0);
 
-export const copyKernel = defineKernel({ name: "copy", code, layout: copyLayout });
+export const copyKernel = defineKernel({ name: "copy", code, layout: copyLayout, rowwise: true });
 
 /** One side of a strided copy: element (b, i, j) is number `offset + b · batch + i · row + j · col` of the buffer. */
 export interface Strides {

@@ -22,7 +22,7 @@ export const finiteLayout = tgpu
   })
   .$idx(0);
 
-export const finiteKernel = defineKernel({ name: "finite", code, layout: finiteLayout });
+export const finiteKernel = defineKernel({ name: "finite", code, layout: finiteLayout, rowwise: true });
 
 /** Rows a workgroup looks at; the shader's ROWS. */
 const ROWS = 16;

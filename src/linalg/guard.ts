@@ -24,7 +24,7 @@ export const guardLayout = tgpu
   })
   .$idx(0);
 
-export const guardKernel = defineKernel({ name: "guard", code, layout: guardLayout });
+export const guardKernel = defineKernel({ name: "guard", code, layout: guardLayout, rowwise: true });
 
 export interface GuardedCopy {
   source: MatrixView;

@@ -6,13 +6,14 @@ import prepareCode from "../../shaders/invert_prepare.wgsl?raw";
 import updateCode from "../../shaders/invert_update.wgsl?raw";
 import updateSubgroup4Code from "../../shaders/invert_update_subgroup4.wgsl?raw";
 import updateSubgroup8Code from "../../shaders/invert_update_subgroup8.wgsl?raw";
+import updateWorkgroupCode from "../../shaders/invert_update_workgroup.wgsl?raw";
 import type { Capabilities } from "../device/index.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import { defineKernel, type Kernel, type Recorder } from "../pipeline/index.js";
 import { group } from "./group.js";
 import { multiplyPacked } from "./matmul.js";
 import { diagonalOf, reduce } from "./reduce.js";
-import { productKernel, tileShape, tilesOf } from "./tiles.js";
+import { productKernel, productKernels, tileShape, tilesOf } from "./tiles.js";
 import {
   checkView,
   type Matrix,
@@ -87,8 +88,8 @@ export const finishLayout = tgpu
   .$idx(0);
 
 const prepare = { name: "invert_prepare", code: prepareCode, layout: prepareLayout };
-const diagonalKernel = defineKernel({ ...prepare, entryPoint: "diagonal" });
-const equilibrateKernel = defineKernel({ ...prepare, entryPoint: "equilibrate" });
+const diagonalKernel = defineKernel({ ...prepare, entryPoint: "diagonal", rowwise: true });
+const equilibrateKernel = defineKernel({ ...prepare, entryPoint: "equilibrate", rowwise: true });
 const pivot32Kernel = defineKernel({ name: "invert_pivot32", code: pivot32Code, layout: pivotLayout });
 const pivot64Kernel = defineKernel({ name: "invert_pivot64", code: pivot64Code, layout: pivotLayout });
 const updateForms = {
@@ -103,13 +104,23 @@ const updateForms = {
     code: updateSubgroup8Code,
     layout: updateLayout,
   }),
+  workgroup: defineKernel({
+    name: "invert_update_workgroup",
+    code: updateWorkgroupCode,
+    layout: updateLayout,
+  }),
 };
-const finishKernel = defineKernel({ name: "invert_finish", code: finishCode, layout: finishLayout });
+const finishKernel = defineKernel({
+  name: "invert_finish",
+  code: finishCode,
+  layout: finishLayout,
+  rowwise: true,
+});
 
 /** Every kernel of an inversion but the sums and products it shares with others, for this adapter. */
 export function invertKernels(capabilities: Capabilities): readonly Kernel[] {
-  const update = productKernel(updateForms, tileShape(capabilities));
-  return [diagonalKernel, equilibrateKernel, pivot32Kernel, pivot64Kernel, update, finishKernel];
+  const updates = productKernels(updateForms, capabilities);
+  return [diagonalKernel, equilibrateKernel, pivot32Kernel, pivot64Kernel, ...updates, finishKernel];
 }
 
 /** Bits of a matrix's status word; 0 means that all is well. */
@@ -338,7 +349,10 @@ function sweepBlock(
   const larger = problems.filter(({ size, width }) => size > width || block > 0);
   if (larger.length === 0) return;
   multiplyPanels(recorder, larger, height, panel, product);
-  const tile = tileShape(manager.handle.capabilities);
+  const tile = tileShape(
+    manager.handle.capabilities,
+    larger.map(({ size }) => [size, size]),
+  );
   const update = group(larger, ({ size }) => tilesOf(tile, size, size));
   recorder.dispatch(
     productKernel(updateForms, tile),

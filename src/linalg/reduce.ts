@@ -28,7 +28,13 @@ export const reduceLayout = tgpu
   })
   .$idx(0);
 
-const partials = defineKernel({ name: "reduce", code, layout: reduceLayout, entryPoint: "partials" });
+const partials = defineKernel({
+  name: "reduce",
+  code,
+  layout: reduceLayout,
+  entryPoint: "partials",
+  rowwise: true,
+});
 const totals = defineKernel({ name: "reduce", code, layout: reduceLayout, entryPoint: "totals" });
 
 export const reduceKernels = [partials, totals] as const;

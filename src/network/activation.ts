@@ -31,7 +31,12 @@ export const activationLayout = tgpu
   })
   .$idx(0);
 
-export const activationKernel = defineKernel({ name: "activation", code, layout: activationLayout });
+export const activationKernel = defineKernel({
+  name: "activation",
+  code,
+  layout: activationLayout,
+  rowwise: true,
+});
 
 export const BackwardProblem = d.struct({
   rows: d.u32,
@@ -58,6 +63,7 @@ export const activationBackwardLayout = tgpu
   .$idx(0);
 
 export const activationBackwardKernel = defineKernel({
+  rowwise: true,
   name: "activation_backward",
   code: backwardCode,
   layout: activationBackwardLayout,

@@ -57,7 +57,7 @@ export const kfacStepLayout = tgpu
   .$idx(0);
 
 const clipKernel = defineKernel({ name: "kfac_clip", code: clipCode, layout: kfacClipLayout });
-const stepKernel = defineKernel({ name: "kfac_step", code: stepCode, layout: kfacStepLayout });
+const stepKernel = defineKernel({ name: "kfac_step", code: stepCode, layout: kfacStepLayout, rowwise: true });
 
 export interface KfacOptions {
   /** η > 0; 0.1 unless given. */

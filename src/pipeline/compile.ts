@@ -8,13 +8,16 @@ import { type Kernel, kernelKey } from "./kernel.js";
 export class Compiler {
   readonly #device: GPUDevice;
   readonly #layoutOf: (kernel: Kernel) => GPUBindGroupLayout;
+  readonly #rowThreads: number | undefined;
   readonly #modules = new Map<string, GPUShaderModule>();
   readonly #ready = new Map<string, GPUComputePipeline>();
   readonly #inFlight = new Map<string, Promise<GPUComputePipeline>>();
 
-  constructor(device: GPUDevice, layoutOf: (kernel: Kernel) => GPUBindGroupLayout) {
+  /** @param rowThreads `THREADS` of rowwise kernels; what their shaders say unless given */
+  constructor(device: GPUDevice, layoutOf: (kernel: Kernel) => GPUBindGroupLayout, rowThreads?: number) {
     this.#device = device;
     this.#layoutOf = layoutOf;
+    this.#rowThreads = rowThreads;
   }
 
   /** Pipelines compiled so far. */
@@ -74,10 +77,12 @@ export class Compiler {
       module = this.#device.createShaderModule({ label: kernel.name, code: kernel.code });
       this.#modules.set(kernel.name, module);
     }
+    const rows: Record<string, number> =
+      kernel.rowwise && this.#rowThreads !== undefined ? { THREADS: this.#rowThreads } : {};
     return {
       label: kernelKey(kernel),
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [this.#layoutOf(kernel)] }),
-      compute: { module, entryPoint: kernel.entryPoint, constants: { ...kernel.constants } },
+      compute: { module, entryPoint: kernel.entryPoint, constants: { ...rows, ...kernel.constants } },
     };
   }
 }

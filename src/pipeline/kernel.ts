@@ -9,17 +9,20 @@ export interface Kernel {
   readonly layout: TgpuBindGroupLayout<Record<string, TgpuLayoutEntry | null>>;
   /** Values of the shader's `override` constants (tile sizes), by name. */
   readonly constants: Readonly<Record<string, number>>;
+  /** Its `THREADS` walk along rows, and any power of two of them will do: the adapter decides. */
+  readonly rowwise: boolean;
 }
 
-/** Declares a kernel; `entryPoint` is `main` and there are no constants unless given. */
+/** Declares a kernel; `entryPoint` is `main`, there are no constants and it is not `rowwise` unless given. */
 export function defineKernel(options: {
   name: string;
   code: string;
   layout: Kernel["layout"];
   entryPoint?: string;
   constants?: Record<string, number>;
+  rowwise?: boolean;
 }): Kernel {
-  return { entryPoint: "main", constants: {}, ...options };
+  return { entryPoint: "main", constants: {}, rowwise: false, ...options };
 }
 
 /** The same kernel with other override constants. */

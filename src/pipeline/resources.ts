@@ -43,7 +43,11 @@ export class Resources {
     this.handle = handle;
     this.device = handle.device;
     this.#root = tgpu.initFromDevice({ device: handle.device });
-    this.#compiler = new Compiler(handle.device, (kernel) => this.#root.unwrap(kernel.layout));
+    const { software, subgroupSize } = handle.capabilities;
+    // Software adapters run a workgroup as rows of vector lanes, one after another: more threads than one row only wait.
+    const rowThreads = software ? subgroupSize || 8 : undefined;
+    const layoutOf = (kernel: Kernel) => this.#root.unwrap(kernel.layout);
+    this.#compiler = new Compiler(handle.device, layoutOf, rowThreads);
     this.#tables = new LruCache(CACHE_CAPACITY, (table) => this.#release(table));
     this.pool = new BufferPool(
       (label, size, usage) => this.createBuffer(label, size, usage),
