@@ -159,7 +159,7 @@ test("K-FAC, Adam and SGD race; pause, look, resume on another device, reset", a
 
   // Other settings count from the next step on, and running it goes on by itself.
   await demo.control("Fisher, for B̄", "exact");
-  await demo.control("Inverses renewed every", 2);
+  await demo.control("New inverses every", 2);
   await demo.press("Continue");
   await reach(demo, paused + 4);
   await demo.loseDevices();

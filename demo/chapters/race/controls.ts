@@ -47,7 +47,7 @@ export function raceControls(options: {
       onInput: (damping) => set({ damping }),
     }),
     scaled({
-      label: "Inverses renewed every",
+      label: "New inverses every",
       values: PERIODS,
       value: settings.inverseEvery,
       format: (value) => (value === 1 ? "step" : `${value} steps`),

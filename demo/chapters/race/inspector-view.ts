@@ -64,7 +64,7 @@ export function inspectorView(options: {
     caption: "the same part",
     signal,
   });
-  const difference = heatmap({ title: "Difference", caption: "what the product misses", signal });
+  const difference = heatmap({ title: "Difference", caption: "the product minus H", signal });
 
   const error = statTile({ label: "Error of Ā ⊗ B̄, whole layer", note: "‖Ā ⊗ B̄ − H‖ / ‖H‖" });
   const reference = statTile({ label: "The same in f64" });
