@@ -40,12 +40,18 @@ const TABLE_LIMIT = 24;
 export function heatmap(options: HeatmapOptions): Heatmap {
   const { title, caption, kind = "signed", size = 280, signal } = options;
   const name = options.name ?? (typeof title === "string" ? title : (title.textContent ?? ""));
-  const canvas = element("canvas", { class: "heatmap-canvas", role: "img", width: 1, height: 1 });
+  const canvas = element("canvas", {
+    class: "heatmap-canvas",
+    role: "img",
+    "aria-label": `${name}: not computed yet`,
+    width: 1,
+    height: 1,
+  });
   const scale = element("canvas", { class: "heatmap-scale", width: 129, height: 1, "aria-hidden": "true" });
   const low = element("span");
   const middle = element("span");
   const high = element("span");
-  const reading = element("span", { class: "heatmap-reading", "aria-hidden": "true" }, "\u00a0");
+  const reading = element("span", { class: "heatmap-reading", "aria-hidden": "true" }, "not computed yet");
   let matrix: HeatmapMatrix = { rows: 0, cols: 0, data: [] };
   let limit = 1;
 
@@ -101,7 +107,7 @@ export function heatmap(options: HeatmapOptions): Heatmap {
 
   const made = element(
     "figure",
-    { class: "heatmap" },
+    { class: "heatmap heatmap-empty" },
     element("figcaption", {}, title, caption ? element("span", { class: "caption-note" }, caption) : null),
     canvas,
     element(
@@ -119,6 +125,10 @@ export function heatmap(options: HeatmapOptions): Heatmap {
     element: made,
     update(next, range = {}) {
       matrix = next;
+      if (made.classList.contains("heatmap-empty")) {
+        made.classList.remove("heatmap-empty");
+        reading.textContent = "\u00a0";
+      }
       let [smallest, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
       for (let k = 0; k < next.data.length; k++) {
         smallest = Math.min(smallest, next.data[k]!);

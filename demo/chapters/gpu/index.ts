@@ -38,10 +38,10 @@ export const mount: Mount = async (root, context) => {
     caption: "Every claim with its error and the bound it is held against",
     columns: [
       { label: "claim" },
-      { label: "instance" },
+      { label: "verdict" },
       { label: "measured", numeric: true },
       { label: "bound", numeric: true },
-      { label: "verdict" },
+      { label: "instance" },
     ],
   });
   claims.element.classList.add("tall-table");
@@ -100,12 +100,12 @@ export const mount: Mount = async (root, context) => {
     columns: [
       { label: "operation" },
       { label: "size", oneLine: true },
+      { label: "ratio", numeric: true },
       { label: "kfac-webgpu, ms", numeric: true },
       { label: "jax-js, ms", numeric: true },
-      { label: "ratio", numeric: true },
       { label: "lowest … highest", numeric: true },
       { label: "errors, ours and theirs", numeric: true },
-      { label: "jax-js by", oneLine: true },
+      { label: "jax-js by" },
     ],
   });
   speeds.element.hidden = true;
@@ -220,10 +220,10 @@ const yes = (is: boolean) => (is ? "yes" : "no");
 function claimCells({ claim, sizes, error, bound, held, pass }: Certificate) {
   return [
     claim,
-    sizes,
+    element("span", { class: pass ? "good" : "bad" }, pass ? "holds" : "fails"),
     scientific(error),
     `${held === "atMost" ? "≤" : "≥"} ${scientific(bound)}`,
-    element("span", { class: pass ? "good" : "bad" }, pass ? "holds" : "fails"),
+    sizes,
   ];
 }
 
@@ -231,9 +231,9 @@ function speedCells(row: BenchmarkRow) {
   return [
     row.operation,
     row.size,
+    element("strong", { class: "ratio", "data-value": row.ratio }, `${number(row.ratio)} ×`),
     number(row.oursMs),
     number(row.theirsMs),
-    element("strong", { class: "ratio", "data-value": row.ratio }, `${number(row.ratio)} ×`),
     `${number(row.low)} … ${number(row.high)}`,
     `${scientific(row.oursError)}, ${scientific(row.theirsError)}`,
     row.formulation,

@@ -285,15 +285,14 @@ export const mount: Mount = async (root, context) => {
       const gpu = await gpuStep(await context.engine(), problem);
       if (signal.aborted || current !== mine) return;
       showGpu(mine, gpu);
-      await play(mine);
     } catch (error) {
-      if (current === mine) {
-        landed.set("–", "the GPU gave no answer");
-        context.fail(error);
-      }
-    } finally {
-      if (current === mine && !signal.aborted) root.removeAttribute("aria-busy");
+      if (current !== mine) return;
+      landed.set("–", "the GPU gave no answer");
+      progressOf.set(0, { x: [], y: [] });
+      context.fail(error);
     }
+    await play(mine);
+    if (current === mine && !signal.aborted) root.removeAttribute("aria-busy");
   };
 
   let playing = 0;
