@@ -132,10 +132,12 @@ const DERIVED = /** @type {const} */ ([
  * @returns {string}
  */
 export function unroll(text) {
-  return text.replace(
+  let blocks = 0;
+  const result = text.replace(
     /^( *)\/\/ unroll (\w+)((?: \w+=\w+)*)\n[\s\S]*?^\1\/\/ end$/gm,
     (_, indent, kind, words) => {
-      const block = BLOCKS[kind];
+      blocks++;
+      const block = Object.hasOwn(BLOCKS, kind) && BLOCKS[kind];
       if (!block) throw new Error(`There is nothing named ${kind} to unroll.`);
       const options = Object.fromEntries(
         words
@@ -147,6 +149,10 @@ export function unroll(text) {
       return `${indent}// unroll ${kind}${words}\n${lines.join("")}${indent}// end`;
     },
   );
+  const marks = text.match(/^ *\/\/ unroll /gm)?.length ?? 0;
+  if (blocks !== marks)
+    throw new Error(`${marks - blocks} of ${marks} blocks have no end, or options that are not name=word.`);
+  return result;
 }
 
 /**

@@ -2,19 +2,23 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/gram.wgsl?raw";
 import subgroup4Code from "../../shaders/gram_subgroup4.wgsl?raw";
 import subgroup8Code from "../../shaders/gram_subgroup8.wgsl?raw";
+import workgroupCode from "../../shaders/gram_workgroup.wgsl?raw";
 import type { Capabilities } from "../device/index.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import { defineKernel, type Kernel, type Recorder } from "../pipeline/index.js";
+import { type Blend, blend } from "./blend.js";
 import { copyStrided, type StridedCopy } from "./copy.js";
 import { group, partition } from "./group.js";
 import { packedTarget } from "./pack.js";
-import { productKernel, tileShape, tilesOf } from "./tiles.js";
+import { partials, partsOf, rowsInParts } from "./parts.js";
+import { productKernel, productKernels, tileShape, tilesInAll, tilesOf } from "./tiles.js";
 import {
   checkView,
   isAligned,
   type Matrix,
   type MatrixView,
   padded,
+  paddedLength,
   paddedView,
   requireDistinct,
   requireShape,
@@ -45,11 +49,12 @@ const forms = {
   registers: defineKernel({ name: "gram", code, layout: gramLayout }),
   subgroup4: defineKernel({ name: "gram_subgroup4", code: subgroup4Code, layout: gramLayout }),
   subgroup8: defineKernel({ name: "gram_subgroup8", code: subgroup8Code, layout: gramLayout }),
+  workgroup: defineKernel({ name: "gram_workgroup", code: workgroupCode, layout: gramLayout }),
 };
 
-/** The kernel in its form for this adapter. */
-export function gramKernel(capabilities: Capabilities): Kernel {
-  return productKernel(forms, tileShape(capabilities));
+/** The kernel in its forms for this adapter. */
+export function gramKernels(capabilities: Capabilities): readonly Kernel[] {
+  return productKernels(forms, capabilities);
 }
 
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
@@ -92,8 +97,48 @@ export function gram(recorder: Recorder, problems: GramOperands | readonly GramO
     after.push(unpack);
     return { A: packExamples(recorder, parts, operands), S: target, scale };
   });
-  gramPacked(recorder, ready, recorder.manager.table(Scale, scales));
+  gramInParts(recorder, ready, scales);
   for (const unpack of after) unpack();
+}
+
+/**
+ * Where the results are too small to keep a GPU busy while the sums are long, parts of the examples are summed side by
+ * side, and then the parts in their order.
+ */
+function gramInParts(
+  recorder: Recorder,
+  products: readonly PackedGram[],
+  scales: readonly { alpha: number; beta: number }[],
+): void {
+  const { capabilities } = recorder.manager.handle;
+  const sizes = products.map(({ S }) => [S.rows, S.cols] as const);
+  const tiles = tilesInAll(tileShape(capabilities, sizes), sizes).count;
+  let length = 0;
+  const plans = products.map((product) => {
+    const { rows, cols } = product.S;
+    // With α = 0, A must not be read, which the blend of the parts could not see to.
+    const whole = capabilities.software || scales[product.scale]!.alpha === 0;
+    const parts = whole ? 1 : partsOf(capabilities, { rows, cols, terms: product.A.rows, tiles });
+    const offset = length;
+    length += parts > 1 ? parts * paddedLength(rows, cols) : 0;
+    return { ...product, parts, offset };
+  });
+  const pairs = recorder.manager.table(Scale, [...scales, { alpha: 1, beta: 0 }]);
+  if (length === 0) {
+    gramPacked(recorder, products, pairs);
+    return;
+  }
+  const scratch = recorder.scratch(length);
+  const sums: Blend[] = [];
+  const summands = plans.flatMap(({ A, S, scale, parts, offset }) => {
+    if (parts === 1) return [{ A, S, scale }];
+    const T = paddedView(scratch, offset, S.rows, S.cols);
+    sums.push({ T, parts, partLength: T.rows * T.stride, S, scale });
+    const rows = rowsInParts(A, parts);
+    return partials(T, parts).map((into, part) => ({ A: rows[part]!, S: into, scale: scales.length }));
+  });
+  gramPacked(recorder, summands, pairs);
+  blend(recorder, sums, pairs);
 }
 
 /** A Gram matrix of packed operands: A stored k × d with aligned rows, S d × d, (α, β) at `scale` in the scales. */
@@ -106,8 +151,12 @@ export interface PackedGram {
 /** Records Gram matrices over packed operands; `scales` holds pairs (α, β) of f32. Checks nothing. */
 export function gramPacked(recorder: Recorder, products: readonly PackedGram[], scales: GPUBuffer): void {
   const { manager } = recorder;
-  const tile = tileShape(manager.handle.capabilities);
+  const { capabilities } = manager.handle;
   for (const part of partition(products, ({ A, S }) => [A.buffer, S.buffer])) {
+    const tile = tileShape(
+      capabilities,
+      part.map(({ A }) => [A.cols, A.cols]),
+    );
     const { rows, groups } = group(
       part.map(({ A, S, scale }) => ({
         tileCols: Math.ceil(A.cols / tile.cols),

@@ -11,12 +11,12 @@ export {
 export { copy, copyKernel, copyStrided, type StridedCopy } from "./copy.js";
 export { type EigenProblem, type EighOptions, EighStatus, eigh, eighKernels } from "./eigh.js";
 export { checkFinite, type FiniteCheck, finiteKernel } from "./finite.js";
-export { type GramOperands, gram, gramKernel, gramPacked, type PackedGram, packExamples } from "./gram.js";
+export { type GramOperands, gram, gramKernels, gramPacked, type PackedGram, packExamples } from "./gram.js";
 export { group, partition } from "./group.js";
 export { type GuardedCopy, guard, guardKernel } from "./guard.js";
 export { type HostEigh, type HostInverse, type HostMatrix, HostOperations } from "./host.js";
 export { type Inversion, type InvertBuffers, InvertStatus, invert, invertKernels } from "./invert.js";
-export { type MatmulOperands, matmul, matmulKernel, multiplyPacked, type PackedProduct } from "./matmul.js";
+export { type MatmulOperands, matmul, matmulKernels, multiplyPacked, type PackedProduct } from "./matmul.js";
 export { packed, packedTarget } from "./pack.js";
 export { diagonalOf, type Reduction, reduce, reduceKernels } from "./reduce.js";
 export { type SandwichOperands, sandwich } from "./sandwich.js";

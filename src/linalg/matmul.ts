@@ -2,12 +2,13 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/matmul.wgsl?raw";
 import subgroup4Code from "../../shaders/matmul_subgroup4.wgsl?raw";
 import subgroup8Code from "../../shaders/matmul_subgroup8.wgsl?raw";
+import workgroupCode from "../../shaders/matmul_workgroup.wgsl?raw";
 import type { Capabilities } from "../device/index.js";
 import { ShapeError } from "../errors.js";
 import { defineKernel, type Kernel, type Recorder } from "../pipeline/index.js";
 import { group, partition } from "./group.js";
 import { packed, packedTarget } from "./pack.js";
-import { productKernel, tileShape, tilesOf } from "./tiles.js";
+import { productKernel, productKernels, tileShape, tilesOf } from "./tiles.js";
 import { checkView, type Matrix, type MatrixView, requireDistinct, requireShape } from "./view.js";
 
 export const MatmulProblem = d.struct({
@@ -40,11 +41,12 @@ const forms = {
   registers: defineKernel({ name: "matmul", code, layout: matmulLayout }),
   subgroup4: defineKernel({ name: "matmul_subgroup4", code: subgroup4Code, layout: matmulLayout }),
   subgroup8: defineKernel({ name: "matmul_subgroup8", code: subgroup8Code, layout: matmulLayout }),
+  workgroup: defineKernel({ name: "matmul_workgroup", code: workgroupCode, layout: matmulLayout }),
 };
 
-/** The kernel in its form for this adapter. */
-export function matmulKernel(capabilities: Capabilities): Kernel {
-  return productKernel(forms, tileShape(capabilities));
+/** The kernel in its forms for this adapter. */
+export function matmulKernels(capabilities: Capabilities): readonly Kernel[] {
+  return productKernels(forms, capabilities);
 }
 
 /** C ← α op(A) op(B) + β C, with op(A) m × k, op(B) k × n and C m × n. */
@@ -103,8 +105,12 @@ export interface PackedProduct {
 /** Records products whose operands are aligned and laid out for the kernel already; checks nothing. */
 export function multiplyPacked(recorder: Recorder, products: readonly PackedProduct[]): void {
   const { manager } = recorder;
-  const tile = tileShape(manager.handle.capabilities);
+  const { capabilities } = manager.handle;
   for (const part of partition(products, ({ A, B, C }) => [A.buffer, B.buffer, C.buffer])) {
+    const tile = tileShape(
+      capabilities,
+      part.map(({ A, B }) => [A.cols, B.cols]),
+    );
     const { rows, groups } = group(
       part.map(({ A, B, C, transposed, alpha, beta }) => ({
         tileCols: Math.ceil(B.cols / tile.cols),

@@ -4,24 +4,11 @@ import { blend } from "./blend.js";
 import { gramPacked } from "./gram.js";
 import { multiplyPacked } from "./matmul.js";
 import { packedTarget } from "./pack.js";
+import { partials, partsOf, rowsInParts } from "./parts.js";
 import { tileShape, tilesOf } from "./tiles.js";
 import { type Matrix, paddedLength, paddedView } from "./view.js";
 
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
-
-/**
- * Workgroups that keep an adapter busy, and the elements of a part: on a CPU, one should stay in the cache while all
- * workgroups read it.
- */
-const WANTED = {
-  software: { groups: 16, elements: 1 << 17 },
-  gpu: { groups: 512, elements: Number.POSITIVE_INFINITY },
-} as const;
-/** Terms that one thread adds up one after another: few enough to keep the rounding error of long sums small. */
-const LONGEST = 8192;
-/** Bounds of the partial results: their number, and their elements. */
-const MOST_PARTS = 64;
-const MOST_ELEMENTS = 1 << 22;
 
 /**
  * A product or Gram matrix whose summed index is long and comes in several chunks, while its result is small: each chunk is
@@ -43,17 +30,8 @@ export class SplitSum {
   constructor(recorder: Recorder, into: Matrix, longest: number) {
     const { capabilities } = recorder.manager.handle;
     const { rows, cols } = into;
-    const wanted = WANTED[capabilities.software ? "software" : "gpu"];
-    const parts = Math.max(
-      Math.min(
-        Math.ceil(wanted.groups / tilesOf(tileShape(capabilities), rows, cols)),
-        Math.floor(longest / 64),
-      ),
-      Math.ceil((longest * cols) / wanted.elements),
-      Math.ceil(longest / LONGEST),
-    );
-    const most = Math.min(MOST_PARTS, Math.ceil(MOST_ELEMENTS / paddedLength(rows, cols)));
-    this.#parts = Math.min(Math.max(parts, 1), most);
+    const tiles = tilesOf(tileShape(capabilities, [[rows, cols]]), rows, cols);
+    this.#parts = partsOf(capabilities, { rows, cols, terms: longest, tiles });
     this.#recorder = recorder;
     const { target, unpack } = packedTarget(recorder, into, false);
     this.#target = target;
@@ -67,16 +45,12 @@ export class SplitSum {
   /** Adds α A'B: A is k × m, B is k × n, both aligned. */
   product(A: Matrix, B: Matrix, alpha: number): void {
     const beta = this.#first ? 0 : 1;
+    const [rowsOfA, rowsOfB] = [A, B].map((view) => rowsInParts(view, this.#parts));
     multiplyPacked(
       this.#recorder,
-      this.#split(A.rows).map(({ first, rows, C }) => ({
-        A: rowsOf(A, first, rows),
-        B: rowsOf(B, first, rows),
-        C,
-        transposed: false,
-        alpha,
-        beta,
-      })),
+      partials(this.#partials, this.#parts).map((C, part) => {
+        return { A: rowsOfA![part]!, B: rowsOfB![part]!, C, transposed: false, alpha, beta };
+      }),
     );
     this.#first = false;
   }
@@ -84,9 +58,10 @@ export class SplitSum {
   /** Adds A'A: A is k × d and aligned. */
   gram(A: Matrix): void {
     const scale = this.#first ? 0 : 1;
+    const rows = rowsInParts(A, this.#parts);
     gramPacked(
       this.#recorder,
-      this.#split(A.rows).map(({ first, rows, C }) => ({ A: rowsOf(A, first, rows), S: C, scale })),
+      partials(this.#partials, this.#parts).map((S, part) => ({ A: rows[part]!, S, scale })),
       this.#scales(),
     );
     this.#first = false;
@@ -112,22 +87,4 @@ export class SplitSum {
       { alpha: 1, beta: 1 },
     ]);
   }
-
-  /** A part may be empty; then its partial result becomes, or stays, what it is. */
-  #split(total: number): { first: number; rows: number; C: Matrix }[] {
-    const T = this.#partials;
-    const each = Math.ceil(total / this.#parts);
-    return Array.from({ length: this.#parts }, (_, part) => {
-      const first = Math.min(part * each, total);
-      return {
-        first,
-        rows: Math.min(each, total - first),
-        C: { ...T, offset: T.offset + part * T.rows * T.stride },
-      };
-    });
-  }
-}
-
-function rowsOf(view: Matrix, first: number, rows: number): Matrix {
-  return { ...view, offset: view.offset + first * view.stride, rows };
 }

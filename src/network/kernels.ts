@@ -1,5 +1,5 @@
 import { blendKernel } from "../linalg/blend.js";
-import { copyKernel, gramKernel, matmulKernel, reduceKernels } from "../linalg/index.js";
+import { copyKernel, gramKernels, matmulKernels, reduceKernels } from "../linalg/index.js";
 import type { Kernel, PipelineManager } from "../pipeline/index.js";
 import { activationBackwardKernel, activationKernel } from "./activation.js";
 import { fisherKernel } from "./fisher.js";
@@ -10,10 +10,10 @@ import { lossKernel } from "./loss.js";
 export function networkKernels(manager: PipelineManager, layers: readonly Layer[]): Kernel[] {
   const { capabilities } = manager.handle;
   const convolutions = layers.some(({ kind }) => kind === "conv2d")
-    ? [blendKernel, gramKernel(capabilities)]
+    ? [blendKernel, ...gramKernels(capabilities)]
     : [];
   return [
-    matmulKernel(capabilities),
+    ...matmulKernels(capabilities),
     copyKernel,
     ...reduceKernels,
     activationKernel,

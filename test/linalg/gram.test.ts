@@ -11,9 +11,12 @@ import {
   assertSameBits,
   assertSymmetric,
   assertWithin,
+  COUNTS,
   LARGE,
   managerOf,
+  onEveryTile,
   otherTiles,
+  POISONED,
   reference,
   run,
   type Slot,
@@ -89,7 +92,7 @@ async function check(t: TestContext, manager: PipelineManager, cases: readonly C
   return dispatches;
 }
 
-const SMALL_CASES: Case[] = SMALL.flatMap((d) => SMALL.map((k) => ({ d, k })));
+const SMALL_CASES = SMALL.flatMap((d) => SMALL.map((k) => ({ d, k })));
 const LARGE_CASES: Case[] = LARGE.flatMap((d, i): Case[] => [
   { d, k: LARGE[(i + 4) % LARGE.length]! },
   { d, k: SMALL[i % SMALL.length]!, examples: "rows", biasRow: i % 2 === 0 },
@@ -116,15 +119,52 @@ kernelTest("gram: sizes round the edges of tiles", async (t) => {
   );
 });
 
-kernelTest("gram: the tiles of the other kind of adapter", async (t) => {
-  const manager = otherTiles(t);
-  await check(t, manager, SMALL_CASES, 5);
+onEveryTile("gram: small sizes and sizes round the edges of tiles", async (t, manager) => {
+  await check(t, manager, [...SMALL_CASES.filter(({ d, k }) => (d + k) % 3 === 0), ...LARGE_CASES], 5);
   await check(
     t,
     manager,
-    LARGE_CASES.map((one, i) => ({ ...one, alpha: 0.1, beta: i % 2 })),
+    LARGE_CASES.map((one, i) => ({ ...one, alpha: 0.1, beta: i % 2, loose: i % 3 === 0 })),
     6,
   );
+});
+
+onEveryTile("gram: examples of any number, with poison behind the last", async (t, manager) => {
+  for (const k of COUNTS) {
+    const bench = new Bench(t, [{ d: 21, k, examples: "rows", beta: -1 }], 12, POISONED);
+    run(manager, (recorder) => gram(recorder, bench.operands()));
+    await bench.check(t);
+  }
+});
+
+onEveryTile("gram: with alpha = 0, inputs that are not finite do not matter", async (t, manager) => {
+  const [input, output] = [new Arena(), new Arena()];
+  const A = input.add(9, 70, false);
+  const S = output.add(70, 70, false, symmetric(t.random(13), 70));
+  input.upload(t);
+  output.upload(t);
+  run(manager, (recorder) => {
+    gram(recorder, { A: A.view, into: S.view, examples: "rows", alpha: 0, beta: 2 });
+  });
+  const result = (await output.download(t, "gram")).get(S)!;
+  for (const [e, value] of S.data.entries()) assertEqual(result[e], 2 * value, `element ${e}`);
+});
+
+kernelTest("gram: the choice of the other kind of adapter, sums in parts where it is a GPU", async (t) => {
+  const manager = otherTiles(t);
+  const cases: Case[] = [
+    { d: 5, k: 1000 },
+    { d: 70, k: 333, examples: "rows", alpha: 0.25, beta: 0.5, loose: true },
+    { d: 33, k: [100, 29], biasRow: true, beta: 1 },
+    { d: 9, k: 127 },
+    { d: 129, k: 200, alpha: 0, beta: 1 },
+  ];
+  await check(t, manager, cases, 14);
+  const [first, second] = [15, 15].map((seed) => new Bench(t, cases, seed));
+  run(manager, (recorder) => gram(recorder, first!.operands()));
+  run(manager, (recorder) => gram(recorder, second!.operands()));
+  const [a, b] = [await t.download(first!.outputs.buffer), await t.download(second!.outputs.buffer)];
+  assertSameBits(a, b, "second run");
   manager.dispose();
 });
 

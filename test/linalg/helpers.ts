@@ -2,12 +2,14 @@
 import type { DeviceHandle } from "../../src/device/index.js";
 import type { Engine } from "../../src/engine.js";
 import type { MatrixView } from "../../src/linalg/index.js";
+import { forceTile, type TileName } from "../../src/linalg/tiles.js";
 import { PipelineManager, type Recorder } from "../../src/pipeline/index.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
 import {
   assert,
   assertEqual,
   assertThrows,
+  kernelTest,
   POISON,
   type Random,
   type TestContext,
@@ -21,15 +23,47 @@ export const SMALL = [1, 2, 3, 4, 5, 7, 8, 9] as const;
 /** Round the edges of larger tiles. */
 export const LARGE = [31, 32, 33, 63, 64, 65, 127, 128, 129] as const;
 
+/** Lengths of sums: round the rows that kernels multiply at a time, and several times as many. */
+export const COUNTS = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 23, 24, 25, 40] as const;
+
+/** Elements of poison behind the last matrix: more than a kernel that reads whole blocks of rows may come to. */
+export const POISONED = 16 * 64;
+
 export function managerOf(t: TestContext): PipelineManager {
   return (t.engine as Engine).manager;
 }
 
-/** A manager that takes this adapter for one of the other kind, so that both tile shapes are tested everywhere. */
+/** A manager that takes this adapter for one of the other kind, so that both choices of tiles are tested everywhere. */
 export function otherTiles(t: TestContext): PipelineManager {
+  return disguised(t, !managerOf(t).handle.capabilities.software);
+}
+
+/** Tiles that every device can run. The others are for devices with subgroups of their size, which use them by default. */
+const TILES_EVERYWHERE = ["registers8", "registers64", "workgroup64", "workgroup128"] as const;
+
+/** One test for each form and tile of the product kernels that this device can run. */
+export function onEveryTile(
+  name: string,
+  body: (t: TestContext, manager: PipelineManager) => Promise<void>,
+): void {
+  kernelTest(`${name}: the default tile`, (t) => body(t, managerOf(t)));
+  for (const tile of TILES_EVERYWHERE) {
+    kernelTest(`${name}: ${tile}`, async (t) => {
+      const manager = disguised(t, managerOf(t).handle.capabilities.software, tile);
+      try {
+        await body(t, manager);
+      } finally {
+        manager.dispose();
+      }
+    });
+  }
+}
+
+function disguised(t: TestContext, software: boolean, tile?: TileName): PipelineManager {
   const { handle } = managerOf(t);
-  const capabilities = { ...handle.capabilities, software: !handle.capabilities.software };
-  const disguised = {
+  const capabilities = { ...handle.capabilities, software };
+  if (tile) forceTile(capabilities, tile);
+  const stand = {
     device: handle.device,
     owned: false,
     capabilities,
@@ -38,7 +72,7 @@ export function otherTiles(t: TestContext): PipelineManager {
     explain: (error: unknown) => handle.explain(error),
     dispose() {},
   };
-  return new PipelineManager(disguised as unknown as DeviceHandle);
+  return new PipelineManager(stand as unknown as DeviceHandle);
 }
 
 /** Records and submits. */

@@ -23,7 +23,7 @@ import {
   assertSymmetric,
   EPS,
   managerOf,
-  otherTiles,
+  onEveryTile,
   run,
   type Slot,
   symmetric,
@@ -166,16 +166,15 @@ kernelTest(
   },
 );
 
-kernelTest("invert: the tiles of the other kind of adapter", async (t) => {
-  const manager = otherTiles(t);
+onEveryTile("invert: sizes round the edges of tiles and blocks", async (t, manager) => {
   const random = t.random(3);
-  const cases = [1, 31, 65, 129, 160].map((n): Case => ({ n, S: well(random, n), loose: n === 65 }));
+  const sizes = [1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 160, 193];
+  const cases = sizes.map((n): Case => ({ n, S: well(random, n), loose: n === 65 }));
   const { inverses, statuses } = await inversesOf(t, manager, cases);
   for (const [i, one] of cases.entries()) {
     assertWell(statuses[i]!, `n = ${one.n}`);
     assertInverse(one, inverses[i]!, 40, `n = ${one.n}`);
   }
-  manager.dispose();
 });
 
 kernelTest("invert: condition numbers from 10 to a million, up to 256 rows", async (t) => {

@@ -10,9 +10,11 @@ import {
   assertRefused,
   assertSameBits,
   assertWithin,
+  COUNTS,
   LARGE,
   managerOf,
-  otherTiles,
+  onEveryTile,
+  POISONED,
   reference,
   run,
   type Slot,
@@ -134,16 +136,23 @@ kernelTest("matmul: sizes round the edges of tiles", async (t) => {
   );
 });
 
-kernelTest("matmul: the tiles of the other kind of adapter", async (t) => {
-  const manager = otherTiles(t);
-  await check(t, manager, smallCases({ transposeA: true }), 4);
+onEveryTile("matmul: small sizes and sizes round the edges of tiles", async (t, manager) => {
+  const small = smallCases({ transposeA: true }).filter(({ m, n, k }) => (m + 2 * n + k) % 5 === 0);
+  await check(t, manager, [...small, ...LARGE_CASES.map((one) => ({ ...one, transposeA: true }))], 4);
   await check(
     t,
     manager,
-    LARGE_CASES.map((one, i) => ({ ...one, beta: i % 2, alpha: 0.5 })),
+    LARGE_CASES.map((one, i) => ({ ...one, beta: i % 2, alpha: 0.5, loose: i % 3 === 0 })),
     5,
   );
-  manager.dispose();
+});
+
+onEveryTile("matmul: sums of any length, with poison behind the last", async (t, manager) => {
+  for (const k of COUNTS) {
+    const bench = new Bench(t, [{ m: 21, n: 34, k, transposeA: true, beta: -1 }], 9, POISONED);
+    run(manager, (recorder) => matmul(recorder, bench.operands()));
+    await bench.check(t);
+  }
 });
 
 kernelTest("matmul: all transposes, alpha and beta, aligned and loose, one call each", async (t) => {

@@ -11,7 +11,7 @@ import {
   assertWithin,
   LARGE,
   managerOf,
-  otherTiles,
+  onEveryTile,
   reference,
   run,
   type Slot,
@@ -106,15 +106,13 @@ kernelTest("sandwich: sizes round the edges of tiles", async (t) => {
   await check(t, managerOf(t), LARGE_CASES, 4);
 });
 
-kernelTest("sandwich: the tiles of the other kind of adapter", async (t) => {
-  const manager = otherTiles(t);
+onEveryTile("sandwich: sizes round the edges of tiles", async (t, manager) => {
   await check(
     t,
     manager,
     LARGE_CASES.map((one, i) => ({ ...one, loose: i % 2 === 0 })),
     5,
   );
-  manager.dispose();
 });
 
 kernelTest("sandwich: problems in different buffers", async (t) => {
