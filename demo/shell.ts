@@ -23,6 +23,7 @@ export class Shell {
   readonly #adapter: HTMLElement;
   readonly #links = new Map<string, HTMLAnchorElement>();
   readonly #theme: HTMLElement;
+  readonly #skip: HTMLElement;
   readonly #host: EngineHost;
   #visit: Visit | undefined;
   /** Of the panel that is shown. */
@@ -35,6 +36,7 @@ export class Shell {
     this.#main = find("chapter");
     this.#adapter = find("adapter");
     this.#theme = find("theme");
+    this.#skip = find("skip");
     this.#host = new EngineHost({
       onOpen: ({ capabilities: { adapter, software } }) => {
         this.#adapter.textContent = `Computing on ${adapter}${software ? ", a software adapter: slow, but the same numbers" : ""}.`;
@@ -55,10 +57,12 @@ export class Shell {
     this.#showTheme();
     onThemeChange(() => this.#showTheme());
     this.#theme.addEventListener("click", toggleTheme);
-    addEventListener("hashchange", () => {
-      // The skip link's own target is no chapter.
-      if (location.hash !== `#${this.#main.id}`) void this.#open(this.#named(), true);
+    this.#skip.addEventListener("click", (event) => {
+      // The address names the chapter, so the link must not change it.
+      event.preventDefault();
+      this.#main.focus();
     });
+    addEventListener("hashchange", () => void this.#open(this.#named(), true));
     void this.#open(this.#named(), false);
   }
 
