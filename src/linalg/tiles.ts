@@ -120,3 +120,13 @@ export function productKernels(
 export function tilesOf(shape: TileShape, m: number, n: number): number {
   return Math.ceil(m / shape.rows) * Math.ceil(n / shape.cols);
 }
+
+/** Tiles of a d × d Gram matrix that hold something on or below the diagonal. */
+export function lowerTilesOf(capabilities: Capabilities, size: number): number {
+  const tile = tileShape(capabilities, [[size, size]]);
+  let tiles = 0;
+  for (let bottom = tile.rows; bottom < size + tile.rows; bottom += tile.rows) {
+    tiles += Math.ceil(Math.min(bottom, size) / tile.cols);
+  }
+  return tiles;
+}

@@ -23,6 +23,7 @@ import { recordedColumns, recordedCount, type TrainableLayer, type Values } from
 import type { Conv2dModule } from "./modules.js";
 import { patchKernels, recordFold, recordPatches } from "./patches.js";
 import { averageKernels, recordAverage } from "./pool.js";
+import { ShiftGram, shiftGramKernel } from "./shift-gram.js";
 import type { Workspace } from "./workspace.js";
 
 /** Chunks of a batch that small patches may be split into: each costs some dispatches. */
@@ -34,7 +35,7 @@ const CHUNKS = 16;
  */
 export class Conv2dLayer implements TrainableLayer {
   readonly kind = "conv2d";
-  readonly kernels = [...patchKernels, ...averageKernels];
+  readonly kernels = [...patchKernels, ...averageKernels, shiftGramKernel];
   readonly name: string;
   readonly in: number;
   readonly out: number;
@@ -49,6 +50,8 @@ export class Conv2dLayer implements TrainableLayer {
   readonly #columns: number;
   /** Most positions of a chunk. */
   readonly #rows: number;
+  /** The Gram matrix of patches without the patches, where there is such a form. */
+  readonly #shifts: ShiftGram | undefined;
 
   constructor(
     workspace: Workspace,
@@ -80,6 +83,7 @@ export class Conv2dLayer implements TrainableLayer {
     this.#rows = chunkRows(geometry, budget, 2 * workspace.batchSize);
     workspace.reservePatches(this.#rows, this.#columns, this.out);
     this.#weights = new ConvWeights(workspace, geometry, this.in);
+    this.#shifts = ShiftGram.fits(geometry) ? new ShiftGram(geometry) : undefined;
   }
 
   get parameters(): number {
@@ -224,6 +228,19 @@ export class Conv2dLayer implements TrainableLayer {
   }
 
   #gramOfPatches(recorder: Recorder, count: number, into: Matrix): void {
+    const source = this.#source(count);
+    const most = this.#shifts?.examples(this.#workspace.chunkLength.most) ?? 0;
+    // The form counts on pixels without gaps between them.
+    const gapless = source.stride === padded(source.cols);
+    if (
+      this.#shifts &&
+      most > 0 &&
+      gapless &&
+      this.#shifts.pays(recorder.manager.handle.capabilities, count)
+    ) {
+      this.#shifts.record(recorder, source, count, into, most);
+      return;
+    }
     const chunks = chunksOf(this.#geometry, this.#rows, count);
     const sum = new SplitSum(recorder, into, longest(chunks));
     for (const chunk of chunks) sum.gram(this.#patches(recorder, count, chunk));

@@ -2,7 +2,7 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/shift_gram.wgsl?raw";
 import type { Capabilities } from "../device/index.js";
 import { copyStrided, type Matrix, multiplyPacked, padded, paddedView } from "../linalg/index.js";
-import { tileShape, tilesOf } from "../linalg/tiles.js";
+import { lowerTilesOf, tileShape, tilesOf } from "../linalg/tiles.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
 import type { ConvGeometry } from "./geometry.js";
 import { recordPatches } from "./patches.js";
@@ -43,6 +43,9 @@ export const shiftGramKernel = defineKernel({
 
 /** Terms that one thread adds up one after another at most: few enough to keep the rounding error of long sums small. */
 const LONGEST = 8192;
+
+/** Work on one number outside of the products, as a part of a tile's work on one term; measured on software adapters. */
+const NUMBER = 0.05;
 
 /** One product of a line: all its pixels (`part` 0), or those of one edge column. */
 interface Correlation {
@@ -86,14 +89,13 @@ export class ShiftGram {
     this.#products = products;
   }
 
-  /** Tiles times terms that the products of `count` examples take, to compare with other ways to the same sum. */
-  work(capabilities: Capabilities, count: number): number {
-    const { channels } = this.#geometry.input;
-    return this.#products.reduce((sum, product) => {
-      const sizes = [channels, this.#columns(product)] as const;
-      const tiles = tilesOf(tileShape(capabilities, [sizes]), ...sizes);
-      return sum + tiles * count * (product.part === 0 ? this.#pitch : 1);
-    }, 0);
+  /** Whether this way to the sum of `count` examples is shorter than by patches. */
+  pays(capabilities: Capabilities, count: number): boolean {
+    const { input, positions, features, bias } = this.#geometry;
+    const size = features + (bias ? 1 : 0);
+    const patches = count * positions * (lowerTilesOf(capabilities, size) + NUMBER * size);
+    // A number of the result is put together from a line's correlation, and edges of it, for each line.
+    return this.#work(capabilities, count) + NUMBER * size * size * input.height < patches;
   }
 
   /** Most examples that are taken together, with at most so many elements in one buffer; 0 where that is too few. */
@@ -146,6 +148,16 @@ export class ShiftGram {
     };
     const problems = recorder.manager.table(ShiftGramProblem, [problem]);
     recorder.dispatch(shiftGramKernel, { problems, correlations, sums: sums.buffer, s: into.buffer }, size);
+  }
+
+  /** Tiles times terms of the products. */
+  #work(capabilities: Capabilities, count: number): number {
+    const { channels } = this.#geometry.input;
+    return this.#products.reduce((sum, product) => {
+      const sizes = [channels, this.#columns(product)] as const;
+      const tiles = tilesOf(tileShape(capabilities, [sizes]), ...sizes);
+      return sum + tiles * count * (product.part === 0 ? this.#pitch : 1);
+    }, 0);
   }
 
   get #slot(): number {
