@@ -16,9 +16,7 @@ export function planeOf(problem: Problem, analysis: Analysis): Plane {
   const { AAt, BBt, gradient, W: best } = analysis.newton;
   const toStart = subtract(problem.W, best);
   const x = scale(toStart, 1 / norm(toStart));
-  const across = subtract(gradient, scale(x, dot(gradient, x)));
-  // On a round bowl both directions are one, and any other will do.
-  const y = norm(across) > 1e-9 * norm(gradient) ? scale(across, -1 / norm(across)) : anyAcross(x);
+  const y = unitAcross(gradient, x, -1) ?? unitAcross(rarest(x), x, 1) ?? scale(x, 0);
   const [Hx, Hy] = [sandwich(BBt, x, AAt), sandwich(BBt, y, AAt)];
   const [xx, xy, yy] = [dot(x, Hx), dot(x, Hy), dot(y, Hy)];
   return {
@@ -30,12 +28,19 @@ export function planeOf(problem: Problem, analysis: Analysis): Plane {
   };
 }
 
-/** A unit matrix at right angles to x. */
-function anyAcross(x: Matrix): Matrix {
-  const y = scale(x, 0);
+/** The part of M at right angles to the unit x, as a unit; none where nothing but rounding is left. */
+function unitAcross(M: Matrix, x: Matrix, sign: number): Matrix | undefined {
+  let across = M;
+  // Twice, as the first time may leave little more than its own rounding.
+  for (let pass = 0; pass < 2; pass++) across = subtract(across, scale(x, dot(across, x)));
+  return norm(across) > 1e-6 * norm(M) ? scale(across, sign / norm(across)) : undefined;
+}
+
+/** The unit matrix at x's smallest number: on a round bowl any direction across will do. */
+function rarest(x: Matrix): Matrix {
+  const unit = scale(x, 0);
   let at = 0;
   for (let k = 1; k < x.data.length; k++) if (Math.abs(x.data[k]!) < Math.abs(x.data[at]!)) at = k;
-  y.data[at] = 1;
-  const across = subtract(y, scale(x, dot(y, x)));
-  return scale(across, 1 / norm(across));
+  unit.data[at] = 1;
+  return unit;
 }

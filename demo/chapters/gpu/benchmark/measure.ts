@@ -1,6 +1,6 @@
 // How a figure is made: repetitions that fill a sample, interleaved pairs, the median of the paired ratios.
 import { AbortedError } from "kfac-webgpu";
-import { nextFrame } from "../../../ui/index.js";
+import { nextFrame } from "../../../ui/frame.js";
 import type { Contender } from "./contender.js";
 
 /** Long enough for a browser's clock, short enough to leave the page its frames. */
