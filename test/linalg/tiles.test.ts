@@ -1,0 +1,64 @@
+/** Which tile a dispatch of products gets. */
+import type { Capabilities } from "../../src/device/index.js";
+import { gramKernels } from "../../src/linalg/index.js";
+import { forceTile, type Sizes, TILES, tileShape } from "../../src/linalg/tiles.js";
+import { assertEqual, kernelTest, type TestContext } from "../harness/kernel-test.js";
+import { managerOf } from "./helpers.js";
+
+function adapter(t: TestContext, software: boolean, subgroupSize: number): Capabilities {
+  return { ...managerOf(t).handle.capabilities, software, subgroupSize };
+}
+
+function nameOf(capabilities: Capabilities, sizes: Sizes): string {
+  const shape = tileShape(capabilities, sizes);
+  return Object.entries(TILES).find(([, tile]) => tile === shape)![0];
+}
+
+const repeated = (count: number, m: number, n = m): Sizes =>
+  Array.from({ length: count }, () => [m, n] as const);
+
+kernelTest("tiles: software adapters by their subgroups, whatever the sizes", (t) => {
+  for (const sizes of [repeated(1, 1), repeated(3, 4096)]) {
+    assertEqual(nameOf(adapter(t, true, 8), sizes), "subgroup8", "eight lanes");
+    assertEqual(nameOf(adapter(t, true, 4), sizes), "subgroup4", "four lanes");
+    assertEqual(nameOf(adapter(t, true, 0), sizes), "registers8", "no subgroups");
+    assertEqual(nameOf(adapter(t, true, 32), sizes), "registers8", "other subgroups");
+  }
+});
+
+kernelTest("tiles: GPUs take the larger one where it keeps them busy and wastes little", (t) => {
+  for (const lanes of [0, 4, 8, 32]) {
+    const gpu = adapter(t, false, lanes);
+    assertEqual(nameOf(gpu, repeated(1, 2048)), "workgroup128", "a large result");
+    assertEqual(nameOf(gpu, repeated(1, 1920)), "workgroup64", "a result of 225 tiles");
+    assertEqual(nameOf(gpu, repeated(16, 512)), "workgroup128", "as many tiles in 16 results");
+    assertEqual(nameOf(gpu, repeated(15, 512)), "workgroup64", "fewer of them");
+    assertEqual(nameOf(gpu, repeated(10_000, 20)), "workgroup64", "many small results");
+    assertEqual(nameOf(gpu, repeated(256, 129)), "workgroup64", "results little larger than a tile");
+    assertEqual(nameOf(gpu, repeated(1, 64, 1 << 20)), "workgroup64", "a result one small tile high");
+    assertEqual(nameOf(gpu, [...repeated(1, 4096), ...repeated(50, 10)]), "workgroup128", "one large one");
+  }
+});
+
+kernelTest("tiles: every one that a GPU may choose is compiled ahead, and a forced one alone", (t) => {
+  const constants = (capabilities: Capabilities) =>
+    gramKernels(capabilities)
+      .map((kernel) => `${kernel.name} ${JSON.stringify(kernel.constants)}`)
+      .join(", ");
+  const gpu = adapter(t, false, 32);
+  assertEqual(constants(gpu), 'gram_workgroup {"THREADS":16}, gram_workgroup {"THREADS":8}', "of a GPU");
+  assertEqual(constants(adapter(t, true, 8)), "gram_subgroup8 {}", "of a software adapter");
+  forceTile(gpu, "registers64");
+  assertEqual(nameOf(gpu, repeated(1, 4096)), "registers64", "the forced one");
+  assertEqual(constants(gpu), 'gram {"THREADS_I":8,"THREADS_J":8}', "of the forced one");
+});
+
+kernelTest("tiles: a workgroup takes no more memory and threads than every device has", () => {
+  for (const { form, constants } of Object.values(TILES)) {
+    if (form !== "workgroup") continue;
+    const THREADS = constants.THREADS!;
+    assertEqual(THREADS ** 2 <= 256, true, `${THREADS} × ${THREADS} threads`);
+    // Two sets of eight rows of A and B each.
+    assertEqual(2 * 8 * 2 * 8 * THREADS * 4 <= 16384, true, `bytes of workgroup memory at ${THREADS}`);
+  }
+});
