@@ -44,7 +44,7 @@ test.each([
     await demo.control("Rows of W, m", rows);
     await demo.control("Columns of W, n", columns);
     await demo.control("Examples, N", examples);
-    await demo.control("Condition number of H", log);
+    await demo.control("Condition of H, κ", log);
     // The controls take effect in the next frame.
     await demo.page.evaluate(
       () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 0))),

@@ -143,7 +143,7 @@ test("the keyboard reaches everything, in the order of the page, and the focus s
     "1 One step",
     "4 Your GPU",
     "Rows of W, m",
-    "Condition number of H",
+    "Condition of H, κ",
     "Step of gradient descent",
     "Walk again",
     "Other numbers",

@@ -41,6 +41,8 @@ import "./style.css";
 
 /** The share of the first excess that counts as having arrived. */
 const ARRIVED = 1e-6;
+/** What a few roundings of f32 in a row come to. */
+const ROUNDING = 16 * 2 ** -24;
 /** Other bits of the status are advice, about damping that is not asked for here. */
 const UNUSABLE = InvertStatus.notPositiveDefinite | InvertStatus.nonFinite;
 /** Steps of gradient descent drawn in a frame while it is being played. */
@@ -63,7 +65,7 @@ export const mount: Mount = async (root, context) => {
   const columns = slider({ label: "Columns of W, n", min: 1, max: 10, value: 7, onInput: update });
   const examples = slider({ label: "Examples, N", min: 12, max: 200, value: 60, onInput: update });
   const condition = slider({
-    label: "Condition number of H",
+    label: "Condition of H, κ",
     min: 0,
     max: 6,
     step: 0.1,
@@ -194,7 +196,10 @@ export const mount: Mount = async (root, context) => {
       number(minimum, 5),
       `W is ${problem.W.rows} × ${problem.W.cols}, the network has ${NETWORK_OUTPUTS} outputs`,
     );
-    crawled.set(number(last, 5), `${integer(needed)} steps would leave 10⁻⁶ of the excess`);
+    crawled.set(
+      number(last, 5),
+      `${integer(needed)} ${needed === 1 ? "step" : "steps"} would leave 10⁻⁶ of the excess`,
+    );
     least.element.dataset.value = String(minimum);
     crawled.element.dataset.value = String(last);
     mapH.update(analysis.hessian);
@@ -233,9 +238,9 @@ export const mount: Mount = async (root, context) => {
       fragment(
         "The largest difference between the two is ",
         element("strong", { id: "hessian-difference", "data-value": difference }, scientific(difference)),
-        " of the largest number, which is the rounding of f32 (",
+        ` of the largest number: ${difference < ROUNDING ? "the rounding of f32" : "more than the rounding of f32"} (`,
         scientific(2 ** -24),
-        " each).",
+        " for each operation).",
       ),
     );
     const row = (name: string, operation: string, mine: Matrix, reference: Matrix) => {
