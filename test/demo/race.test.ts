@@ -131,7 +131,7 @@ test("K-FAC, Adam and SGD race; pause, look, resume on another device, reset", a
   for (const line of layers) {
     const [sizeA, sizeB] = line[1]!.split(",").map(Number);
     const [pi, lambda, rankA, rankB] = line.slice(2, 6).map(Number);
-    expect(lambda).toBeCloseTo(0.15, 6);
+    expect(lambda).toBeCloseTo(0.05, 6);
     expect(pi).toBeGreaterThan(0);
     expect(rankA! > 0 && rankA! < sizeA!).toBe(true);
     expect(rankB! > 0 && rankB! < sizeB!).toBe(true);
@@ -187,23 +187,21 @@ test("the page keeps its frames while the race runs", async () => {
   await ready(demo);
   await demo.press("Start");
   await reach(demo, 5);
-  const longest = await page.evaluate(
+  const gaps = await page.evaluate(
     () =>
-      new Promise<number>((resolve) => {
-        const begin = performance.now();
-        let last = begin;
-        let most = 0;
+      new Promise<number[]>((resolve) => {
+        const times = [performance.now()];
         const frame = () => {
-          const now = performance.now();
-          most = Math.max(most, now - last);
-          last = now;
-          if (now - begin > 1500) resolve(most);
+          times.push(performance.now());
+          if (times.at(-1)! - times[0]! > 1500) resolve(times.slice(1).map((time, k) => time - times[k]!));
           else requestAnimationFrame(frame);
         };
         requestAnimationFrame(frame);
       }),
   );
-  expect(longest).toBeLessThan(500);
+  gaps.sort((a, b) => a - b);
+  expect(gaps[Math.floor(gaps.length / 2)]).toBeLessThan(100);
+  expect(gaps.at(-1)).toBeLessThan(1000);
   // Leaving the chapter while it runs is no error, and coming back starts afresh.
   await demo.visit("linear");
   await demo.visit("race");

@@ -2,7 +2,7 @@
 import { type Control, controlGrid, element, select, slider } from "../../ui/index.js";
 import { KINDS, type Kind, type LiveSettings, type RacePlan, TITLES } from "./settings.js";
 
-const STEPS = [1, 1.5, 2, 3, 4, 6, 8];
+const STEPS = [1, 1.5, 2, 3, 4, 5, 6, 8];
 const decades = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, k) => STEPS.map((step) => Number(`${step}e${from + k}`)))
     .flat()
