@@ -10,7 +10,7 @@ import { compare, History } from "./compare.mjs";
 import { measureAccuracy } from "./operations/accuracy.mjs";
 import { OPERATIONS } from "./operations/index.mjs";
 import { measureSteps, trainings } from "./operations/steps.mjs";
-import { installNavigator, loadPeer, PEERS, packagesIn } from "./peers/index.mjs";
+import { installNavigator, loadPeer, PEERS } from "./peers/index.mjs";
 import { installPeers } from "./peers/install.mjs";
 import { drawings } from "./report/charts.mjs";
 import { page } from "./report/page.mjs";
@@ -39,10 +39,9 @@ async function main(argv) {
   const library = await import("../dist/node.js");
   const gpu = await library.nodeGpu();
   installNavigator(gpu);
-  const where = packagesIn(gpu);
   const peers = [];
   for (const id of options.peers) {
-    const peer = await loadPeer(id, where);
+    const peer = await loadPeer(id);
     // Where PyTorch is missing, one row that says so is enough.
     if ("error" in peer && id === "torch-tf32" && options.peers.includes("torch")) continue;
     peers.push(peer);

@@ -17,7 +17,7 @@ import { parseArgs } from "node:util";
 import { bundle, root } from "../../test/harness/bundle.mjs";
 import { ownVersions } from "../adapter.mjs";
 import { installPeers } from "../peers/install.mjs";
-import { manifest } from "./manifest.mjs";
+import { manifest, takes } from "./manifest.mjs";
 
 const MOST_BYTES = 60e6;
 const NAME = "kfac-bench";
@@ -40,15 +40,11 @@ installPeers();
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 const suite = await bundle({ entry: "bench/bundle/suite.ts", name: "bundle" });
-for (const { from, to, only, not } of manifest({ node: process.execPath, suite })) {
-  const source = resolve(root, from);
-  if (!existsSync(source)) throw new Error(`${from} is missing, and the bundle needs it`);
-  const wanted = (/** @type {string} */ path) => {
-    const inside = relative(source, path).replaceAll("\\", "/");
-    if (inside === "" || statSync(path).isDirectory()) return !not?.test(`${inside}/`);
-    return (only?.test(inside) ?? true) && !not?.test(inside);
-  };
-  cpSync(realpathSync(source), join(folder, to), { recursive: true, dereference: true, filter: wanted });
+for (const item of manifest({ node: process.execPath, suite })) {
+  const source = realpathSync(resolve(root, item.from));
+  const filter = (/** @type {string} */ path) =>
+    takes(item, relative(source, path) + (statSync(path).isDirectory() ? "/" : ""));
+  cpSync(source, join(folder, item.to), { recursive: true, dereference: true, filter });
 }
 writeFileSync(
   join(folder, "app/bundle.json"),

@@ -49,7 +49,7 @@ export function manifest({ node, suite }) {
   const own = OWN_PACKAGES.map((name) => ({
     from: `node_modules/${name}`,
     to: `app/node_modules/${name}`,
-    not: name === "webgpu" ? /^dist\/(?!linux-x64\/)|^build\// : PAPER,
+    not: name === "webgpu" ? /^dist\/(?!linux-x64\/|$)|^build\// : PAPER,
   }));
   return [
     { from: "bench/bundle/run.sh", to: "run" },
@@ -72,4 +72,14 @@ export function manifest({ node, suite }) {
     ...own,
     ...peers,
   ];
+}
+
+/**
+ * Whether a file, or a folder (whose path then ends in a slash), belongs to an item.
+ * @param {Item} item @param {string} inside its path in the item's folder, empty for the item itself
+ */
+export function takes({ only, not }, inside) {
+  if (inside === "" || inside === "/") return true;
+  if (not?.test(inside)) return false;
+  return inside.endsWith("/") || (only?.test(inside) ?? true);
 }

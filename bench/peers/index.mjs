@@ -2,7 +2,8 @@
 // stays light, and each is loaded when it is wanted: one that does not load is a row that says so.
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /**
  * @typedef {{ A: Float32Array, X: Float32Array, d: number, n: number }} GramInputs A is d × n, X its transpose
@@ -50,35 +51,30 @@ export const PEERS = Object.keys(LOADERS);
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /**
- * Where the peers' packages are.
- * @typedef {{ require: NodeRequire, module: (name: string) => Promise<any>, version: (name: string) => string, gpu: GPU }} Where
+ * The peers' packages.
+ * @typedef {{ folderOf: (name: string) => string, module: (name: string) => Promise<any>, version: (name: string) => string }} Where
  */
 
-/** @param {GPU} gpu @param {string} [folder] @returns {Where} */
-export function packagesIn(gpu, folder = root) {
-  const require = createRequire(`${folder}/package.json`);
-  return {
-    require,
-    module: async (name) => import(pathToFileURL(require.resolve(name)).href),
-    version: (name) =>
-      JSON.parse(readFileSync(`${folder}/node_modules/${name}/package.json`, "utf8")).version,
-    gpu,
-  };
-}
+/** @type {Where} */
+const packages = {
+  folderOf: (name) => dirname(createRequire(import.meta.url).resolve(name)),
+  module: (name) => import(name),
+  version: (name) => JSON.parse(readFileSync(`${root}/node_modules/${name}/package.json`, "utf8")).version,
+};
 
 /** Whether the packages are installed. */
-export const installed = (folder = root) => existsSync(`${folder}/node_modules/.package-lock.json`);
+export const installed = () => existsSync(`${root}/node_modules/.package-lock.json`);
 
 /**
  * Loads one library.
- * @param {string} id @param {Where} where
+ * @param {string} id
  * @returns {Promise<Peer | { id: string, name: string, error: string }>}
  */
-export async function loadPeer(id, where) {
+export async function loadPeer(id) {
   const loader = LOADERS[id];
   if (!loader) throw new Error(`no peer ${id}: there are ${PEERS.join(", ")}`);
   try {
-    return await (await loader()).load(where);
+    return await (await loader()).load(packages);
   } catch (error) {
     return { id, name: id, error: messageOf(error) };
   }

@@ -1,6 +1,4 @@
 // @tensorflow/tfjs-core with its WebGPU and its WASM back end. It has no inverse, Cholesky factor or eigen-decomposition.
-import { dirname } from "node:path";
-
 /** @type {Promise<any> | undefined} */
 let loading;
 
@@ -10,8 +8,7 @@ function library(where) {
     const tf = await where.module("@tensorflow/tfjs-core");
     await where.module("@tensorflow/tfjs-backend-webgpu");
     const wasm = await where.module("@tensorflow/tfjs-backend-wasm");
-    const folder = dirname(where.require.resolve("@tensorflow/tfjs-backend-wasm"));
-    (wasm.default ?? wasm).setWasmPaths(`${folder}/`);
+    (wasm.default ?? wasm).setWasmPaths(`${where.folderOf("@tensorflow/tfjs-backend-wasm")}/`);
     return tf.default ?? tf;
   })();
   return loading;
