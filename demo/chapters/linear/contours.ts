@@ -1,5 +1,13 @@
 // The loss as a landscape, with the two paths in it.
-import { cssColor, currentTheme, detailsTable, element, number, onThemeChange } from "../../ui/index.js";
+import {
+  cssColor,
+  currentTheme,
+  detailsTable,
+  element,
+  inNextFrame,
+  number,
+  onThemeChange,
+} from "../../ui/index.js";
 import type { Plane, Point } from "./plane.js";
 
 export interface Contours {
@@ -71,10 +79,15 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
         `both having started ${number(Math.hypot(...scene.newton[0]!))} from it.`,
     );
   };
-  onThemeChange(() => {
+  const drawAgain = () => {
     background = undefined;
     draw();
-  }, signal);
+  };
+  onThemeChange(drawAgain, signal);
+  // Lines and letters keep their size on the page when it changes its width.
+  const observer = new ResizeObserver(inNextFrame(drawAgain));
+  observer.observe(canvas);
+  signal?.addEventListener("abort", () => observer.disconnect(), { once: true });
 
   const swatch = (series: 1 | 2, text: string) =>
     element(
