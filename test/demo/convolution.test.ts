@@ -113,7 +113,7 @@ test("errors, cosines and iterations, trained and untrained, with and without a 
   }
 
   // Untrained, all that the page shows follows from the digits and the seed.
-  await demo.control("Trained for", 0);
+  await demo.control("Training", 0);
   const untrained = { ...PROBLEM, steps: 0 };
   const shown = await numbers(demo, untrained);
   const twin = await reference(untrained);
@@ -135,7 +135,7 @@ test("errors, cosines and iterations, trained and untrained, with and without a 
   }
 
   // Behind an average over positions KFC is many times too small.
-  await demo.control("The classes see", "average");
+  await demo.control("Positions are", "average");
   const pooled = await numbers(demo, { ...untrained, head: "average" });
   const twinPooled = await reference({ ...untrained, head: "average" });
   expect(pooled.rows["KFC (expand)"]!.size).toBeLessThan(0.2);

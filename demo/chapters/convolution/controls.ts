@@ -31,11 +31,11 @@ export function problemControls(initial: Problem, onChange: (problem: Problem) =
       onInput: (side) => set({ side: side === "7" ? 7 : 14 }),
     }),
     select({
-      label: "The classes see",
+      label: "Positions are",
       value: initial.head,
       options: [
-        { value: "flatten", label: "All positions" },
-        { value: "average", label: "Their average only" },
+        { value: "flatten", label: "kept" },
+        { value: "average", label: "averaged" },
       ],
       onInput: (head) => set({ head }),
     }),
@@ -48,7 +48,7 @@ export function problemControls(initial: Problem, onChange: (problem: Problem) =
       onInput: (index) => set({ damping: DAMPINGS[index]! }),
     }),
     slider({
-      label: "Trained for",
+      label: "Training",
       min: 0,
       max: STEPS.length - 1,
       value: STEPS.indexOf(initial.steps),

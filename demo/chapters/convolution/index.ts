@@ -143,7 +143,7 @@ function reading(): HTMLElement {
       element(
         "li",
         {},
-        "Let the classes see the average of all positions only: the derivatives then agree over positions. KFC comes out many times too small (compare the sizes), and reduce is the nearer product. Without the pool neither is safe: which of them is nearer changes as the network trains.",
+        "Have the positions averaged before the classes: the derivatives then agree over positions. KFC comes out many times too small (compare the sizes), and reduce is the nearer product. Where they are kept, neither is safe: which of them is nearer changes as the network trains.",
       ),
       element(
         "li",
