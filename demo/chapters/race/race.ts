@@ -139,7 +139,7 @@ export class Race {
     this.log.truncate(step);
   }
 
-  /** Probabilities of the classes by one of the networks, for one image of the file's size. */
+  /** Probabilities of the classes by one of the networks, for one image as it takes them. */
   async classify(kind: Kind, image: Float32Array): Promise<Float32Array> {
     return softmax(await this.contestant(kind).network.predict(image, 1));
   }
