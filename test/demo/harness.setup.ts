@@ -1,11 +1,11 @@
 /** Builds the page once for all its tests and serves it as a plain host would, below a path of its own. */
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
 import type { TestProject } from "vitest/node";
 import { buildDemo } from "../../scripts/demo.mjs";
-import { cache } from "../harness/bundle.mjs";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -30,7 +30,8 @@ const TYPES: Record<string, string> = {
 };
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const folder = join(cache, "demo");
+  // A folder of its own: another run on this machine must not build into it.
+  const folder = await mkdtemp(join(tmpdir(), "kfac-demo-page-"));
   await buildDemo({ outDir: folder, logLevel: "error" });
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
@@ -51,5 +52,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
+    await rm(folder, { recursive: true, force: true });
   };
 }
