@@ -87,6 +87,16 @@ const BLOCKS = {
     return [`var ${name} = array<vec4f, ${2 * Number(rows)}>(`, ...lines.map((line) => `  ${line},`), ");"];
   },
 
+  /** The block as an array of numbers, row by row. */
+  numbers: ({ rows, name }) => [
+    `var ${name} = array<f32, ${8 * Number(rows)}>(`,
+    ...upTo(Number(rows)).map((r) => {
+      const parts = [0, 1].flatMap((half) => [..."xyzw"].map((part) => `c${r}_${half}.${part}`));
+      return `  ${parts.join(", ")},`;
+    }),
+    ");",
+  ],
+
   /** The block transposed: 8 rows of rows / 4 vectors. */
   transposed: ({ rows, name }) => {
     const quads = upTo(Number(rows) / 4);
@@ -105,19 +115,18 @@ const BLOCKS = {
     return text;
   },
 
-  /** One row of a symmetric block, `entry(j)` giving its numbers, as vec4f named r<quarter>. */
-  row: ({ cols, of }) =>
-    upTo(Number(cols) / 4).map((q) => {
-      const entries = upTo(4).map((part) => `entry(${of}, row, ${4 * q + part}u)`);
-      return `var r${q} = vec4f(${entries.join(", ")});`;
-    }),
+  /** A row of a block as vec4f named r<quarter>, from the array `row`. */
+  row: ({ cols }) => upTo(Number(cols) / 4).map((q) => `var r${q} = row[${q}];`),
 
-  /** r ← r − factor · pivot row. */
-  eliminate: ({ cols }) =>
-    upTo(Number(cols) / 4).map((q) => `r${q} = fma(vec4f(-factor), pivotRow[current + ${q}u], r${q});`),
+  /** An array out of another one, from a place on. */
+  fetch: ({ cols, into, of, at }) =>
+    upTo(Number(cols) / 4).map((q) => `${into}[${q}] = ${of}[${at} + ${q}u];`),
 
-  /** The row to where the next pivot row is read from. */
-  publish: ({ cols, at }) => upTo(Number(cols) / 4).map((q) => `pivotRow[${at} + ${q}u] = r${q};`),
+  /** r ← r − factor · pivot row, in the array p. */
+  eliminate: ({ cols }) => upTo(Number(cols) / 4).map((q) => `r${q} = fma(vec4f(-factor), p[${q}], r${q});`),
+
+  /** The row back into the array `row`. */
+  publish: ({ cols }) => upTo(Number(cols) / 4).map((q) => `row[${q}] = r${q};`),
 };
 
 /** Files made from another one: the ending of its name, that of theirs, and the numbers that differ. */

@@ -25,32 +25,6 @@ struct GramProblem {
 
 const LANES = 8u;
 
-// Writes the part on or below the diagonal of a block at (row, column), or, `mirrored`, the part above it. `width` is
-// the block's columns in vec4f. A loop, as unrolled stores would take a software adapter seconds to compile.
-fn store(index: u32, row: u32, column: u32, width: u32, mirrored: bool, values: array<vec4f, 64>) {
-  var block = values;
-  let problem = &problems[index];
-  let d = (*problem).d;
-  let scale = scales[(*problem).scale];
-  let rows = min(64u / width, max(d, row) - row);
-  for (var part = 0u; part < rows * width; part++) {
-    let i = row + part / width;
-    let j = column + (part % width) * 4u;
-    if (j >= d || ((i | 7u) < j) != mirrored || (mirrored && i / 8u == j / 8u)) {
-      continue;
-    }
-    let at = (*problem).sOffset + i * (*problem).sStride + j / 4u;
-    var result = scale.x * block[part];
-    if (scale.y != 0.0) {
-      result += scale.y * s[at];
-    }
-    if (j + 4u > d) {
-      result = select(s[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u(d));
-    }
-    s[at] = result;
-  }
-}
-
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) id: vec3u,
@@ -208,46 +182,68 @@ fn main(
   if (j > i + 31u || j >= d) {
     return;
   }
-  // unroll block rows=32 name=lower
-  var lower = array<vec4f, 64>(
-    c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
-    c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
-    c8_0, c8_1, c9_0, c9_1, c10_0, c10_1, c11_0, c11_1,
-    c12_0, c12_1, c13_0, c13_1, c14_0, c14_1, c15_0, c15_1,
-    c16_0, c16_1, c17_0, c17_1, c18_0, c18_1, c19_0, c19_1,
-    c20_0, c20_1, c21_0, c21_1, c22_0, c22_1, c23_0, c23_1,
-    c24_0, c24_1, c25_0, c25_1, c26_0, c26_1, c27_0, c27_1,
-    c28_0, c28_1, c29_0, c29_1, c30_0, c30_1, c31_0, c31_1,
+  // unroll numbers rows=32 name=block
+  var block = array<f32, 256>(
+    c0_0.x, c0_0.y, c0_0.z, c0_0.w, c0_1.x, c0_1.y, c0_1.z, c0_1.w,
+    c1_0.x, c1_0.y, c1_0.z, c1_0.w, c1_1.x, c1_1.y, c1_1.z, c1_1.w,
+    c2_0.x, c2_0.y, c2_0.z, c2_0.w, c2_1.x, c2_1.y, c2_1.z, c2_1.w,
+    c3_0.x, c3_0.y, c3_0.z, c3_0.w, c3_1.x, c3_1.y, c3_1.z, c3_1.w,
+    c4_0.x, c4_0.y, c4_0.z, c4_0.w, c4_1.x, c4_1.y, c4_1.z, c4_1.w,
+    c5_0.x, c5_0.y, c5_0.z, c5_0.w, c5_1.x, c5_1.y, c5_1.z, c5_1.w,
+    c6_0.x, c6_0.y, c6_0.z, c6_0.w, c6_1.x, c6_1.y, c6_1.z, c6_1.w,
+    c7_0.x, c7_0.y, c7_0.z, c7_0.w, c7_1.x, c7_1.y, c7_1.z, c7_1.w,
+    c8_0.x, c8_0.y, c8_0.z, c8_0.w, c8_1.x, c8_1.y, c8_1.z, c8_1.w,
+    c9_0.x, c9_0.y, c9_0.z, c9_0.w, c9_1.x, c9_1.y, c9_1.z, c9_1.w,
+    c10_0.x, c10_0.y, c10_0.z, c10_0.w, c10_1.x, c10_1.y, c10_1.z, c10_1.w,
+    c11_0.x, c11_0.y, c11_0.z, c11_0.w, c11_1.x, c11_1.y, c11_1.z, c11_1.w,
+    c12_0.x, c12_0.y, c12_0.z, c12_0.w, c12_1.x, c12_1.y, c12_1.z, c12_1.w,
+    c13_0.x, c13_0.y, c13_0.z, c13_0.w, c13_1.x, c13_1.y, c13_1.z, c13_1.w,
+    c14_0.x, c14_0.y, c14_0.z, c14_0.w, c14_1.x, c14_1.y, c14_1.z, c14_1.w,
+    c15_0.x, c15_0.y, c15_0.z, c15_0.w, c15_1.x, c15_1.y, c15_1.z, c15_1.w,
+    c16_0.x, c16_0.y, c16_0.z, c16_0.w, c16_1.x, c16_1.y, c16_1.z, c16_1.w,
+    c17_0.x, c17_0.y, c17_0.z, c17_0.w, c17_1.x, c17_1.y, c17_1.z, c17_1.w,
+    c18_0.x, c18_0.y, c18_0.z, c18_0.w, c18_1.x, c18_1.y, c18_1.z, c18_1.w,
+    c19_0.x, c19_0.y, c19_0.z, c19_0.w, c19_1.x, c19_1.y, c19_1.z, c19_1.w,
+    c20_0.x, c20_0.y, c20_0.z, c20_0.w, c20_1.x, c20_1.y, c20_1.z, c20_1.w,
+    c21_0.x, c21_0.y, c21_0.z, c21_0.w, c21_1.x, c21_1.y, c21_1.z, c21_1.w,
+    c22_0.x, c22_0.y, c22_0.z, c22_0.w, c22_1.x, c22_1.y, c22_1.z, c22_1.w,
+    c23_0.x, c23_0.y, c23_0.z, c23_0.w, c23_1.x, c23_1.y, c23_1.z, c23_1.w,
+    c24_0.x, c24_0.y, c24_0.z, c24_0.w, c24_1.x, c24_1.y, c24_1.z, c24_1.w,
+    c25_0.x, c25_0.y, c25_0.z, c25_0.w, c25_1.x, c25_1.y, c25_1.z, c25_1.w,
+    c26_0.x, c26_0.y, c26_0.z, c26_0.w, c26_1.x, c26_1.y, c26_1.z, c26_1.w,
+    c27_0.x, c27_0.y, c27_0.z, c27_0.w, c27_1.x, c27_1.y, c27_1.z, c27_1.w,
+    c28_0.x, c28_0.y, c28_0.z, c28_0.w, c28_1.x, c28_1.y, c28_1.z, c28_1.w,
+    c29_0.x, c29_0.y, c29_0.z, c29_0.w, c29_1.x, c29_1.y, c29_1.z, c29_1.w,
+    c30_0.x, c30_0.y, c30_0.z, c30_0.w, c30_1.x, c30_1.y, c30_1.z, c30_1.w,
+    c31_0.x, c31_0.y, c31_0.z, c31_0.w, c31_1.x, c31_1.y, c31_1.z, c31_1.w,
   );
   // end
-  store(index, i, j, 2u, false, lower);
-  // unroll transposed rows=32 name=upper
-  let t0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
-  let t0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
-  let t1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
-  let t1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
-  let t2_0 = transpose(mat4x4f(c8_0, c9_0, c10_0, c11_0));
-  let t2_1 = transpose(mat4x4f(c8_1, c9_1, c10_1, c11_1));
-  let t3_0 = transpose(mat4x4f(c12_0, c13_0, c14_0, c15_0));
-  let t3_1 = transpose(mat4x4f(c12_1, c13_1, c14_1, c15_1));
-  let t4_0 = transpose(mat4x4f(c16_0, c17_0, c18_0, c19_0));
-  let t4_1 = transpose(mat4x4f(c16_1, c17_1, c18_1, c19_1));
-  let t5_0 = transpose(mat4x4f(c20_0, c21_0, c22_0, c23_0));
-  let t5_1 = transpose(mat4x4f(c20_1, c21_1, c22_1, c23_1));
-  let t6_0 = transpose(mat4x4f(c24_0, c25_0, c26_0, c27_0));
-  let t6_1 = transpose(mat4x4f(c24_1, c25_1, c26_1, c27_1));
-  let t7_0 = transpose(mat4x4f(c28_0, c29_0, c30_0, c31_0));
-  let t7_1 = transpose(mat4x4f(c28_1, c29_1, c30_1, c31_1));
-  var upper = array<vec4f, 64>(
-    t0_0[0], t1_0[0], t2_0[0], t3_0[0], t4_0[0], t5_0[0], t6_0[0], t7_0[0],
-    t0_0[1], t1_0[1], t2_0[1], t3_0[1], t4_0[1], t5_0[1], t6_0[1], t7_0[1],
-    t0_0[2], t1_0[2], t2_0[2], t3_0[2], t4_0[2], t5_0[2], t6_0[2], t7_0[2],
-    t0_0[3], t1_0[3], t2_0[3], t3_0[3], t4_0[3], t5_0[3], t6_0[3], t7_0[3],
-    t0_1[0], t1_1[0], t2_1[0], t3_1[0], t4_1[0], t5_1[0], t6_1[0], t7_1[0],
-    t0_1[1], t1_1[1], t2_1[1], t3_1[1], t4_1[1], t5_1[1], t6_1[1], t7_1[1],
-    t0_1[2], t1_1[2], t2_1[2], t3_1[2], t4_1[2], t5_1[2], t6_1[2], t7_1[2],
-    t0_1[3], t1_1[3], t2_1[3], t3_1[3], t4_1[3], t5_1[3], t6_1[3], t7_1[3],
-  );
-  // end
-  store(index, j, i, 8u, true, upper);
+  // 64 pieces of rows, then as many of columns for the mirror image. One loop, from a number that the compiler does not
+  // know: unrolled stores take a software adapter seconds to compile.
+  let scale = scales[(*problem).scale];
+  let first = number * 128u;
+  for (var piece = first; piece < first + 128u; piece++) {
+    let part = (piece - first) & 63u;
+    let mirrored = piece - first > 63u;
+    let at = select(vec2u(part / 2u, (part & 1u) * 4u), vec2u(part / 8u, (part & 7u) * 4u), mirrored);
+    let row = select(i, j, mirrored) + at.x;
+    let column = select(j, i, mirrored) + at.y;
+    // Of blocks of 8 × 8, those on or below the diagonal come as they are, those above mirrored.
+    if (row >= d || column >= d || (column / 8u > row / 8u) != mirrored) {
+      continue;
+    }
+    let source = select(at.x * 8u + at.y, at.y * 8u + at.x, mirrored);
+    let step = select(1u, 8u, mirrored);
+    let place = (*problem).sOffset + row * (*problem).sStride + column / 4u;
+    var old = vec4f();
+    if (scale.y != 0.0 || column + 4u > d) {
+      old = s[place];
+    }
+    let sum = vec4f(block[source], block[source + step], block[source + 2u * step], block[source + 3u * step]);
+    var result = scale.x * sum;
+    if (scale.y != 0.0) {
+      result += scale.y * old;
+    }
+    s[place] = select(old, result, vec4u(column, column + 1u, column + 2u, column + 3u) < vec4u(d));
+  }
 }

@@ -35,6 +35,9 @@ const BLOCK = 32u;
 const QUARTERS = BLOCK / 4u;
 const FLOOR = 2.384185791e-7;
 const NOT_POSITIVE = 1u;
+// Rows of the pivot come from workgroup memory in a loop: slower, but unrolled loads take a software adapter seconds to
+// compile.
+override LOOPED: bool = false;
 
 // This pivot's row and the next one's, in turns. In the place of the pivot itself it holds pivot − 1, since
 // a_ik − (a_ik/a_kk)(a_kk − 1) = a_ik/a_kk: one rule for all columns, and as accurate, as the pivot is at most 1.
@@ -56,31 +59,33 @@ fn setPivot(row: u32, k: u32) -> bool {
   return clamped;
 }
 
-fn sweep(problem: SweepProblem, row: u32) {
+fn sweep(problem: SweepProblem, thread: u32) {
   // At most BLOCK, but a number the compiler does not know: unrolled, these loops take a software adapter seconds to compile.
   let rows = problem.width;
-  // unroll row cols=32 of=problem
-  var r0 = vec4f(entry(problem, row, 0u), entry(problem, row, 1u), entry(problem, row, 2u), entry(problem, row, 3u));
-  var r1 = vec4f(entry(problem, row, 4u), entry(problem, row, 5u), entry(problem, row, 6u), entry(problem, row, 7u));
-  var r2 = vec4f(entry(problem, row, 8u), entry(problem, row, 9u), entry(problem, row, 10u), entry(problem, row, 11u));
-  var r3 = vec4f(entry(problem, row, 12u), entry(problem, row, 13u), entry(problem, row, 14u), entry(problem, row, 15u));
-  var r4 = vec4f(entry(problem, row, 16u), entry(problem, row, 17u), entry(problem, row, 18u), entry(problem, row, 19u));
-  var r5 = vec4f(entry(problem, row, 20u), entry(problem, row, 21u), entry(problem, row, 22u), entry(problem, row, 23u));
-  var r6 = vec4f(entry(problem, row, 24u), entry(problem, row, 25u), entry(problem, row, 26u), entry(problem, row, 27u));
-  var r7 = vec4f(entry(problem, row, 28u), entry(problem, row, 29u), entry(problem, row, 30u), entry(problem, row, 31u));
+  let quarters = (rows + 3u) / 4u;
+  var row: array<vec4f, QUARTERS>;
+  var p: array<vec4f, QUARTERS>;
+  for (var q = 0u; q < quarters; q++) {
+    row[q] = vec4f(
+      entry(problem, thread, 4u * q), entry(problem, thread, 4u * q + 1u),
+      entry(problem, thread, 4u * q + 2u), entry(problem, thread, 4u * q + 3u),
+    );
+  }
+  // unroll row cols=32
+  var r0 = row[0];
+  var r1 = row[1];
+  var r2 = row[2];
+  var r3 = row[3];
+  var r4 = row[4];
+  var r5 = row[5];
+  var r6 = row[6];
+  var r7 = row[7];
   // end
   var clamped = false;
-  if (row == 0u) {
-    // unroll publish cols=32 at=0u
-    pivotRow[0u + 0u] = r0;
-    pivotRow[0u + 1u] = r1;
-    pivotRow[0u + 2u] = r2;
-    pivotRow[0u + 3u] = r3;
-    pivotRow[0u + 4u] = r4;
-    pivotRow[0u + 5u] = r5;
-    pivotRow[0u + 6u] = r6;
-    pivotRow[0u + 7u] = r7;
-    // end
+  if (thread == 0u) {
+    for (var q = 0u; q < quarters; q++) {
+      pivotRow[q] = row[q];
+    }
     clamped = setPivot(0u, 0u);
   }
   workgroupBarrier();
@@ -88,50 +93,69 @@ fn sweep(problem: SweepProblem, row: u32) {
     let current = (k & 1u) * QUARTERS;
     let following = QUARTERS - current;
     let pivot = pivots[k & 1u];
-    let value = pivotRow[current + row / 4u][row % 4u];
-    let inverse = select(select(0.0, 1.0, row == k), -value, row < k);
-    panel[problem.pivotOffset + row * BLOCK + k] = inverse * inverseSqrt(pivot);
-    if (row > k && row < rows) {
+    let value = pivotRow[current + thread / 4u][thread % 4u];
+    let inverse = select(select(0.0, 1.0, thread == k), -value, thread < k);
+    panel[problem.pivotOffset + thread * BLOCK + k] = inverse * inverseSqrt(pivot);
+    if (thread > k && thread < rows) {
       let factor = value / pivot;
-      // unroll eliminate cols=32
-      r0 = fma(vec4f(-factor), pivotRow[current + 0u], r0);
-      r1 = fma(vec4f(-factor), pivotRow[current + 1u], r1);
-      r2 = fma(vec4f(-factor), pivotRow[current + 2u], r2);
-      r3 = fma(vec4f(-factor), pivotRow[current + 3u], r3);
-      r4 = fma(vec4f(-factor), pivotRow[current + 4u], r4);
-      r5 = fma(vec4f(-factor), pivotRow[current + 5u], r5);
-      r6 = fma(vec4f(-factor), pivotRow[current + 6u], r6);
-      r7 = fma(vec4f(-factor), pivotRow[current + 7u], r7);
-      // end
-      if (row == k + 1u) {
-        // unroll publish cols=32 at=following
-        pivotRow[following + 0u] = r0;
-        pivotRow[following + 1u] = r1;
-        pivotRow[following + 2u] = r2;
-        pivotRow[following + 3u] = r3;
-        pivotRow[following + 4u] = r4;
-        pivotRow[following + 5u] = r5;
-        pivotRow[following + 6u] = r6;
-        pivotRow[following + 7u] = r7;
+      if (LOOPED) {
+        for (var q = 0u; q < quarters; q++) {
+          p[q] = pivotRow[current + q];
+        }
+      } else {
+        // unroll fetch cols=32 into=p of=pivotRow at=current
+        p[0] = pivotRow[current + 0u];
+        p[1] = pivotRow[current + 1u];
+        p[2] = pivotRow[current + 2u];
+        p[3] = pivotRow[current + 3u];
+        p[4] = pivotRow[current + 4u];
+        p[5] = pivotRow[current + 5u];
+        p[6] = pivotRow[current + 6u];
+        p[7] = pivotRow[current + 7u];
         // end
-        clamped = setPivot(following, row);
+      }
+      // unroll eliminate cols=32
+      r0 = fma(vec4f(-factor), p[0], r0);
+      r1 = fma(vec4f(-factor), p[1], r1);
+      r2 = fma(vec4f(-factor), p[2], r2);
+      r3 = fma(vec4f(-factor), p[3], r3);
+      r4 = fma(vec4f(-factor), p[4], r4);
+      r5 = fma(vec4f(-factor), p[5], r5);
+      r6 = fma(vec4f(-factor), p[6], r6);
+      r7 = fma(vec4f(-factor), p[7], r7);
+      // end
+      if (thread == k + 1u) {
+        // unroll publish cols=32
+        row[0] = r0;
+        row[1] = r1;
+        row[2] = r2;
+        row[3] = r3;
+        row[4] = r4;
+        row[5] = r5;
+        row[6] = r6;
+        row[7] = r7;
+        // end
+        for (var q = 0u; q < quarters; q++) {
+          pivotRow[following + q] = row[q];
+        }
+        clamped = setPivot(following, thread);
       }
     }
     workgroupBarrier();
   }
-  if (row < rows) {
+  if (thread < rows) {
     for (var j = 0u; j < rows; j++) {
-      panel[problem.oldOffset + j * problem.size + problem.block + row] = select(0.0, 1.0, j == row);
+      panel[problem.oldOffset + j * problem.size + problem.block + thread] = select(0.0, 1.0, j == thread);
     }
   }
   if (problem.size == rows) {
     storageBarrier();
-    for (var j = 0u; j <= row && row < rows; j++) {
+    for (var j = 0u; j <= thread && thread < rows; j++) {
       var sum = 0.0;
-      for (var k = row; k < rows; k++) {
-        sum = fma(panel[problem.pivotOffset + row * BLOCK + k], panel[problem.pivotOffset + j * BLOCK + k], sum);
+      for (var k = thread; k < rows; k++) {
+        sum = fma(panel[problem.pivotOffset + thread * BLOCK + k], panel[problem.pivotOffset + j * BLOCK + k], sum);
       }
-      work[problem.workOffset + row * problem.size + j] = -sum;
+      work[problem.workOffset + thread * problem.size + j] = -sum;
     }
   }
   if (clamped) {

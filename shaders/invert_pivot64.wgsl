@@ -35,6 +35,9 @@ const BLOCK = 64u;
 const QUARTERS = BLOCK / 4u;
 const FLOOR = 2.384185791e-7;
 const NOT_POSITIVE = 1u;
+// Rows of the pivot come from workgroup memory in a loop: slower, but unrolled loads take a software adapter seconds to
+// compile.
+override LOOPED: bool = false;
 
 // This pivot's row and the next one's, in turns. In the place of the pivot itself it holds pivot − 1, since
 // a_ik − (a_ik/a_kk)(a_kk − 1) = a_ik/a_kk: one rule for all columns, and as accurate, as the pivot is at most 1.
@@ -56,47 +59,41 @@ fn setPivot(row: u32, k: u32) -> bool {
   return clamped;
 }
 
-fn sweep(problem: SweepProblem, row: u32) {
+fn sweep(problem: SweepProblem, thread: u32) {
   // At most BLOCK, but a number the compiler does not know: unrolled, these loops take a software adapter seconds to compile.
   let rows = problem.width;
-  // unroll row cols=64 of=problem
-  var r0 = vec4f(entry(problem, row, 0u), entry(problem, row, 1u), entry(problem, row, 2u), entry(problem, row, 3u));
-  var r1 = vec4f(entry(problem, row, 4u), entry(problem, row, 5u), entry(problem, row, 6u), entry(problem, row, 7u));
-  var r2 = vec4f(entry(problem, row, 8u), entry(problem, row, 9u), entry(problem, row, 10u), entry(problem, row, 11u));
-  var r3 = vec4f(entry(problem, row, 12u), entry(problem, row, 13u), entry(problem, row, 14u), entry(problem, row, 15u));
-  var r4 = vec4f(entry(problem, row, 16u), entry(problem, row, 17u), entry(problem, row, 18u), entry(problem, row, 19u));
-  var r5 = vec4f(entry(problem, row, 20u), entry(problem, row, 21u), entry(problem, row, 22u), entry(problem, row, 23u));
-  var r6 = vec4f(entry(problem, row, 24u), entry(problem, row, 25u), entry(problem, row, 26u), entry(problem, row, 27u));
-  var r7 = vec4f(entry(problem, row, 28u), entry(problem, row, 29u), entry(problem, row, 30u), entry(problem, row, 31u));
-  var r8 = vec4f(entry(problem, row, 32u), entry(problem, row, 33u), entry(problem, row, 34u), entry(problem, row, 35u));
-  var r9 = vec4f(entry(problem, row, 36u), entry(problem, row, 37u), entry(problem, row, 38u), entry(problem, row, 39u));
-  var r10 = vec4f(entry(problem, row, 40u), entry(problem, row, 41u), entry(problem, row, 42u), entry(problem, row, 43u));
-  var r11 = vec4f(entry(problem, row, 44u), entry(problem, row, 45u), entry(problem, row, 46u), entry(problem, row, 47u));
-  var r12 = vec4f(entry(problem, row, 48u), entry(problem, row, 49u), entry(problem, row, 50u), entry(problem, row, 51u));
-  var r13 = vec4f(entry(problem, row, 52u), entry(problem, row, 53u), entry(problem, row, 54u), entry(problem, row, 55u));
-  var r14 = vec4f(entry(problem, row, 56u), entry(problem, row, 57u), entry(problem, row, 58u), entry(problem, row, 59u));
-  var r15 = vec4f(entry(problem, row, 60u), entry(problem, row, 61u), entry(problem, row, 62u), entry(problem, row, 63u));
+  let quarters = (rows + 3u) / 4u;
+  var row: array<vec4f, QUARTERS>;
+  var p: array<vec4f, QUARTERS>;
+  for (var q = 0u; q < quarters; q++) {
+    row[q] = vec4f(
+      entry(problem, thread, 4u * q), entry(problem, thread, 4u * q + 1u),
+      entry(problem, thread, 4u * q + 2u), entry(problem, thread, 4u * q + 3u),
+    );
+  }
+  // unroll row cols=64
+  var r0 = row[0];
+  var r1 = row[1];
+  var r2 = row[2];
+  var r3 = row[3];
+  var r4 = row[4];
+  var r5 = row[5];
+  var r6 = row[6];
+  var r7 = row[7];
+  var r8 = row[8];
+  var r9 = row[9];
+  var r10 = row[10];
+  var r11 = row[11];
+  var r12 = row[12];
+  var r13 = row[13];
+  var r14 = row[14];
+  var r15 = row[15];
   // end
   var clamped = false;
-  if (row == 0u) {
-    // unroll publish cols=64 at=0u
-    pivotRow[0u + 0u] = r0;
-    pivotRow[0u + 1u] = r1;
-    pivotRow[0u + 2u] = r2;
-    pivotRow[0u + 3u] = r3;
-    pivotRow[0u + 4u] = r4;
-    pivotRow[0u + 5u] = r5;
-    pivotRow[0u + 6u] = r6;
-    pivotRow[0u + 7u] = r7;
-    pivotRow[0u + 8u] = r8;
-    pivotRow[0u + 9u] = r9;
-    pivotRow[0u + 10u] = r10;
-    pivotRow[0u + 11u] = r11;
-    pivotRow[0u + 12u] = r12;
-    pivotRow[0u + 13u] = r13;
-    pivotRow[0u + 14u] = r14;
-    pivotRow[0u + 15u] = r15;
-    // end
+  if (thread == 0u) {
+    for (var q = 0u; q < quarters; q++) {
+      pivotRow[q] = row[q];
+    }
     clamped = setPivot(0u, 0u);
   }
   workgroupBarrier();
@@ -104,66 +101,93 @@ fn sweep(problem: SweepProblem, row: u32) {
     let current = (k & 1u) * QUARTERS;
     let following = QUARTERS - current;
     let pivot = pivots[k & 1u];
-    let value = pivotRow[current + row / 4u][row % 4u];
-    let inverse = select(select(0.0, 1.0, row == k), -value, row < k);
-    panel[problem.pivotOffset + row * BLOCK + k] = inverse * inverseSqrt(pivot);
-    if (row > k && row < rows) {
+    let value = pivotRow[current + thread / 4u][thread % 4u];
+    let inverse = select(select(0.0, 1.0, thread == k), -value, thread < k);
+    panel[problem.pivotOffset + thread * BLOCK + k] = inverse * inverseSqrt(pivot);
+    if (thread > k && thread < rows) {
       let factor = value / pivot;
-      // unroll eliminate cols=64
-      r0 = fma(vec4f(-factor), pivotRow[current + 0u], r0);
-      r1 = fma(vec4f(-factor), pivotRow[current + 1u], r1);
-      r2 = fma(vec4f(-factor), pivotRow[current + 2u], r2);
-      r3 = fma(vec4f(-factor), pivotRow[current + 3u], r3);
-      r4 = fma(vec4f(-factor), pivotRow[current + 4u], r4);
-      r5 = fma(vec4f(-factor), pivotRow[current + 5u], r5);
-      r6 = fma(vec4f(-factor), pivotRow[current + 6u], r6);
-      r7 = fma(vec4f(-factor), pivotRow[current + 7u], r7);
-      r8 = fma(vec4f(-factor), pivotRow[current + 8u], r8);
-      r9 = fma(vec4f(-factor), pivotRow[current + 9u], r9);
-      r10 = fma(vec4f(-factor), pivotRow[current + 10u], r10);
-      r11 = fma(vec4f(-factor), pivotRow[current + 11u], r11);
-      r12 = fma(vec4f(-factor), pivotRow[current + 12u], r12);
-      r13 = fma(vec4f(-factor), pivotRow[current + 13u], r13);
-      r14 = fma(vec4f(-factor), pivotRow[current + 14u], r14);
-      r15 = fma(vec4f(-factor), pivotRow[current + 15u], r15);
-      // end
-      if (row == k + 1u) {
-        // unroll publish cols=64 at=following
-        pivotRow[following + 0u] = r0;
-        pivotRow[following + 1u] = r1;
-        pivotRow[following + 2u] = r2;
-        pivotRow[following + 3u] = r3;
-        pivotRow[following + 4u] = r4;
-        pivotRow[following + 5u] = r5;
-        pivotRow[following + 6u] = r6;
-        pivotRow[following + 7u] = r7;
-        pivotRow[following + 8u] = r8;
-        pivotRow[following + 9u] = r9;
-        pivotRow[following + 10u] = r10;
-        pivotRow[following + 11u] = r11;
-        pivotRow[following + 12u] = r12;
-        pivotRow[following + 13u] = r13;
-        pivotRow[following + 14u] = r14;
-        pivotRow[following + 15u] = r15;
+      if (LOOPED) {
+        for (var q = 0u; q < quarters; q++) {
+          p[q] = pivotRow[current + q];
+        }
+      } else {
+        // unroll fetch cols=64 into=p of=pivotRow at=current
+        p[0] = pivotRow[current + 0u];
+        p[1] = pivotRow[current + 1u];
+        p[2] = pivotRow[current + 2u];
+        p[3] = pivotRow[current + 3u];
+        p[4] = pivotRow[current + 4u];
+        p[5] = pivotRow[current + 5u];
+        p[6] = pivotRow[current + 6u];
+        p[7] = pivotRow[current + 7u];
+        p[8] = pivotRow[current + 8u];
+        p[9] = pivotRow[current + 9u];
+        p[10] = pivotRow[current + 10u];
+        p[11] = pivotRow[current + 11u];
+        p[12] = pivotRow[current + 12u];
+        p[13] = pivotRow[current + 13u];
+        p[14] = pivotRow[current + 14u];
+        p[15] = pivotRow[current + 15u];
         // end
-        clamped = setPivot(following, row);
+      }
+      // unroll eliminate cols=64
+      r0 = fma(vec4f(-factor), p[0], r0);
+      r1 = fma(vec4f(-factor), p[1], r1);
+      r2 = fma(vec4f(-factor), p[2], r2);
+      r3 = fma(vec4f(-factor), p[3], r3);
+      r4 = fma(vec4f(-factor), p[4], r4);
+      r5 = fma(vec4f(-factor), p[5], r5);
+      r6 = fma(vec4f(-factor), p[6], r6);
+      r7 = fma(vec4f(-factor), p[7], r7);
+      r8 = fma(vec4f(-factor), p[8], r8);
+      r9 = fma(vec4f(-factor), p[9], r9);
+      r10 = fma(vec4f(-factor), p[10], r10);
+      r11 = fma(vec4f(-factor), p[11], r11);
+      r12 = fma(vec4f(-factor), p[12], r12);
+      r13 = fma(vec4f(-factor), p[13], r13);
+      r14 = fma(vec4f(-factor), p[14], r14);
+      r15 = fma(vec4f(-factor), p[15], r15);
+      // end
+      if (thread == k + 1u) {
+        // unroll publish cols=64
+        row[0] = r0;
+        row[1] = r1;
+        row[2] = r2;
+        row[3] = r3;
+        row[4] = r4;
+        row[5] = r5;
+        row[6] = r6;
+        row[7] = r7;
+        row[8] = r8;
+        row[9] = r9;
+        row[10] = r10;
+        row[11] = r11;
+        row[12] = r12;
+        row[13] = r13;
+        row[14] = r14;
+        row[15] = r15;
+        // end
+        for (var q = 0u; q < quarters; q++) {
+          pivotRow[following + q] = row[q];
+        }
+        clamped = setPivot(following, thread);
       }
     }
     workgroupBarrier();
   }
-  if (row < rows) {
+  if (thread < rows) {
     for (var j = 0u; j < rows; j++) {
-      panel[problem.oldOffset + j * problem.size + problem.block + row] = select(0.0, 1.0, j == row);
+      panel[problem.oldOffset + j * problem.size + problem.block + thread] = select(0.0, 1.0, j == thread);
     }
   }
   if (problem.size == rows) {
     storageBarrier();
-    for (var j = 0u; j <= row && row < rows; j++) {
+    for (var j = 0u; j <= thread && thread < rows; j++) {
       var sum = 0.0;
-      for (var k = row; k < rows; k++) {
-        sum = fma(panel[problem.pivotOffset + row * BLOCK + k], panel[problem.pivotOffset + j * BLOCK + k], sum);
+      for (var k = thread; k < rows; k++) {
+        sum = fma(panel[problem.pivotOffset + thread * BLOCK + k], panel[problem.pivotOffset + j * BLOCK + k], sum);
       }
-      work[problem.workOffset + row * problem.size + j] = -sum;
+      work[problem.workOffset + thread * problem.size + j] = -sum;
     }
   }
   if (clamped) {
