@@ -24,6 +24,7 @@ import {
   EPS,
   managerOf,
   onEveryTile,
+  otherTiles,
   run,
   type Slot,
   symmetric,
@@ -166,7 +167,8 @@ kernelTest(
   },
 );
 
-onEveryTile("invert: sizes round the edges of tiles and blocks", async (t, manager) => {
+/** Sizes round the edges of tiles and blocks. */
+async function checkSizes(t: TestContext, manager: PipelineManager): Promise<void> {
   const random = t.random(3);
   const sizes = [1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 160, 193];
   const cases = sizes.map((n): Case => ({ n, S: well(random, n), loose: n === 65 }));
@@ -175,6 +177,14 @@ onEveryTile("invert: sizes round the edges of tiles and blocks", async (t, manag
     assertWell(statuses[i]!, `n = ${one.n}`);
     assertInverse(one, inverses[i]!, 40, `n = ${one.n}`);
   }
+}
+
+onEveryTile("invert: sizes round the edges of tiles and blocks", checkSizes);
+
+kernelTest("invert: sizes round the edges, by the kernels of the other kind of adapter", async (t) => {
+  const manager = otherTiles(t);
+  await checkSizes(t, manager);
+  manager.dispose();
 });
 
 kernelTest("invert: condition numbers from 10 to a million, up to 256 rows", async (t) => {
