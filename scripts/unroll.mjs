@@ -118,12 +118,9 @@ const BLOCKS = {
   /** A row of a block as vec4f named r<quarter>, from the array `row`. */
   row: ({ cols }) => upTo(Number(cols) / 4).map((q) => `var r${q} = row[${q}];`),
 
-  /** An array out of another one, from a place on. */
-  fetch: ({ cols, into, of, at }) =>
-    upTo(Number(cols) / 4).map((q) => `${into}[${q}] = ${of}[${at} + ${q}u];`),
-
-  /** r ← r − factor · pivot row, in the array p. */
-  eliminate: ({ cols }) => upTo(Number(cols) / 4).map((q) => `r${q} = fma(vec4f(-factor), p[${q}], r${q});`),
+  /** r ← r − factor · pivot row, at `current`. */
+  eliminate: ({ cols }) =>
+    upTo(Number(cols) / 4).map((q) => `r${q} = fma(vec4f(-factor), pivotRow[current + ${q}u], r${q});`),
 
   /** The row back into the array `row`. */
   publish: ({ cols }) => upTo(Number(cols) / 4).map((q) => `row[${q}] = r${q};`),

@@ -35,9 +35,6 @@ const BLOCK = 32u;
 const QUARTERS = BLOCK / 4u;
 const FLOOR = 2.384185791e-7;
 const NOT_POSITIVE = 1u;
-// Rows of the pivot come from workgroup memory in a loop: slower, but unrolled loads take a software adapter seconds to
-// compile.
-override LOOPED: bool = false;
 
 // This pivot's row and the next one's, in turns. In the place of the pivot itself it holds pivot − 1, since
 // a_ik − (a_ik/a_kk)(a_kk − 1) = a_ik/a_kk: one rule for all columns, and as accurate, as the pivot is at most 1.
@@ -64,7 +61,6 @@ fn sweep(problem: SweepProblem, thread: u32) {
   let rows = problem.width;
   let quarters = (rows + 3u) / 4u;
   var row: array<vec4f, QUARTERS>;
-  var p: array<vec4f, QUARTERS>;
   for (var q = 0u; q < quarters; q++) {
     row[q] = vec4f(
       entry(problem, thread, 4u * q), entry(problem, thread, 4u * q + 1u),
@@ -98,31 +94,15 @@ fn sweep(problem: SweepProblem, thread: u32) {
     panel[problem.pivotOffset + thread * BLOCK + k] = inverse * inverseSqrt(pivot);
     if (thread > k && thread < rows) {
       let factor = value / pivot;
-      if (LOOPED) {
-        for (var q = 0u; q < quarters; q++) {
-          p[q] = pivotRow[current + q];
-        }
-      } else {
-        // unroll fetch cols=32 into=p of=pivotRow at=current
-        p[0] = pivotRow[current + 0u];
-        p[1] = pivotRow[current + 1u];
-        p[2] = pivotRow[current + 2u];
-        p[3] = pivotRow[current + 3u];
-        p[4] = pivotRow[current + 4u];
-        p[5] = pivotRow[current + 5u];
-        p[6] = pivotRow[current + 6u];
-        p[7] = pivotRow[current + 7u];
-        // end
-      }
       // unroll eliminate cols=32
-      r0 = fma(vec4f(-factor), p[0], r0);
-      r1 = fma(vec4f(-factor), p[1], r1);
-      r2 = fma(vec4f(-factor), p[2], r2);
-      r3 = fma(vec4f(-factor), p[3], r3);
-      r4 = fma(vec4f(-factor), p[4], r4);
-      r5 = fma(vec4f(-factor), p[5], r5);
-      r6 = fma(vec4f(-factor), p[6], r6);
-      r7 = fma(vec4f(-factor), p[7], r7);
+      r0 = fma(vec4f(-factor), pivotRow[current + 0u], r0);
+      r1 = fma(vec4f(-factor), pivotRow[current + 1u], r1);
+      r2 = fma(vec4f(-factor), pivotRow[current + 2u], r2);
+      r3 = fma(vec4f(-factor), pivotRow[current + 3u], r3);
+      r4 = fma(vec4f(-factor), pivotRow[current + 4u], r4);
+      r5 = fma(vec4f(-factor), pivotRow[current + 5u], r5);
+      r6 = fma(vec4f(-factor), pivotRow[current + 6u], r6);
+      r7 = fma(vec4f(-factor), pivotRow[current + 7u], r7);
       // end
       if (thread == k + 1u) {
         // unroll publish cols=32

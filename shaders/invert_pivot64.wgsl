@@ -35,9 +35,6 @@ const BLOCK = 64u;
 const QUARTERS = BLOCK / 4u;
 const FLOOR = 2.384185791e-7;
 const NOT_POSITIVE = 1u;
-// Rows of the pivot come from workgroup memory in a loop: slower, but unrolled loads take a software adapter seconds to
-// compile.
-override LOOPED: bool = false;
 
 // This pivot's row and the next one's, in turns. In the place of the pivot itself it holds pivot − 1, since
 // a_ik − (a_ik/a_kk)(a_kk − 1) = a_ik/a_kk: one rule for all columns, and as accurate, as the pivot is at most 1.
@@ -64,7 +61,6 @@ fn sweep(problem: SweepProblem, thread: u32) {
   let rows = problem.width;
   let quarters = (rows + 3u) / 4u;
   var row: array<vec4f, QUARTERS>;
-  var p: array<vec4f, QUARTERS>;
   for (var q = 0u; q < quarters; q++) {
     row[q] = vec4f(
       entry(problem, thread, 4u * q), entry(problem, thread, 4u * q + 1u),
@@ -106,47 +102,23 @@ fn sweep(problem: SweepProblem, thread: u32) {
     panel[problem.pivotOffset + thread * BLOCK + k] = inverse * inverseSqrt(pivot);
     if (thread > k && thread < rows) {
       let factor = value / pivot;
-      if (LOOPED) {
-        for (var q = 0u; q < quarters; q++) {
-          p[q] = pivotRow[current + q];
-        }
-      } else {
-        // unroll fetch cols=64 into=p of=pivotRow at=current
-        p[0] = pivotRow[current + 0u];
-        p[1] = pivotRow[current + 1u];
-        p[2] = pivotRow[current + 2u];
-        p[3] = pivotRow[current + 3u];
-        p[4] = pivotRow[current + 4u];
-        p[5] = pivotRow[current + 5u];
-        p[6] = pivotRow[current + 6u];
-        p[7] = pivotRow[current + 7u];
-        p[8] = pivotRow[current + 8u];
-        p[9] = pivotRow[current + 9u];
-        p[10] = pivotRow[current + 10u];
-        p[11] = pivotRow[current + 11u];
-        p[12] = pivotRow[current + 12u];
-        p[13] = pivotRow[current + 13u];
-        p[14] = pivotRow[current + 14u];
-        p[15] = pivotRow[current + 15u];
-        // end
-      }
       // unroll eliminate cols=64
-      r0 = fma(vec4f(-factor), p[0], r0);
-      r1 = fma(vec4f(-factor), p[1], r1);
-      r2 = fma(vec4f(-factor), p[2], r2);
-      r3 = fma(vec4f(-factor), p[3], r3);
-      r4 = fma(vec4f(-factor), p[4], r4);
-      r5 = fma(vec4f(-factor), p[5], r5);
-      r6 = fma(vec4f(-factor), p[6], r6);
-      r7 = fma(vec4f(-factor), p[7], r7);
-      r8 = fma(vec4f(-factor), p[8], r8);
-      r9 = fma(vec4f(-factor), p[9], r9);
-      r10 = fma(vec4f(-factor), p[10], r10);
-      r11 = fma(vec4f(-factor), p[11], r11);
-      r12 = fma(vec4f(-factor), p[12], r12);
-      r13 = fma(vec4f(-factor), p[13], r13);
-      r14 = fma(vec4f(-factor), p[14], r14);
-      r15 = fma(vec4f(-factor), p[15], r15);
+      r0 = fma(vec4f(-factor), pivotRow[current + 0u], r0);
+      r1 = fma(vec4f(-factor), pivotRow[current + 1u], r1);
+      r2 = fma(vec4f(-factor), pivotRow[current + 2u], r2);
+      r3 = fma(vec4f(-factor), pivotRow[current + 3u], r3);
+      r4 = fma(vec4f(-factor), pivotRow[current + 4u], r4);
+      r5 = fma(vec4f(-factor), pivotRow[current + 5u], r5);
+      r6 = fma(vec4f(-factor), pivotRow[current + 6u], r6);
+      r7 = fma(vec4f(-factor), pivotRow[current + 7u], r7);
+      r8 = fma(vec4f(-factor), pivotRow[current + 8u], r8);
+      r9 = fma(vec4f(-factor), pivotRow[current + 9u], r9);
+      r10 = fma(vec4f(-factor), pivotRow[current + 10u], r10);
+      r11 = fma(vec4f(-factor), pivotRow[current + 11u], r11);
+      r12 = fma(vec4f(-factor), pivotRow[current + 12u], r12);
+      r13 = fma(vec4f(-factor), pivotRow[current + 13u], r13);
+      r14 = fma(vec4f(-factor), pivotRow[current + 14u], r14);
+      r15 = fma(vec4f(-factor), pivotRow[current + 15u], r15);
       // end
       if (thread == k + 1u) {
         // unroll publish cols=64

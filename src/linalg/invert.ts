@@ -9,7 +9,7 @@ import updateSubgroup8Code from "../../shaders/invert_update_subgroup8.wgsl?raw"
 import updateWorkgroupCode from "../../shaders/invert_update_workgroup.wgsl?raw";
 import type { Capabilities } from "../device/index.js";
 import { ArgumentError, ShapeError } from "../errors.js";
-import { defineKernel, type Kernel, type Recorder, withConstants } from "../pipeline/index.js";
+import { defineKernel, type Kernel, type Recorder } from "../pipeline/index.js";
 import { group } from "./group.js";
 import { multiplyPacked } from "./matmul.js";
 import { diagonalOf, reduce } from "./reduce.js";
@@ -92,11 +92,6 @@ const diagonalKernel = defineKernel({ ...prepare, entryPoint: "diagonal", rowwis
 const equilibrateKernel = defineKernel({ ...prepare, entryPoint: "equilibrate", rowwise: true });
 const pivot32Kernel = defineKernel({ name: "invert_pivot32", code: pivot32Code, layout: pivotLayout });
 const pivot64Kernel = defineKernel({ name: "invert_pivot64", code: pivot64Code, layout: pivotLayout });
-/** The pivot kernel for blocks of so many rows. */
-function pivotKernel({ software }: Capabilities, rows: number): Kernel {
-  return withConstants(rows === BLOCK ? pivot64Kernel : pivot32Kernel, { LOOPED: software ? 1 : 0 });
-}
-
 const updateForms = {
   registers: defineKernel({ name: "invert_update", code: updateCode, layout: updateLayout }),
   subgroup4: defineKernel({
@@ -125,8 +120,7 @@ const finishKernel = defineKernel({
 /** Every kernel of an inversion but the sums and products it shares with others, for this adapter. */
 export function invertKernels(capabilities: Capabilities): readonly Kernel[] {
   const updates = productKernels(updateForms, capabilities);
-  const pivots = [pivotKernel(capabilities, STEP), pivotKernel(capabilities, BLOCK)];
-  return [diagonalKernel, equilibrateKernel, ...pivots, ...updates, finishKernel];
+  return [diagonalKernel, equilibrateKernel, pivot32Kernel, pivot64Kernel, ...updates, finishKernel];
 }
 
 /** Bits of a matrix's status word; 0 means that all is well. */
@@ -347,7 +341,7 @@ function sweepBlock(
   const problems = plans.map((plan) => sweepProblem(plan, block, height));
   const pivot = group(problems, ({ size, width }) => 1 + (size === width ? 0 : Math.ceil(size / height)));
   recorder.dispatch(
-    pivotKernel(manager.handle.capabilities, height),
+    height === STEP ? pivot32Kernel : pivot64Kernel,
     { problems: manager.table(SweepProblem, pivot.rows), work, panel, status },
     pivot.groups,
   );
