@@ -116,9 +116,8 @@ function gramInParts(
   let length = 0;
   const plans = products.map((product) => {
     const { rows, cols } = product.S;
-    // With α = 0, A must not be read, which the blend of the parts could not see to.
-    const whole = capabilities.software || scales[product.scale]!.alpha === 0;
-    const parts = whole ? 1 : partsOf(capabilities, { rows, cols, terms: product.A.rows, tiles });
+    const terms = product.A.rows;
+    const parts = capabilities.software ? 1 : partsOf(capabilities, { rows, cols, terms, tiles });
     const offset = length;
     length += parts > 1 ? parts * paddedLength(rows, cols) : 0;
     return { ...product, parts, offset };

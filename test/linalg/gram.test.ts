@@ -137,9 +137,10 @@ onEveryTile("gram: examples of any number, with poison behind the last", async (
   }
 });
 
-onEveryTile("gram: with alpha = 0, inputs that are not finite do not matter", async (t, manager) => {
+/** With alpha = 0, inputs that are not finite do not matter. */
+async function checkUnread(t: TestContext, manager: PipelineManager): Promise<void> {
   const [input, output] = [new Arena(), new Arena()];
-  const A = input.add(9, 70, false);
+  const A = input.add(200, 70, false);
   const S = output.add(70, 70, false, symmetric(t.random(13), 70));
   input.upload(t);
   output.upload(t);
@@ -148,7 +149,9 @@ onEveryTile("gram: with alpha = 0, inputs that are not finite do not matter", as
   });
   const result = (await output.download(t, "gram")).get(S)!;
   for (const [e, value] of S.data.entries()) assertEqual(result[e], 2 * value, `element ${e}`);
-});
+}
+
+onEveryTile("gram: with alpha = 0, inputs are not read", checkUnread);
 
 kernelTest("gram: the choice of the other kind of adapter, sums in parts where it is a GPU", async (t) => {
   const manager = otherTiles(t);
@@ -156,10 +159,12 @@ kernelTest("gram: the choice of the other kind of adapter, sums in parts where i
     { d: 5, k: 1000 },
     { d: 70, k: 333, examples: "rows", alpha: 0.25, beta: 0.5, loose: true },
     { d: 33, k: [100, 29], biasRow: true, beta: 1 },
+    { d: 12, k: 333, examples: "rows" },
     { d: 9, k: 127 },
     { d: 129, k: 200, alpha: 0, beta: 1 },
   ];
   await check(t, manager, cases, 14);
+  await checkUnread(t, manager);
   const [first, second] = [15, 15].map((seed) => new Bench(t, cases, seed));
   run(manager, (recorder) => gram(recorder, first!.operands()));
   run(manager, (recorder) => gram(recorder, second!.operands()));
