@@ -71,7 +71,7 @@ export function readArguments(argv, known) {
     pairs: positive("--pairs", values.pairs, quick ? 5 : 15, true),
     sampleMs: quick ? 5 : 50,
     capMs: 1000 * positive("--cap", values.cap, quick ? 3 : 20, false),
-    budgetMs: quick ? 250 : 10_000,
+    budgetMs: quick ? 250 : 6000,
     out: values.out,
     json: values.json,
     install: !values["no-install"],

@@ -34,7 +34,7 @@ import { messageOf } from "./peers/index.mjs";
  * @property {Measured} [measured]
  * @property {number[]} [ours] the library's samples of the same pairs
  * @property {Interval} [ratio]
- * @property {number} [deviceRatio] beside the library's time from the submit on
+ * @property {number} [deviceRatio] of a native library, beside the time from the submit on
  * @property {{ formulation: string, ms?: number, firstMs?: number, reason?: string }[]} [others]
  *
  * @typedef {object} Row
@@ -199,7 +199,7 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
     summarize(measured, samples.b);
     const ratio = medianInterval(pairedRatios(samples.a, samples.b));
     const onDevice = samples.a.map(({ ms, deviceMs }) => ({ ms: deviceMs ?? ms }));
-    const deviceRatio = medianInterval(pairedRatios(onDevice, samples.b)).value;
+    const deviceRatio = best.native ? medianInterval(pairedRatios(onDevice, samples.b)).value : undefined;
     return {
       ...base,
       status: "measured",
@@ -230,13 +230,30 @@ async function prepare(peer, formulation, one, sets, options) {
       if (state === undefined) return undefined;
       states.push(state);
     }
-    const first = await sample(runner, 1);
-    const error = one.check(await runner.output(), sets[0]);
-    const { repetitions, ms, firstMs } = await calibrate(runner, {
+    const { ms: firstMs } = await sample(runner, 1);
+    const start = performance.now();
+    const output = await runner.output();
+    const secondMs = performance.now() - start;
+    const error = one.check(output, sets[0]);
+    const { repetitions, ...warm } = await calibrate(runner, {
       sampleMs: options.sampleMs,
-      firstMs: first.ms,
+      firstMs,
+      secondMs,
     });
-    return { formulation: formulation.name, runner, repetitions, ms, firstMs, error };
+    // Formulations are chosen by this, so it should not hang on one sample.
+    let { ms } = warm;
+    for (let k = 0; k < 2 && ms * repetitions < 300; k++) {
+      ms = Math.min(ms, (await sample(runner, repetitions)).ms);
+    }
+    return {
+      formulation: formulation.name,
+      native: Boolean(formulation.timed),
+      runner,
+      repetitions,
+      ms,
+      firstMs,
+      error,
+    };
   } catch (error) {
     runner.dispose();
     throw error;

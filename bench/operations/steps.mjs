@@ -8,8 +8,6 @@ import { messageOf } from "../peers/index.mjs";
 const PERIOD = 10;
 /** Minibatches that take turns. */
 const BATCHES = 8;
-/** K-FAC renews early inverses at steps 1, 2, 4 and 8 too. */
-const WARM_UP = 2 * PERIOD;
 
 /**
  * @typedef {{ kernel: string, dispatches: number, ms: number }} KernelShare of one step
@@ -96,24 +94,26 @@ export async function measureSteps(lab, training, options) {
     made.push(sgd, kfac);
     row.parameters = kfac.parameters;
     const first = {};
+    let pairMs = 0;
     for (const [name, one] of Object.entries({ sgd, kfac })) {
       first[name] = (await sample(one.runner, 1)).ms;
-      await one.runner.run(WARM_UP - 1);
+      // K-FAC renews early inverses at steps 1, 2, 4 and 8 too, so the first period is not like the others.
+      const warm = await sample(one.runner, PERIOD - 1);
       await one.check();
+      pairMs += PERIOD * warm.ms;
     }
-    const pairMs = PERIOD * ((await sample(sgd.runner, PERIOD)).ms + (await sample(kfac.runner, PERIOD)).ms);
-    const pairs = affordablePairs(options.pairs, pairMs, 3 * options.budgetMs);
+    const pairs = Math.max(3, affordablePairs(options.pairs, pairMs, 3 * options.budgetMs));
     const samples = await samplePairs(
       { runner: sgd.runner, repetitions: PERIOD },
       { runner: kfac.runner, repetitions: PERIOD },
-      pairs,
+      Math.min(pairs, options.pairs),
     );
     for (const one of [sgd, kfac]) await one.check();
     row.sgd = summary(samples.a, first.sgd);
     row.kfac = summary(samples.b, first.kfac);
     row.ratio = medianInterval(pairedRatios(samples.a, samples.b));
     if (lab.engine.capabilities.timestamps) {
-      row.kernels = { sgd: await profile(lab, sgd.runner), kfac: await profile(lab, kfac.runner) };
+      row.kernels = { sgd: await profile(lab, sgd.runner, 1), kfac: await profile(lab, kfac.runner, PERIOD) };
     }
   } catch (error) {
     row.failure = messageOf(error);
@@ -192,21 +192,21 @@ function learner({ library, engine }, training, batches, kind) {
   };
 }
 
-/** GPU time of each kernel in a step, over one period. @returns {Promise<KernelShare[]>} */
-async function profile({ library, engine }, runner) {
+/** GPU time of each kernel, mean over some steps. @returns {Promise<KernelShare[]>} */
+async function profile({ library, engine }, runner, steps) {
   const profiler = new library.Profiler(engine.device);
   engine.manager.profiler = profiler;
   /** @type {Map<string, KernelShare>} */
   const shares = new Map();
   try {
     await runner.enter();
-    for (let step = 0; step < PERIOD; step++) {
+    for (let step = 0; step < steps; step++) {
       // Read after every step: a query set holds no more than some steps of a deep network.
       await runner.run(1);
       for (const { kernel, dispatches, milliseconds } of await profiler.read()) {
         const share = shares.get(kernel) ?? { kernel, dispatches: 0, ms: 0 };
-        share.dispatches += dispatches / PERIOD;
-        share.ms += milliseconds / PERIOD;
+        share.dispatches += dispatches / steps;
+        share.ms += milliseconds / steps;
         shares.set(kernel, share);
       }
     }

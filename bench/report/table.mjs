@@ -16,7 +16,7 @@ export function tableOf(title, rows) {
       "",
       ours ? time(ours.firstMs) : "",
       ours ? ours.error.toExponential(0) : "",
-      row.failure ?? (ours?.dispatches ? `${ours.dispatches} dispatches` : ""),
+      row.failure ?? (ours ? costs(ours) : ""),
     ]);
     for (const peer of row.peers) lines.push(peerLine(row, peer));
   }
@@ -38,8 +38,23 @@ function peerLine(row, peer) {
     String(ratio.count),
     time(measured.firstMs),
     measured.error.toExponential(0),
-    [peer.formulation ?? "", ...slower(peer)].join("; "),
+    [peer.formulation ?? "", ...onDevice(peer), ...slower(peer)].join("; "),
   ];
+}
+
+/** How much of the time is the device's, where the rest counts. @param {import("../compare.mjs").Measured} ours */
+function costs({ ms, deviceMs, dispatches = 0 }) {
+  const recorded = dispatches > 0 ? [dispatches === 1 ? "1 dispatch" : `${dispatches} dispatches`] : [];
+  const told =
+    deviceMs !== undefined && deviceMs < 0.9 * ms ? [`${time(deviceMs)} ms from the submit on`] : [];
+  return [...recorded, ...told].join(", ");
+}
+
+/** @param {import("../compare.mjs").PeerRow} peer */
+function onDevice({ ratio, deviceRatio }) {
+  return ratio && deviceRatio && deviceRatio > 1.1 * ratio.value
+    ? [`${times(deviceRatio)}× from the submit on`]
+    : [];
 }
 
 /** The formulations that were tried as well. @param {import("../compare.mjs").PeerRow} peer */
