@@ -27,8 +27,8 @@ export interface OpenOptions {
 
 export interface Demo {
   readonly page: Page;
-  /** What the page asked the network for, with the size of each answer. */
-  readonly requests: { url: string; bytes: number }[];
+  /** The addresses that the page asked the network for, in order. */
+  readonly requests: string[];
   /** Follows a link of the navigation and waits for the chapter's heading. */
   visit(chapter: ChapterId): Promise<void>;
   /** The trimmed text of the first match. */
@@ -93,7 +93,7 @@ export function useDemo(): (options?: OpenOptions) => Promise<Demo> {
 async function openPage(page: Page, problems: string[], options: OpenOptions): Promise<Demo> {
   const { chapter = "linear", width = 1280, theme = "light", reducedMotion, before, expected } = options;
   const address = inject("demoAddress");
-  const requests: Demo["requests"] = [];
+  const requests: string[] = [];
   watch(page, problems, requests, expected);
   await page.setViewport({ width, height: 900, deviceScaleFactor: 1 });
   await page.emulateMediaFeatures([
@@ -181,7 +181,7 @@ async function openPage(page: Page, problems: string[], options: OpenOptions): P
   return demo;
 }
 
-function watch(page: Page, problems: string[], requests: Demo["requests"], expected?: RegExp): void {
+function watch(page: Page, problems: string[], requests: string[], expected?: RegExp): void {
   const { origin } = new URL(inject("demoAddress"));
   const problem = (text: string) => {
     if (!expected?.test(text)) problems.push(text);
@@ -195,14 +195,9 @@ function watch(page: Page, problems: string[], requests: Demo["requests"], expec
     if (other !== origin && protocol !== "data:" && protocol !== "blob:")
       problem(`request to ${request.url()}`);
   });
-  page.on("response", async (response) => {
+  page.on("response", (response) => {
     if (!response.url().startsWith("http")) return;
     if (response.status() !== 200) problem(`${response.status()} for ${response.url()}`);
-    const entry = { url: response.url(), bytes: 0 };
-    requests.push(entry);
-    entry.bytes = await response.buffer().then(
-      (body) => body.length,
-      () => 0,
-    );
+    requests.push(response.url());
   });
 }
