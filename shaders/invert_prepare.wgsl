@@ -1,5 +1,6 @@
 // E ← D^-½ (S + λI) D^-½ with D = diag(S + λI), the equilibrated and damped matrix that the sweep inverts; its diagonal
-// is 1, so pivots and the damping are free of S's scale. Two kernels: `diagonal` writes D^-½, `equilibrate` writes E.
+// is 1, so pivots and the damping are free of S's scale. Two kernels: `diagonal` writes D^-½, `equilibrate` writes the
+// lower half of E, ROWS rows a workgroup.
 //
 // Layout: S in f32 with any stride; E is size × size with size a multiple of the sweep's block, padded by the identity.
 // Status bits of the matrix: 1 a diagonal number that is not positive, 2 a non-finite number, 4 a damping below
@@ -27,6 +28,7 @@ struct InvertProblem {
 @group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>;
 
 override THREADS: u32 = 64;
+const ROWS = 4u;
 const DAMPING_FLOOR = 1e-5;
 const SMALLEST_NORMAL = 1.17549435e-38;
 const NOT_POSITIVE = 1u;
@@ -80,23 +82,24 @@ fn equilibrate(
     end = select(middle, end, before);
   }
   let problem = problems[index];
-  let i = number - problem.first;
-  if (i >= problem.size) {
-    return;
-  }
-  let damping = dampings[problem.index];
-  let rowScale = scales[problem.scaleOffset + i];
+  let first = (number - problem.first) * ROWS;
   var allFinite = true;
-  for (var j = thread; j < problem.size; j += THREADS) {
-    var value = select(0.0, 1.0, i == j);
-    if (i < problem.n && j < problem.n) {
-      let entry = s[problem.sOffset + i * problem.sStride + j];
-      allFinite = allFinite && finite(entry);
-      if (i != j) {
-        value = entry * rowScale * scales[problem.scaleOffset + j];
+  for (var i = first; i < min(first + ROWS, problem.size); i++) {
+    let rowScale = scales[problem.scaleOffset + i];
+    // Above the diagonal only to look: a matrix with a number that is not finite anywhere is refused.
+    for (var j = thread; j < problem.size; j += THREADS) {
+      var value = select(0.0, 1.0, i == j);
+      if (i < problem.n && j < problem.n) {
+        let entry = s[problem.sOffset + i * problem.sStride + j];
+        allFinite = allFinite && finite(entry);
+        if (i != j) {
+          value = entry * rowScale * scales[problem.scaleOffset + j];
+        }
+      }
+      if (j <= i) {
+        work[problem.workOffset + i * problem.size + j] = value;
       }
     }
-    work[problem.workOffset + i * problem.size + j] = value;
   }
   if (!allFinite) {
     atomicOr(&status[problem.index], NOT_FINITE);

@@ -126,6 +126,8 @@ export function invertKernels(capabilities: Capabilities): readonly Kernel[] {
 /** Bits of a matrix's status word; 0 means that all is well. */
 export const InvertStatus = { notPositiveDefinite: 1, nonFinite: 2, dampingBelowFloor: 4 } as const;
 
+/** Rows of a workgroup of the kernels before and after the sweep; the shaders' ROWS. */
+const ROWS = 4;
 /** Sizes are rounded up to this, the height of the tallest tile of the update. */
 const STEP = 32;
 /** Rows swept at once when the largest matrix has more than `STEP`; each block reads and writes the whole matrix. */
@@ -187,7 +189,7 @@ export function invert(recorder: Recorder, inversions: readonly Inversion[], buf
         { problems: manager.table(InvertProblem, once.rows), ...bindings },
         once.groups,
       );
-      const { rows, groups } = group(part.map(problemOf), (problem) => problem.size);
+      const { rows, groups } = group(part.map(problemOf), (problem) => Math.ceil(problem.size / ROWS));
       recorder.dispatch(
         equilibrateKernel,
         { problems: manager.table(InvertProblem, rows), ...bindings },
@@ -205,7 +207,7 @@ export function invert(recorder: Recorder, inversions: readonly Inversion[], buf
     plans,
     ({ X }) => X.buffer,
     (part, x) => {
-      const { rows, groups } = group(part.map(problemOf), (problem) => problem.n);
+      const { rows, groups } = group(part.map(problemOf), (problem) => Math.ceil(problem.n / ROWS));
       const problems = manager.table(InvertProblem, rows);
       recorder.dispatch(finishKernel, { problems, status, scales, work, x }, groups);
     },
