@@ -21,7 +21,7 @@ const server = await preview({
 const browser = await launchChromium();
 try {
   const page = await browser.newPage();
-  await page.setViewport({ width: 1120, height: 900, deviceScaleFactor: 1.5 });
+  await page.setViewport({ width: 1200, height: 900, deviceScaleFactor: 1.5 });
   await page.emulateMediaFeatures([
     { name: "prefers-color-scheme", value: "light" },
     { name: "prefers-reduced-motion", value: "reduce" },
@@ -33,7 +33,7 @@ try {
     ".linear-pictures",
     (part) => part.getBoundingClientRect().bottom + scrollY,
   );
-  await page.screenshot({ path: picture, clip: { x: 0, y: 0, width: 1120, height: Math.ceil(height) } });
+  await page.screenshot({ path: picture, clip: { x: 0, y: 0, width: 1200, height: Math.ceil(height) } });
   console.log(picture);
 } finally {
   await browser.close();
