@@ -8,7 +8,7 @@ const SAMPLE_MS = 30;
 const MOST_REPETITIONS = 64;
 const PAIRS = { most: 15, least: 3 };
 /** Slow operations get fewer pairs. */
-const BUDGET_MS = 1500;
+const BUDGET_MS = 1000;
 
 export interface Comparison {
   /** Medians, milliseconds a call. */
