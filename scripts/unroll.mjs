@@ -24,28 +24,20 @@ const BLOCKS = {
    * to the second, 0 where there is none), aNext (from this row of A to the second), live (whether there is a second).
    */
   steps: ({ rows, lanes, a = "a", b = "b" }) => {
-    const quads = upTo(Number(rows) / 16);
+    const held = upTo(Number(rows) / 4 / Number(lanes));
     const text = [
       `let b0_0 = ${b}[bj]; let b0_1 = ${b}[bj + 1u];`,
       `let b1_0 = ${b}[bj + bNext]; let b1_1 = ${b}[bj + bNext + 1u];`,
+      ...held.map((t) => `let x${t} = ${a}[ai + lane + ${t * Number(lanes)}u];`),
+      ...held.map(
+        (t) => `let y${t} = select(vec4f(), ${a}[ai + aNext + lane + ${t * Number(lanes)}u], live);`,
+      ),
     ];
-    if (lanes === "8") {
-      // Lanes 4 to 7 hold the second row.
-      text.push(
-        "let at = ai + select(0u, aNext, lane >= 4u) + (lane & 3u);",
-        "let mine = live || lane < 4u;",
-      );
-      for (const t of quads) text.push(`let x${t} = select(vec4f(), ${a}[at + ${4 * t}u], mine);`);
-    } else {
-      text.push("let at = ai + (lane & 3u);");
-      for (const t of quads) text.push(`let x${t} = ${a}[at + ${4 * t}u];`);
-      for (const t of quads) text.push(`let y${t} = select(vec4f(), ${a}[at + aNext + ${4 * t}u], live);`);
-    }
     for (const quad of upTo(Number(rows) / 4)) {
-      const [t, q] = [quad >> 2, quad & 3];
-      const second =
-        lanes === "8" ? `subgroupBroadcast(x${t}, ${q + 4}u)` : `subgroupBroadcast(y${t}, ${q}u)`;
-      text.push(`let p${quad} = subgroupBroadcast(x${t}, ${q}u); let q${quad} = ${second};`);
+      const [t, from] = [Math.floor(quad / Number(lanes)), quad % Number(lanes)];
+      text.push(
+        `let p${quad} = subgroupBroadcast(x${t}, ${from}u); let q${quad} = subgroupBroadcast(y${t}, ${from}u);`,
+      );
       for (const r of upTo(4)) {
         const [row, part] = [4 * quad + r, "xyzw"[r]];
         for (const half of [0, 1]) {

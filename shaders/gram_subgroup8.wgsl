@@ -98,11 +98,9 @@ fn main(
     // unroll steps rows=32 lanes=8 b=a
     let b0_0 = a[bj]; let b0_1 = a[bj + 1u];
     let b1_0 = a[bj + bNext]; let b1_1 = a[bj + bNext + 1u];
-    let at = ai + select(0u, aNext, lane >= 4u) + (lane & 3u);
-    let mine = live || lane < 4u;
-    let x0 = select(vec4f(), a[at + 0u], mine);
-    let x1 = select(vec4f(), a[at + 4u], mine);
-    let p0 = subgroupBroadcast(x0, 0u); let q0 = subgroupBroadcast(x0, 4u);
+    let x0 = a[ai + lane + 0u];
+    let y0 = select(vec4f(), a[ai + aNext + lane + 0u], live);
+    let p0 = subgroupBroadcast(x0, 0u); let q0 = subgroupBroadcast(y0, 0u);
     c0_0 = fma(vec4f(q0.x), b1_0, fma(vec4f(p0.x), b0_0, c0_0));
     c0_1 = fma(vec4f(q0.x), b1_1, fma(vec4f(p0.x), b0_1, c0_1));
     c1_0 = fma(vec4f(q0.y), b1_0, fma(vec4f(p0.y), b0_0, c1_0));
@@ -111,7 +109,7 @@ fn main(
     c2_1 = fma(vec4f(q0.z), b1_1, fma(vec4f(p0.z), b0_1, c2_1));
     c3_0 = fma(vec4f(q0.w), b1_0, fma(vec4f(p0.w), b0_0, c3_0));
     c3_1 = fma(vec4f(q0.w), b1_1, fma(vec4f(p0.w), b0_1, c3_1));
-    let p1 = subgroupBroadcast(x0, 1u); let q1 = subgroupBroadcast(x0, 5u);
+    let p1 = subgroupBroadcast(x0, 1u); let q1 = subgroupBroadcast(y0, 1u);
     c4_0 = fma(vec4f(q1.x), b1_0, fma(vec4f(p1.x), b0_0, c4_0));
     c4_1 = fma(vec4f(q1.x), b1_1, fma(vec4f(p1.x), b0_1, c4_1));
     c5_0 = fma(vec4f(q1.y), b1_0, fma(vec4f(p1.y), b0_0, c5_0));
@@ -120,7 +118,7 @@ fn main(
     c6_1 = fma(vec4f(q1.z), b1_1, fma(vec4f(p1.z), b0_1, c6_1));
     c7_0 = fma(vec4f(q1.w), b1_0, fma(vec4f(p1.w), b0_0, c7_0));
     c7_1 = fma(vec4f(q1.w), b1_1, fma(vec4f(p1.w), b0_1, c7_1));
-    let p2 = subgroupBroadcast(x0, 2u); let q2 = subgroupBroadcast(x0, 6u);
+    let p2 = subgroupBroadcast(x0, 2u); let q2 = subgroupBroadcast(y0, 2u);
     c8_0 = fma(vec4f(q2.x), b1_0, fma(vec4f(p2.x), b0_0, c8_0));
     c8_1 = fma(vec4f(q2.x), b1_1, fma(vec4f(p2.x), b0_1, c8_1));
     c9_0 = fma(vec4f(q2.y), b1_0, fma(vec4f(p2.y), b0_0, c9_0));
@@ -129,7 +127,7 @@ fn main(
     c10_1 = fma(vec4f(q2.z), b1_1, fma(vec4f(p2.z), b0_1, c10_1));
     c11_0 = fma(vec4f(q2.w), b1_0, fma(vec4f(p2.w), b0_0, c11_0));
     c11_1 = fma(vec4f(q2.w), b1_1, fma(vec4f(p2.w), b0_1, c11_1));
-    let p3 = subgroupBroadcast(x0, 3u); let q3 = subgroupBroadcast(x0, 7u);
+    let p3 = subgroupBroadcast(x0, 3u); let q3 = subgroupBroadcast(y0, 3u);
     c12_0 = fma(vec4f(q3.x), b1_0, fma(vec4f(p3.x), b0_0, c12_0));
     c12_1 = fma(vec4f(q3.x), b1_1, fma(vec4f(p3.x), b0_1, c12_1));
     c13_0 = fma(vec4f(q3.y), b1_0, fma(vec4f(p3.y), b0_0, c13_0));
@@ -138,7 +136,7 @@ fn main(
     c14_1 = fma(vec4f(q3.z), b1_1, fma(vec4f(p3.z), b0_1, c14_1));
     c15_0 = fma(vec4f(q3.w), b1_0, fma(vec4f(p3.w), b0_0, c15_0));
     c15_1 = fma(vec4f(q3.w), b1_1, fma(vec4f(p3.w), b0_1, c15_1));
-    let p4 = subgroupBroadcast(x1, 0u); let q4 = subgroupBroadcast(x1, 4u);
+    let p4 = subgroupBroadcast(x0, 4u); let q4 = subgroupBroadcast(y0, 4u);
     c16_0 = fma(vec4f(q4.x), b1_0, fma(vec4f(p4.x), b0_0, c16_0));
     c16_1 = fma(vec4f(q4.x), b1_1, fma(vec4f(p4.x), b0_1, c16_1));
     c17_0 = fma(vec4f(q4.y), b1_0, fma(vec4f(p4.y), b0_0, c17_0));
@@ -147,7 +145,7 @@ fn main(
     c18_1 = fma(vec4f(q4.z), b1_1, fma(vec4f(p4.z), b0_1, c18_1));
     c19_0 = fma(vec4f(q4.w), b1_0, fma(vec4f(p4.w), b0_0, c19_0));
     c19_1 = fma(vec4f(q4.w), b1_1, fma(vec4f(p4.w), b0_1, c19_1));
-    let p5 = subgroupBroadcast(x1, 1u); let q5 = subgroupBroadcast(x1, 5u);
+    let p5 = subgroupBroadcast(x0, 5u); let q5 = subgroupBroadcast(y0, 5u);
     c20_0 = fma(vec4f(q5.x), b1_0, fma(vec4f(p5.x), b0_0, c20_0));
     c20_1 = fma(vec4f(q5.x), b1_1, fma(vec4f(p5.x), b0_1, c20_1));
     c21_0 = fma(vec4f(q5.y), b1_0, fma(vec4f(p5.y), b0_0, c21_0));
@@ -156,7 +154,7 @@ fn main(
     c22_1 = fma(vec4f(q5.z), b1_1, fma(vec4f(p5.z), b0_1, c22_1));
     c23_0 = fma(vec4f(q5.w), b1_0, fma(vec4f(p5.w), b0_0, c23_0));
     c23_1 = fma(vec4f(q5.w), b1_1, fma(vec4f(p5.w), b0_1, c23_1));
-    let p6 = subgroupBroadcast(x1, 2u); let q6 = subgroupBroadcast(x1, 6u);
+    let p6 = subgroupBroadcast(x0, 6u); let q6 = subgroupBroadcast(y0, 6u);
     c24_0 = fma(vec4f(q6.x), b1_0, fma(vec4f(p6.x), b0_0, c24_0));
     c24_1 = fma(vec4f(q6.x), b1_1, fma(vec4f(p6.x), b0_1, c24_1));
     c25_0 = fma(vec4f(q6.y), b1_0, fma(vec4f(p6.y), b0_0, c25_0));
@@ -165,7 +163,7 @@ fn main(
     c26_1 = fma(vec4f(q6.z), b1_1, fma(vec4f(p6.z), b0_1, c26_1));
     c27_0 = fma(vec4f(q6.w), b1_0, fma(vec4f(p6.w), b0_0, c27_0));
     c27_1 = fma(vec4f(q6.w), b1_1, fma(vec4f(p6.w), b0_1, c27_1));
-    let p7 = subgroupBroadcast(x1, 3u); let q7 = subgroupBroadcast(x1, 7u);
+    let p7 = subgroupBroadcast(x0, 7u); let q7 = subgroupBroadcast(y0, 7u);
     c28_0 = fma(vec4f(q7.x), b1_0, fma(vec4f(p7.x), b0_0, c28_0));
     c28_1 = fma(vec4f(q7.x), b1_1, fma(vec4f(p7.x), b0_1, c28_1));
     c29_0 = fma(vec4f(q7.y), b1_0, fma(vec4f(p7.y), b0_0, c29_0));

@@ -104,11 +104,10 @@ fn main(
     // unroll steps rows=32 lanes=4
     let b0_0 = b[bj]; let b0_1 = b[bj + 1u];
     let b1_0 = b[bj + bNext]; let b1_1 = b[bj + bNext + 1u];
-    let at = ai + (lane & 3u);
-    let x0 = a[at + 0u];
-    let x1 = a[at + 4u];
-    let y0 = select(vec4f(), a[at + aNext + 0u], live);
-    let y1 = select(vec4f(), a[at + aNext + 4u], live);
+    let x0 = a[ai + lane + 0u];
+    let x1 = a[ai + lane + 4u];
+    let y0 = select(vec4f(), a[ai + aNext + lane + 0u], live);
+    let y1 = select(vec4f(), a[ai + aNext + lane + 4u], live);
     let p0 = subgroupBroadcast(x0, 0u); let q0 = subgroupBroadcast(y0, 0u);
     c0_0 = fma(vec4f(q0.x), b1_0, fma(vec4f(p0.x), b0_0, c0_0));
     c0_1 = fma(vec4f(q0.x), b1_1, fma(vec4f(p0.x), b0_1, c0_1));

@@ -123,7 +123,7 @@ export function invertKernels(capabilities: Capabilities): readonly Kernel[] {
   return [diagonalKernel, equilibrateKernel, pivot32Kernel, pivot64Kernel, ...updates, finishKernel];
 }
 
-/** Bits of a matrix's status word; 0 means that all is well. */
+/** Bits of a matrix's status word; 0 means that all is well. With 1 or 2 nothing was written, 4 only warns. */
 export const InvertStatus = { notPositiveDefinite: 1, nonFinite: 2, dampingBelowFloor: 4 } as const;
 
 /** Rows of a workgroup of the kernels before and after the sweep; the shaders' ROWS. */
