@@ -9,7 +9,7 @@ export const HELP = `npm run bench [-- options]
   --peers A,B         of: PEERS (none for no peers)
   --adapter NAME      lavapipe, swiftshader or hardware; the best there is unless given
   --pairs N           samples of each comparison (15; 5 with --quick)
-  --cap SECONDS       leave out a peer whose one call would take longer (20; 3 with --quick)
+  --cap SECONDS       leave out a peer whose one call would take longer (10; 3 with --quick)
   --out DIR           where results go (bench/results/ADAPTER; with --quick nowhere unless given)
   --json [FILE]       all samples as JSON to FILE, or to standard output without FILE
   --no-install        do not install the peers where they are missing
@@ -70,7 +70,7 @@ export function readArguments(argv, known) {
     adapter,
     pairs: positive("--pairs", values.pairs, quick ? 5 : 15, true),
     sampleMs: quick ? 5 : 50,
-    capMs: 1000 * positive("--cap", values.cap, quick ? 3 : 20, false),
+    capMs: 1000 * positive("--cap", values.cap, quick ? 3 : 10, false),
     budgetMs: quick ? 250 : 6000,
     out: values.out,
     json: values.json,

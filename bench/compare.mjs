@@ -148,7 +148,7 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
     if (best && options.quick) break;
     const key = `${operation.kind} ${peer.id} ${formulation.name}`;
     const predicted = history.predict(key, one.work);
-    const cap = Math.min(options.capMs, best ? 3 * Math.max(best.ms, 1) : Number.POSITIVE_INFINITY);
+    const cap = Math.min(options.capMs, best ? Math.max(30, 1.5 * best.ms) : Number.POSITIVE_INFINITY);
     if (predicted > cap) {
       const reason = `predicted ${seconds(predicted)} a call`;
       others.push({ formulation: formulation.name, reason });
@@ -156,7 +156,7 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
     }
     let candidate;
     try {
-      candidate = await prepare(peer, formulation, one, sets, options);
+      candidate = await prepare(peer, formulation, one, sets, options, predicted);
     } catch (error) {
       others.push({ formulation: formulation.name, reason: messageOf(error) });
       continue;
@@ -218,7 +218,7 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
 }
 
 /** First call, check and calibration of one formulation; nothing where it does not apply to the case. */
-async function prepare(peer, formulation, one, sets, options) {
+async function prepare(peer, formulation, one, sets, options, predicted) {
   await peer.enter();
   const states = [];
   const runner = formulation.timed
@@ -230,16 +230,12 @@ async function prepare(peer, formulation, one, sets, options) {
       if (state === undefined) return undefined;
       states.push(state);
     }
-    const { ms: firstMs } = await sample(runner, 1);
-    const start = performance.now();
-    const output = await runner.output();
-    const secondMs = performance.now() - start;
+    const { ms: firstMs, output } = await runner.first();
     const error = one.check(output, sets[0]);
-    const { repetitions, ...warm } = await calibrate(runner, {
-      sampleMs: options.sampleMs,
-      firstMs,
-      secondMs,
-    });
+    // Where a smaller case told how long it would take, little of the first call was compiling.
+    const isWarm = firstMs > 1000 && firstMs < 2 * predicted;
+    const calibration = { sampleMs: options.sampleMs, firstMs, secondMs: isWarm ? firstMs : 0 };
+    const { repetitions, ...warm } = await calibrate(runner, calibration);
     // Formulations are chosen by this, so it should not hang on one sample.
     let { ms } = warm;
     for (let k = 0; k < 2 && ms * repetitions < 300; k++) {
@@ -260,7 +256,12 @@ async function prepare(peer, formulation, one, sets, options) {
   }
 }
 
-/** A library that times itself. @returns {import("./measure.mjs").Runner} */
+/**
+ * @typedef {import("./measure.mjs").Runner & { first: () => Promise<{ ms: number, output: ArrayLike<number>[] }> }} PeerRunner
+ *   `first` is the first call of all, on the first set, with what it gives
+ */
+
+/** A library that times itself. @returns {PeerRunner} */
 function timedRunner(formulation, states) {
   let next = 0;
   return {
@@ -269,7 +270,10 @@ function timedRunner(formulation, states) {
       next = (next + repetitions) % states.length;
       return { totalMs };
     },
-    output: () => formulation.read(formulation.call(states[0])),
+    async first() {
+      const ms = await formulation.timed(states, 0, 1);
+      return { ms, output: await formulation.read(formulation.call(states[0])) };
+    },
     dispose() {
       for (const state of states) formulation.drop(state);
       states.length = 0;
@@ -280,7 +284,7 @@ function timedRunner(formulation, states) {
 /** Results of a sample that are held until its end take at most this much. */
 const HELD_BYTES = 256 * 2 ** 20;
 
-/** @returns {import("./measure.mjs").Runner} */
+/** @returns {PeerRunner} */
 function peerRunner(peer, formulation, states, bytes) {
   let next = 0;
   const calls = async (repetitions) => {
@@ -298,15 +302,17 @@ function peerRunner(peer, formulation, states, bytes) {
     async run(repetitions) {
       for (const result of await calls(repetitions)) formulation.free(result);
     },
-    async output() {
-      next = 0;
+    async first() {
       await peer.enter();
+      const start = performance.now();
       const [result] = await calls(1);
+      const ms = performance.now() - start;
       const data = await formulation.read(result);
-      formulation.free(result);
-      return data.map((numbers) =>
+      const output = data.map((numbers) =>
         numbers instanceof Float32Array ? numbers.slice() : Float32Array.from(numbers),
       );
+      formulation.free(result);
+      return { ms, output };
     },
     dispose() {
       for (const state of states) formulation.drop(state);

@@ -106,7 +106,7 @@ export async function calibrate(runner, { sampleMs, firstMs, secondMs = 0 }) {
  * @param {number} wanted @param {number} pairMs @param {number} budgetMs
  */
 export function affordablePairs(wanted, pairMs, budgetMs) {
-  const least = pairMs > 12_000 ? 1 : Math.min(wanted, 3);
+  const least = Math.min(wanted, pairMs > 5000 ? 1 : pairMs > 2000 ? 2 : 3);
   return Math.max(least, Math.min(wanted, Math.floor(budgetMs / pairMs)));
 }
 

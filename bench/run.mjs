@@ -79,12 +79,13 @@ async function main(argv) {
     const rows = [];
     for (const one of operation.cases(extent, software).filter(isWanted(options))) {
       progress(`${operation.title}: ${one.label}`);
-      rows.push(await withLab((lab) => compare(lab, operation, one, peers, options, history)));
+      const row = await withLab((lab) => compare(lab, operation, one, peers, options, history));
+      rows.push(row);
+      result.rows.push(row);
+      publish(result, tables, driver.id);
     }
     progress();
     if (rows.length > 0) show(tableOf(operation.title, rows));
-    result.rows.push(...rows);
-    publish(result, tables, driver.id);
   }
   if (options.only.includes("steps")) {
     for (const training of trainings(extent).filter(isWanted(options))) {

@@ -15,7 +15,7 @@ describe("the command line", () => {
   test("everything, unless told otherwise", () => {
     expect(read()).toMatchObject({
       ...{ quick: false, only: ["gram", "invert"], peers: ["one", "two"], cases: [], pairs: 15 },
-      ...{ capMs: 20_000, json: undefined, out: undefined, install: true },
+      ...{ capMs: 10_000, json: undefined, out: undefined, install: true },
     });
     expect(read("--quick")).toMatchObject({ quick: true, pairs: 5, capMs: 3000 });
   });

@@ -67,9 +67,10 @@ test("ratios are taken pair by pair", () => {
 test("fewer pairs where all would outlast the budget, but never none", () => {
   expect(affordablePairs(15, 10, 10_000)).toBe(15);
   expect(affordablePairs(15, 2000, 10_000)).toBe(5);
-  expect(affordablePairs(15, 9000, 10_000)).toBe(3);
-  expect(affordablePairs(15, 13_000, 10_000)).toBe(1);
-  expect(affordablePairs(2, 9000, 10_000)).toBe(2);
+  expect(affordablePairs(15, 1500, 2000)).toBe(3);
+  expect(affordablePairs(15, 4000, 2000)).toBe(2);
+  expect(affordablePairs(15, 9000, 2000)).toBe(1);
+  expect(affordablePairs(2, 1500, 2000)).toBe(2);
 });
 
 /** Takes its time by a clock of its own. */
