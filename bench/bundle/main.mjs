@@ -259,6 +259,8 @@ async function main(argv) {
   return failed ? 1 : 0;
 }
 
+// The parts are groups of their own, which a terminal's Ctrl-C does not reach; they are ended on the way out.
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130));
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
