@@ -1,7 +1,7 @@
 // Writes the unrolled text of shaders: what stands between `// unroll …` and `// end`, and the files that are another one
 // with other numbers (DERIVED). `node scripts/unroll.mjs` writes them, a test holds them against it.
 //
-// In the product kernels a thread keeps rows × 8 numbers of C = AᵀB as vec4f named c<row>_<half>. In a subgroup kernel its lanes hold the same
+// In the product kernels a thread keeps rows × 4 or 8 numbers of C = AᵀB as vec4f named c<row>_<half>. In a subgroup kernel its lanes hold the same
 // rows and neighbouring columns, so one lane loads four rows of A and hands them to the others: a software adapter loads
 // lane by lane, and loads are what it spends its time on.
 
@@ -17,17 +17,22 @@ const upTo = (count) => [...Array(count).keys()];
 /** @type {Record<string, (options: Record<string, string>) => string[]>} */
 const BLOCKS = {
   /** Accumulators, all zero. */
-  accumulators: ({ rows }) => upTo(Number(rows)).map((r) => `var c${r}_0 = vec4f(); var c${r}_1 = vec4f();`),
+  accumulators: ({ rows, halves = "2" }) =>
+    upTo(Number(rows)).map((r) =>
+      upTo(Number(halves))
+        .map((half) => `var c${r}_${half} = vec4f();`)
+        .join(" "),
+    ),
 
   /**
    * Two rows of A and B. Names in scope: ai, bj (row indices into the buffers), lane, aStride, bNext (from this row of B
    * to the second, 0 where there is none), aNext (from this row of A to the second), live (whether there is a second).
    */
-  steps: ({ rows, lanes, a = "a", b = "b" }) => {
+  steps: ({ rows, lanes, halves, a = "a", b = "b" }) => {
     const held = upTo(Number(rows) / 4 / Number(lanes));
     const text = [
-      `let b0_0 = ${b}[bj]; let b0_1 = ${b}[bj + 1u];`,
-      `let b1_0 = ${b}[bj + bNext]; let b1_1 = ${b}[bj + bNext + 1u];`,
+      ...upTo(Number(halves)).map((half) => `let b0_${half} = ${b}[bj + ${half}u];`),
+      ...upTo(Number(halves)).map((half) => `let b1_${half} = ${b}[bj + bNext + ${half}u];`),
       ...held.map((t) => `let x${t} = ${a}[ai + lane + ${t * Number(lanes)}u];`),
       ...held.map(
         (t) => `let y${t} = select(vec4f(), ${a}[ai + aNext + lane + ${t * Number(lanes)}u], live);`,
@@ -40,7 +45,7 @@ const BLOCKS = {
       );
       for (const r of upTo(4)) {
         const [row, part] = [4 * quad + r, "xyzw"[r]];
-        for (const half of [0, 1]) {
+        for (const half of upTo(Number(halves))) {
           const c = `c${row}_${half}`;
           const first = `fma(vec4f(p${quad}.${part}), b0_${half}, ${c})`;
           text.push(`${c} = fma(vec4f(q${quad}.${part}), b1_${half}, ${first});`);
@@ -69,21 +74,24 @@ const BLOCKS = {
       }),
     ]),
 
-  /** The block as an array, row by row, each in two halves. */
-  block: ({ rows, name }) => {
+  /** The block as an array, row by row. */
+  block: ({ rows, name, halves = "2" }) => {
     const lines = upTo(Number(rows) / 4).map((quad) =>
       upTo(4)
-        .map((r) => `c${4 * quad + r}_0, c${4 * quad + r}_1`)
+        .flatMap((r) => upTo(Number(halves)).map((half) => `c${4 * quad + r}_${half}`))
         .join(", "),
     );
-    return [`var ${name} = array<vec4f, ${2 * Number(rows)}>(`, ...lines.map((line) => `  ${line},`), ");"];
+    const length = Number(halves) * Number(rows);
+    return [`var ${name} = array<vec4f, ${length}>(`, ...lines.map((line) => `  ${line},`), ");"];
   },
 
   /** The block as an array of numbers, row by row. */
-  numbers: ({ rows, name }) => [
-    `var ${name} = array<f32, ${8 * Number(rows)}>(`,
+  numbers: ({ rows, name, halves }) => [
+    `var ${name} = array<f32, ${4 * Number(halves) * Number(rows)}>(`,
     ...upTo(Number(rows)).map((r) => {
-      const parts = [0, 1].flatMap((half) => [..."xyzw"].map((part) => `c${r}_${half}.${part}`));
+      const parts = upTo(Number(halves)).flatMap((half) =>
+        [..."xyzw"].map((part) => `c${r}_${half}.${part}`),
+      );
       return `  ${parts.join(", ")},`;
     }),
     ");",
@@ -120,7 +128,7 @@ const BLOCKS = {
 
 /** Files made from another one: the ending of its name, that of theirs, and the numbers that differ. */
 const DERIVED = /** @type {const} */ ([
-  ["_subgroup8.wgsl", "_subgroup4.wgsl", { lanes: [8, 4] }],
+  ["_subgroup8.wgsl", "_subgroup4.wgsl", { lanes: [8, 4], halves: [1, 2], cols: [4, 8] }],
   ["_pivot32.wgsl", "_pivot64.wgsl", { cols: [32, 64], block: [32, 64] }],
 ]);
 

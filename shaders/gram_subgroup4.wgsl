@@ -2,7 +2,7 @@
 // adapters): a workgroup is one subgroup, which shares its loads of A. Written by scripts/unroll.mjs between `unroll` and
 // `end`, and wholly for four lanes.
 //
-// Layout: as gram.wgsl. A thread computes 32 × 8 numbers in registers, a workgroup 32 × 8·LANES. Dispatched by
+// Layout: as gram.wgsl. A thread computes 32 × COLS numbers in registers, a workgroup 32 × COLS·LANES. Dispatched by
 // src/linalg/gram.ts, many problems at once.
 enable subgroups;
 
@@ -24,6 +24,9 @@ struct GramProblem {
 @group(0) @binding(3) var<storage, read_write> s: array<vec4f>;
 
 const LANES = 4u;
+// Columns of C that a thread keeps, and vec4f of its block.
+const COLS = 8u;
+const PIECES = 8u * COLS;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -45,17 +48,17 @@ fn main(
   let d = (*problem).d;
   let tile = number - (*problem).first;
   let i = tile / (*problem).tileCols * 32u;
-  let left = (tile % (*problem).tileCols) * LANES * 8u;
+  let left = (tile % (*problem).tileCols) * LANES * COLS;
   // The whole workgroup or none of it: a lane that left could not share its loads.
   if (i >= d || left > i + 31u) {
     return;
   }
-  let j = left + thread.x * 8u;
+  let j = left + thread.x * COLS;
   let aStride = (*problem).aStride;
   // With α = 0, A is not read: it may hold numbers that are not finite, and 0 · NaN is NaN.
   let k = select((*problem).k, 0u, scales[(*problem).scale].x == 0.0);
 
-  // unroll accumulators rows=32
+  // unroll accumulators rows=32 halves=2
   var c0_0 = vec4f(); var c0_1 = vec4f();
   var c1_0 = vec4f(); var c1_1 = vec4f();
   var c2_0 = vec4f(); var c2_1 = vec4f();
@@ -95,9 +98,11 @@ fn main(
     let live = step + 1u < k;
     let aNext = select(0u, aStride, live);
     let bNext = aNext;
-    // unroll steps rows=32 lanes=4 b=a
-    let b0_0 = a[bj]; let b0_1 = a[bj + 1u];
-    let b1_0 = a[bj + bNext]; let b1_1 = a[bj + bNext + 1u];
+    // unroll steps rows=32 lanes=4 halves=2 b=a
+    let b0_0 = a[bj + 0u];
+    let b0_1 = a[bj + 1u];
+    let b1_0 = a[bj + bNext + 0u];
+    let b1_1 = a[bj + bNext + 1u];
     let x0 = a[ai + lane + 0u];
     let x1 = a[ai + lane + 4u];
     let y0 = select(vec4f(), a[ai + aNext + lane + 0u], live);
@@ -182,7 +187,7 @@ fn main(
   if (j > i + 31u || j >= d) {
     return;
   }
-  // unroll numbers rows=32 name=block
+  // unroll numbers rows=32 halves=2 name=block
   var block = array<f32, 256>(
     c0_0.x, c0_0.y, c0_0.z, c0_0.w, c0_1.x, c0_1.y, c0_1.z, c0_1.w,
     c1_0.x, c1_0.y, c1_0.z, c1_0.w, c1_1.x, c1_1.y, c1_1.z, c1_1.w,
@@ -218,22 +223,22 @@ fn main(
     c31_0.x, c31_0.y, c31_0.z, c31_0.w, c31_1.x, c31_1.y, c31_1.z, c31_1.w,
   );
   // end
-  // 64 pieces of rows, then as many of columns for the mirror image. One loop, from a number that the compiler does not
+  // Pieces of rows, then as many of columns for the mirror image. One loop, from a number that the compiler does not
   // know: unrolled stores take a software adapter seconds to compile.
   let scale = scales[(*problem).scale];
-  let first = number * 128u;
-  for (var piece = first; piece < first + 128u; piece++) {
-    let part = (piece - first) & 63u;
-    let mirrored = piece - first > 63u;
-    let at = select(vec2u(part / 2u, (part & 1u) * 4u), vec2u(part / 8u, (part & 7u) * 4u), mirrored);
+  let first = number * 2u * PIECES;
+  for (var piece = first; piece < first + 2u * PIECES; piece++) {
+    let part = (piece - first) % PIECES;
+    let mirrored = piece - first >= PIECES;
+    let at = select(vec2u(part * 4u / COLS, part * 4u % COLS), vec2u(part / 8u, part % 8u * 4u), mirrored);
     let row = select(i, j, mirrored) + at.x;
     let column = select(j, i, mirrored) + at.y;
     // Of blocks of 8 × 8, those on or below the diagonal come as they are, those above mirrored.
     if (row >= d || column >= d || (column / 8u > row / 8u) != mirrored) {
       continue;
     }
-    let source = select(at.x * 8u + at.y, at.y * 8u + at.x, mirrored);
-    let step = select(1u, 8u, mirrored);
+    let source = select(at.x * COLS + at.y, at.y * COLS + at.x, mirrored);
+    let step = select(1u, COLS, mirrored);
     let place = (*problem).sOffset + row * (*problem).sStride + column / 4u;
     var old = vec4f();
     if (scale.y != 0.0 || column + 4u > d) {

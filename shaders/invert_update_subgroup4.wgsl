@@ -2,7 +2,7 @@
 // file's name says (software adapters): a workgroup is one subgroup, which shares its loads of R. Written by
 // scripts/unroll.mjs between `unroll` and `end`, and wholly for four lanes.
 //
-// Layout: as invert_update.wgsl. A thread owns 32 × 8 numbers, a workgroup 32 × 8·LANES; `width` is even. Dispatched by
+// Layout: as invert_update.wgsl. A thread owns 32 × COLS numbers, a workgroup 32 × COLS·LANES; `width` is even. Dispatched by
 // src/linalg/invert.ts, many matrices at once.
 enable subgroups;
 
@@ -23,6 +23,9 @@ struct SweepProblem {
 @group(0) @binding(2) var<storage, read_write> work: array<vec4f>;
 
 const LANES = 4u;
+// Columns of C that a thread keeps, and vec4f of its block.
+const COLS = 8u;
+const PIECES = 8u * COLS;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -43,18 +46,18 @@ fn main(
   let problem = &problems[index];
   let size = (*problem).size;
   let block = (*problem).block;
-  let tileCols = (size + 8u * LANES - 1u) / (8u * LANES);
+  let tileCols = (size + COLS * LANES - 1u) / (COLS * LANES);
   let tile = number - (*problem).first;
   let i = tile / tileCols * 32u;
-  let left = (tile % tileCols) * 8u * LANES;
+  let left = (tile % tileCols) * COLS * LANES;
   // The whole workgroup or none of it: a lane that left could not share its loads.
   if (i >= size || left > i + 31u) {
     return;
   }
-  let j = left + thread.x * 8u;
+  let j = left + thread.x * COLS;
   let stride = size / 4u;
 
-  // unroll accumulators rows=32
+  // unroll accumulators rows=32 halves=2
   var c0_0 = vec4f(); var c0_1 = vec4f();
   var c1_0 = vec4f(); var c1_1 = vec4f();
   var c2_0 = vec4f(); var c2_1 = vec4f();
@@ -89,14 +92,16 @@ fn main(
   var c31_0 = vec4f(); var c31_1 = vec4f();
   // end
   var ai = (*problem).newOffset / 4u + i / 4u;
-  var bj = (*problem).newOffset / 4u + min(j / 4u, stride - 2u);
+  var bj = (*problem).newOffset / 4u + min(j / 4u, stride - COLS / 4u);
   let aNext = stride;
   let bNext = stride;
   let live = true;
   for (var step = 0u; step < (*problem).width; step += 2u) {
-    // unroll steps rows=32 lanes=4 a=product b=product
-    let b0_0 = product[bj]; let b0_1 = product[bj + 1u];
-    let b1_0 = product[bj + bNext]; let b1_1 = product[bj + bNext + 1u];
+    // unroll steps rows=32 lanes=4 halves=2 a=product b=product
+    let b0_0 = product[bj + 0u];
+    let b0_1 = product[bj + 1u];
+    let b1_0 = product[bj + bNext + 0u];
+    let b1_1 = product[bj + bNext + 1u];
     let x0 = product[ai + lane + 0u];
     let x1 = product[ai + lane + 4u];
     let y0 = select(vec4f(), product[ai + aNext + lane + 0u], live);
@@ -181,7 +186,7 @@ fn main(
   if (j > i + 31u || j >= size) {
     return;
   }
-  // unroll block rows=32 name=update
+  // unroll block rows=32 halves=2 name=update
   var update = array<vec4f, 64>(
     c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
     c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
@@ -197,11 +202,11 @@ fn main(
   // Blocks of the sweep are whole tiles high: all rows of the tile are in K, or none.
   let replaced = (i >= block && i < end) || (j >= block && j < end);
   let at = (*problem).workOffset / 4u + i * stride + j / 4u;
-  // From i on, which the compiler does not know: unrolled stores take seconds to compile.
-  for (var row = i; row < i + 32u; row++) {
-    let half = at + (row - i) * stride;
-    let part = (row - i) * 2u;
-    work[half] = select(work[half], vec4f(), replaced) - update[part];
-    work[half + 1u] = select(work[half + 1u], vec4f(), replaced) - update[part + 1u];
+  // From a number that the compiler does not know: unrolled stores take seconds to compile.
+  let first = number * PIECES;
+  for (var piece = first; piece < first + PIECES; piece++) {
+    let part = piece - first;
+    let four = at + part * 4u / COLS * stride + part * 4u % COLS / 4u;
+    work[four] = select(work[four], vec4f(), replaced) - update[part];
   }
 }

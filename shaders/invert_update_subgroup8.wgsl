@@ -2,7 +2,7 @@
 // file's name says (software adapters): a workgroup is one subgroup, which shares its loads of R. Written by
 // scripts/unroll.mjs between `unroll` and `end`, and wholly for four lanes.
 //
-// Layout: as invert_update.wgsl. A thread owns 32 × 8 numbers, a workgroup 32 × 8·LANES; `width` is even. Dispatched by
+// Layout: as invert_update.wgsl. A thread owns 32 × COLS numbers, a workgroup 32 × COLS·LANES; `width` is even. Dispatched by
 // src/linalg/invert.ts, many matrices at once.
 enable subgroups;
 
@@ -23,6 +23,9 @@ struct SweepProblem {
 @group(0) @binding(2) var<storage, read_write> work: array<vec4f>;
 
 const LANES = 8u;
+// Columns of C that a thread keeps, and vec4f of its block.
+const COLS = 4u;
+const PIECES = 8u * COLS;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -43,134 +46,102 @@ fn main(
   let problem = &problems[index];
   let size = (*problem).size;
   let block = (*problem).block;
-  let tileCols = (size + 8u * LANES - 1u) / (8u * LANES);
+  let tileCols = (size + COLS * LANES - 1u) / (COLS * LANES);
   let tile = number - (*problem).first;
   let i = tile / tileCols * 32u;
-  let left = (tile % tileCols) * 8u * LANES;
+  let left = (tile % tileCols) * COLS * LANES;
   // The whole workgroup or none of it: a lane that left could not share its loads.
   if (i >= size || left > i + 31u) {
     return;
   }
-  let j = left + thread.x * 8u;
+  let j = left + thread.x * COLS;
   let stride = size / 4u;
 
-  // unroll accumulators rows=32
-  var c0_0 = vec4f(); var c0_1 = vec4f();
-  var c1_0 = vec4f(); var c1_1 = vec4f();
-  var c2_0 = vec4f(); var c2_1 = vec4f();
-  var c3_0 = vec4f(); var c3_1 = vec4f();
-  var c4_0 = vec4f(); var c4_1 = vec4f();
-  var c5_0 = vec4f(); var c5_1 = vec4f();
-  var c6_0 = vec4f(); var c6_1 = vec4f();
-  var c7_0 = vec4f(); var c7_1 = vec4f();
-  var c8_0 = vec4f(); var c8_1 = vec4f();
-  var c9_0 = vec4f(); var c9_1 = vec4f();
-  var c10_0 = vec4f(); var c10_1 = vec4f();
-  var c11_0 = vec4f(); var c11_1 = vec4f();
-  var c12_0 = vec4f(); var c12_1 = vec4f();
-  var c13_0 = vec4f(); var c13_1 = vec4f();
-  var c14_0 = vec4f(); var c14_1 = vec4f();
-  var c15_0 = vec4f(); var c15_1 = vec4f();
-  var c16_0 = vec4f(); var c16_1 = vec4f();
-  var c17_0 = vec4f(); var c17_1 = vec4f();
-  var c18_0 = vec4f(); var c18_1 = vec4f();
-  var c19_0 = vec4f(); var c19_1 = vec4f();
-  var c20_0 = vec4f(); var c20_1 = vec4f();
-  var c21_0 = vec4f(); var c21_1 = vec4f();
-  var c22_0 = vec4f(); var c22_1 = vec4f();
-  var c23_0 = vec4f(); var c23_1 = vec4f();
-  var c24_0 = vec4f(); var c24_1 = vec4f();
-  var c25_0 = vec4f(); var c25_1 = vec4f();
-  var c26_0 = vec4f(); var c26_1 = vec4f();
-  var c27_0 = vec4f(); var c27_1 = vec4f();
-  var c28_0 = vec4f(); var c28_1 = vec4f();
-  var c29_0 = vec4f(); var c29_1 = vec4f();
-  var c30_0 = vec4f(); var c30_1 = vec4f();
-  var c31_0 = vec4f(); var c31_1 = vec4f();
+  // unroll accumulators rows=32 halves=1
+  var c0_0 = vec4f();
+  var c1_0 = vec4f();
+  var c2_0 = vec4f();
+  var c3_0 = vec4f();
+  var c4_0 = vec4f();
+  var c5_0 = vec4f();
+  var c6_0 = vec4f();
+  var c7_0 = vec4f();
+  var c8_0 = vec4f();
+  var c9_0 = vec4f();
+  var c10_0 = vec4f();
+  var c11_0 = vec4f();
+  var c12_0 = vec4f();
+  var c13_0 = vec4f();
+  var c14_0 = vec4f();
+  var c15_0 = vec4f();
+  var c16_0 = vec4f();
+  var c17_0 = vec4f();
+  var c18_0 = vec4f();
+  var c19_0 = vec4f();
+  var c20_0 = vec4f();
+  var c21_0 = vec4f();
+  var c22_0 = vec4f();
+  var c23_0 = vec4f();
+  var c24_0 = vec4f();
+  var c25_0 = vec4f();
+  var c26_0 = vec4f();
+  var c27_0 = vec4f();
+  var c28_0 = vec4f();
+  var c29_0 = vec4f();
+  var c30_0 = vec4f();
+  var c31_0 = vec4f();
   // end
   var ai = (*problem).newOffset / 4u + i / 4u;
-  var bj = (*problem).newOffset / 4u + min(j / 4u, stride - 2u);
+  var bj = (*problem).newOffset / 4u + min(j / 4u, stride - COLS / 4u);
   let aNext = stride;
   let bNext = stride;
   let live = true;
   for (var step = 0u; step < (*problem).width; step += 2u) {
-    // unroll steps rows=32 lanes=8 a=product b=product
-    let b0_0 = product[bj]; let b0_1 = product[bj + 1u];
-    let b1_0 = product[bj + bNext]; let b1_1 = product[bj + bNext + 1u];
+    // unroll steps rows=32 lanes=8 halves=1 a=product b=product
+    let b0_0 = product[bj + 0u];
+    let b1_0 = product[bj + bNext + 0u];
     let x0 = product[ai + lane + 0u];
     let y0 = select(vec4f(), product[ai + aNext + lane + 0u], live);
     let p0 = subgroupBroadcast(x0, 0u); let q0 = subgroupBroadcast(y0, 0u);
     c0_0 = fma(vec4f(q0.x), b1_0, fma(vec4f(p0.x), b0_0, c0_0));
-    c0_1 = fma(vec4f(q0.x), b1_1, fma(vec4f(p0.x), b0_1, c0_1));
     c1_0 = fma(vec4f(q0.y), b1_0, fma(vec4f(p0.y), b0_0, c1_0));
-    c1_1 = fma(vec4f(q0.y), b1_1, fma(vec4f(p0.y), b0_1, c1_1));
     c2_0 = fma(vec4f(q0.z), b1_0, fma(vec4f(p0.z), b0_0, c2_0));
-    c2_1 = fma(vec4f(q0.z), b1_1, fma(vec4f(p0.z), b0_1, c2_1));
     c3_0 = fma(vec4f(q0.w), b1_0, fma(vec4f(p0.w), b0_0, c3_0));
-    c3_1 = fma(vec4f(q0.w), b1_1, fma(vec4f(p0.w), b0_1, c3_1));
     let p1 = subgroupBroadcast(x0, 1u); let q1 = subgroupBroadcast(y0, 1u);
     c4_0 = fma(vec4f(q1.x), b1_0, fma(vec4f(p1.x), b0_0, c4_0));
-    c4_1 = fma(vec4f(q1.x), b1_1, fma(vec4f(p1.x), b0_1, c4_1));
     c5_0 = fma(vec4f(q1.y), b1_0, fma(vec4f(p1.y), b0_0, c5_0));
-    c5_1 = fma(vec4f(q1.y), b1_1, fma(vec4f(p1.y), b0_1, c5_1));
     c6_0 = fma(vec4f(q1.z), b1_0, fma(vec4f(p1.z), b0_0, c6_0));
-    c6_1 = fma(vec4f(q1.z), b1_1, fma(vec4f(p1.z), b0_1, c6_1));
     c7_0 = fma(vec4f(q1.w), b1_0, fma(vec4f(p1.w), b0_0, c7_0));
-    c7_1 = fma(vec4f(q1.w), b1_1, fma(vec4f(p1.w), b0_1, c7_1));
     let p2 = subgroupBroadcast(x0, 2u); let q2 = subgroupBroadcast(y0, 2u);
     c8_0 = fma(vec4f(q2.x), b1_0, fma(vec4f(p2.x), b0_0, c8_0));
-    c8_1 = fma(vec4f(q2.x), b1_1, fma(vec4f(p2.x), b0_1, c8_1));
     c9_0 = fma(vec4f(q2.y), b1_0, fma(vec4f(p2.y), b0_0, c9_0));
-    c9_1 = fma(vec4f(q2.y), b1_1, fma(vec4f(p2.y), b0_1, c9_1));
     c10_0 = fma(vec4f(q2.z), b1_0, fma(vec4f(p2.z), b0_0, c10_0));
-    c10_1 = fma(vec4f(q2.z), b1_1, fma(vec4f(p2.z), b0_1, c10_1));
     c11_0 = fma(vec4f(q2.w), b1_0, fma(vec4f(p2.w), b0_0, c11_0));
-    c11_1 = fma(vec4f(q2.w), b1_1, fma(vec4f(p2.w), b0_1, c11_1));
     let p3 = subgroupBroadcast(x0, 3u); let q3 = subgroupBroadcast(y0, 3u);
     c12_0 = fma(vec4f(q3.x), b1_0, fma(vec4f(p3.x), b0_0, c12_0));
-    c12_1 = fma(vec4f(q3.x), b1_1, fma(vec4f(p3.x), b0_1, c12_1));
     c13_0 = fma(vec4f(q3.y), b1_0, fma(vec4f(p3.y), b0_0, c13_0));
-    c13_1 = fma(vec4f(q3.y), b1_1, fma(vec4f(p3.y), b0_1, c13_1));
     c14_0 = fma(vec4f(q3.z), b1_0, fma(vec4f(p3.z), b0_0, c14_0));
-    c14_1 = fma(vec4f(q3.z), b1_1, fma(vec4f(p3.z), b0_1, c14_1));
     c15_0 = fma(vec4f(q3.w), b1_0, fma(vec4f(p3.w), b0_0, c15_0));
-    c15_1 = fma(vec4f(q3.w), b1_1, fma(vec4f(p3.w), b0_1, c15_1));
     let p4 = subgroupBroadcast(x0, 4u); let q4 = subgroupBroadcast(y0, 4u);
     c16_0 = fma(vec4f(q4.x), b1_0, fma(vec4f(p4.x), b0_0, c16_0));
-    c16_1 = fma(vec4f(q4.x), b1_1, fma(vec4f(p4.x), b0_1, c16_1));
     c17_0 = fma(vec4f(q4.y), b1_0, fma(vec4f(p4.y), b0_0, c17_0));
-    c17_1 = fma(vec4f(q4.y), b1_1, fma(vec4f(p4.y), b0_1, c17_1));
     c18_0 = fma(vec4f(q4.z), b1_0, fma(vec4f(p4.z), b0_0, c18_0));
-    c18_1 = fma(vec4f(q4.z), b1_1, fma(vec4f(p4.z), b0_1, c18_1));
     c19_0 = fma(vec4f(q4.w), b1_0, fma(vec4f(p4.w), b0_0, c19_0));
-    c19_1 = fma(vec4f(q4.w), b1_1, fma(vec4f(p4.w), b0_1, c19_1));
     let p5 = subgroupBroadcast(x0, 5u); let q5 = subgroupBroadcast(y0, 5u);
     c20_0 = fma(vec4f(q5.x), b1_0, fma(vec4f(p5.x), b0_0, c20_0));
-    c20_1 = fma(vec4f(q5.x), b1_1, fma(vec4f(p5.x), b0_1, c20_1));
     c21_0 = fma(vec4f(q5.y), b1_0, fma(vec4f(p5.y), b0_0, c21_0));
-    c21_1 = fma(vec4f(q5.y), b1_1, fma(vec4f(p5.y), b0_1, c21_1));
     c22_0 = fma(vec4f(q5.z), b1_0, fma(vec4f(p5.z), b0_0, c22_0));
-    c22_1 = fma(vec4f(q5.z), b1_1, fma(vec4f(p5.z), b0_1, c22_1));
     c23_0 = fma(vec4f(q5.w), b1_0, fma(vec4f(p5.w), b0_0, c23_0));
-    c23_1 = fma(vec4f(q5.w), b1_1, fma(vec4f(p5.w), b0_1, c23_1));
     let p6 = subgroupBroadcast(x0, 6u); let q6 = subgroupBroadcast(y0, 6u);
     c24_0 = fma(vec4f(q6.x), b1_0, fma(vec4f(p6.x), b0_0, c24_0));
-    c24_1 = fma(vec4f(q6.x), b1_1, fma(vec4f(p6.x), b0_1, c24_1));
     c25_0 = fma(vec4f(q6.y), b1_0, fma(vec4f(p6.y), b0_0, c25_0));
-    c25_1 = fma(vec4f(q6.y), b1_1, fma(vec4f(p6.y), b0_1, c25_1));
     c26_0 = fma(vec4f(q6.z), b1_0, fma(vec4f(p6.z), b0_0, c26_0));
-    c26_1 = fma(vec4f(q6.z), b1_1, fma(vec4f(p6.z), b0_1, c26_1));
     c27_0 = fma(vec4f(q6.w), b1_0, fma(vec4f(p6.w), b0_0, c27_0));
-    c27_1 = fma(vec4f(q6.w), b1_1, fma(vec4f(p6.w), b0_1, c27_1));
     let p7 = subgroupBroadcast(x0, 7u); let q7 = subgroupBroadcast(y0, 7u);
     c28_0 = fma(vec4f(q7.x), b1_0, fma(vec4f(p7.x), b0_0, c28_0));
-    c28_1 = fma(vec4f(q7.x), b1_1, fma(vec4f(p7.x), b0_1, c28_1));
     c29_0 = fma(vec4f(q7.y), b1_0, fma(vec4f(p7.y), b0_0, c29_0));
-    c29_1 = fma(vec4f(q7.y), b1_1, fma(vec4f(p7.y), b0_1, c29_1));
     c30_0 = fma(vec4f(q7.z), b1_0, fma(vec4f(p7.z), b0_0, c30_0));
-    c30_1 = fma(vec4f(q7.z), b1_1, fma(vec4f(p7.z), b0_1, c30_1));
     c31_0 = fma(vec4f(q7.w), b1_0, fma(vec4f(p7.w), b0_0, c31_0));
-    c31_1 = fma(vec4f(q7.w), b1_1, fma(vec4f(p7.w), b0_1, c31_1));
     // end
     ai += 2u * stride;
     bj += 2u * stride;
@@ -179,27 +150,27 @@ fn main(
   if (j > i + 31u || j >= size) {
     return;
   }
-  // unroll block rows=32 name=update
-  var update = array<vec4f, 64>(
-    c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
-    c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
-    c8_0, c8_1, c9_0, c9_1, c10_0, c10_1, c11_0, c11_1,
-    c12_0, c12_1, c13_0, c13_1, c14_0, c14_1, c15_0, c15_1,
-    c16_0, c16_1, c17_0, c17_1, c18_0, c18_1, c19_0, c19_1,
-    c20_0, c20_1, c21_0, c21_1, c22_0, c22_1, c23_0, c23_1,
-    c24_0, c24_1, c25_0, c25_1, c26_0, c26_1, c27_0, c27_1,
-    c28_0, c28_1, c29_0, c29_1, c30_0, c30_1, c31_0, c31_1,
+  // unroll block rows=32 halves=1 name=update
+  var update = array<vec4f, 32>(
+    c0_0, c1_0, c2_0, c3_0,
+    c4_0, c5_0, c6_0, c7_0,
+    c8_0, c9_0, c10_0, c11_0,
+    c12_0, c13_0, c14_0, c15_0,
+    c16_0, c17_0, c18_0, c19_0,
+    c20_0, c21_0, c22_0, c23_0,
+    c24_0, c25_0, c26_0, c27_0,
+    c28_0, c29_0, c30_0, c31_0,
   );
   // end
   let end = block + (*problem).width;
   // Blocks of the sweep are whole tiles high: all rows of the tile are in K, or none.
   let replaced = (i >= block && i < end) || (j >= block && j < end);
   let at = (*problem).workOffset / 4u + i * stride + j / 4u;
-  // From i on, which the compiler does not know: unrolled stores take seconds to compile.
-  for (var row = i; row < i + 32u; row++) {
-    let half = at + (row - i) * stride;
-    let part = (row - i) * 2u;
-    work[half] = select(work[half], vec4f(), replaced) - update[part];
-    work[half + 1u] = select(work[half + 1u], vec4f(), replaced) - update[part + 1u];
+  // From a number that the compiler does not know: unrolled stores take seconds to compile.
+  let first = number * PIECES;
+  for (var piece = first; piece < first + PIECES; piece++) {
+    let part = piece - first;
+    let four = at + part * 4u / COLS * stride + part * 4u % COLS / 4u;
+    work[four] = select(work[four], vec4f(), replaced) - update[part];
   }
 }

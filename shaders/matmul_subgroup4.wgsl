@@ -2,7 +2,7 @@
 // adapters): a workgroup is one subgroup, which shares its loads of A. Written by scripts/unroll.mjs between `unroll` and
 // `end`, and wholly for four lanes.
 //
-// Layout: as matmul.wgsl. A thread computes 32 × 8 numbers in registers, a workgroup 32 × 8·LANES. Dispatched by
+// Layout: as matmul.wgsl. A thread computes 32 × COLS numbers in registers, a workgroup 32 × COLS·LANES. Dispatched by
 // src/linalg/matmul.ts, many problems at once.
 enable subgroups;
 
@@ -29,6 +29,9 @@ struct MatmulProblem {
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
 const LANES = 4u;
+// Columns of C that a thread keeps, and vec4f of its block.
+const COLS = 8u;
+const PIECES = 8u * COLS;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -51,17 +54,17 @@ fn main(
   let n = (*problem).n;
   let tile = number - (*problem).first;
   let i = tile / (*problem).tileCols * 32u;
-  let left = (tile % (*problem).tileCols) * LANES * 8u;
+  let left = (tile % (*problem).tileCols) * LANES * COLS;
   // The whole workgroup or none of it: a lane that left could not share its loads.
   if (i >= m || left >= n) {
     return;
   }
-  let j = left + thread.x * 8u;
+  let j = left + thread.x * COLS;
   let aStride = (*problem).aStride;
   let bStride = (*problem).bStride;
   let k = (*problem).k;
 
-  // unroll accumulators rows=32
+  // unroll accumulators rows=32 halves=2
   var c0_0 = vec4f(); var c0_1 = vec4f();
   var c1_0 = vec4f(); var c1_1 = vec4f();
   var c2_0 = vec4f(); var c2_1 = vec4f();
@@ -101,9 +104,11 @@ fn main(
     let live = step + 1u < k;
     let aNext = select(0u, aStride, live);
     let bNext = select(0u, bStride, live);
-    // unroll steps rows=32 lanes=4
-    let b0_0 = b[bj]; let b0_1 = b[bj + 1u];
-    let b1_0 = b[bj + bNext]; let b1_1 = b[bj + bNext + 1u];
+    // unroll steps rows=32 lanes=4 halves=2
+    let b0_0 = b[bj + 0u];
+    let b0_1 = b[bj + 1u];
+    let b1_0 = b[bj + bNext + 0u];
+    let b1_1 = b[bj + bNext + 1u];
     let x0 = a[ai + lane + 0u];
     let x1 = a[ai + lane + 4u];
     let y0 = select(vec4f(), a[ai + aNext + lane + 0u], live);
@@ -188,7 +193,7 @@ fn main(
   if (j >= n) {
     return;
   }
-  // unroll numbers rows=32 name=block
+  // unroll numbers rows=32 halves=2 name=block
   var block = array<f32, 256>(
     c0_0.x, c0_0.y, c0_0.z, c0_0.w, c0_1.x, c0_1.y, c0_1.z, c0_1.w,
     c1_0.x, c1_0.y, c1_0.z, c1_0.w, c1_1.x, c1_1.y, c1_1.z, c1_1.w,
@@ -224,22 +229,22 @@ fn main(
     c31_0.x, c31_0.y, c31_0.z, c31_0.w, c31_1.x, c31_1.y, c31_1.z, c31_1.w,
   );
   // end
-  // 64 pieces of four numbers. A loop, from a number that the compiler does not know: unrolled stores take a software
+  // Pieces of four numbers. A loop, from a number that the compiler does not know: unrolled stores take a software
   // adapter seconds to compile.
   let turned = (*problem).transposed != 0u;
   let rows = select(m, n, turned);
   let cols = select(n, m, turned);
-  let step = select(1u, 8u, turned);
-  let first = number * 64u;
-  for (var piece = first; piece < first + 64u; piece++) {
+  let step = select(1u, COLS, turned);
+  let first = number * PIECES;
+  for (var piece = first; piece < first + PIECES; piece++) {
     let part = piece - first;
-    let at = select(vec2u(part / 2u, (part & 1u) * 4u), vec2u(part / 8u, (part & 7u) * 4u), turned);
+    let at = select(vec2u(part * 4u / COLS, part * 4u % COLS), vec2u(part / 8u, part % 8u * 4u), turned);
     let row = select(i, j, turned) + at.x;
     let column = select(j, i, turned) + at.y;
     if (row >= rows || column >= cols) {
       continue;
     }
-    let source = select(at.x * 8u + at.y, at.y * 8u + at.x, turned);
+    let source = select(at.x * COLS + at.y, at.y * COLS + at.x, turned);
     let place = (*problem).cOffset + row * (*problem).cStride + column / 4u;
     let beta = (*problem).beta;
     var old = vec4f();

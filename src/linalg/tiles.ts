@@ -32,7 +32,7 @@ export const TILES = {
   registers8: registers(1, 8),
   registers64: registers(8, 8),
   subgroup4: { form: "subgroup4", rows: 32, cols: 32, constants: {} },
-  subgroup8: { form: "subgroup8", rows: 32, cols: 64, constants: {} },
+  subgroup8: { form: "subgroup8", rows: 32, cols: 32, constants: {} },
   workgroup64: workgroup(8),
   workgroup128: workgroup(16),
 } as const satisfies Record<string, TileShape>;
