@@ -322,4 +322,4 @@ function peerRunner(peer, formulation, states, bytes) {
 }
 
 /** @param {number} ms */
-const seconds = (ms) => `${(ms / 1000).toPrecision(2)} s`;
+const seconds = (ms) => `${ms >= 10_000 ? (ms / 1000).toFixed(0) : (ms / 1000).toPrecision(2)} s`;
