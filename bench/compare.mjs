@@ -142,12 +142,15 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
   if (formulations.length === 0) return { ...base, status: "absent", reason: "has no such operation" };
   /** @type {NonNullable<PeerRow["others"]>} */
   const others = [];
+  const anyKey = `${operation.kind} ${peer.id}`;
   let best;
+  const found = [];
   for (const formulation of formulations) {
     // They are listed by promise, so a quick run takes the first that works.
     if (best && options.quick) break;
     const key = `${operation.kind} ${peer.id} ${formulation.name}`;
-    const predicted = history.predict(key, one.work);
+    // A way that was not tried yet is held to take as long as the best of the others.
+    const predicted = history.predict(key, one.work) || history.predict(anyKey, one.work);
     const cap = Math.min(options.capMs, best ? Math.max(30, 1.5 * best.ms) : Number.POSITIVE_INFINITY);
     if (predicted > cap) {
       const reason = `predicted ${seconds(predicted)} a call`;
@@ -163,6 +166,7 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
     }
     if (!candidate) continue;
     history.note(key, candidate.ms, one.work);
+    found.push(candidate.ms);
     if (!(candidate.error <= tolerance)) {
       others.push({
         formulation: formulation.name,
@@ -178,6 +182,7 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
     }
     best = kept;
   }
+  if (found.length > 0) history.note(anyKey, Math.min(...found), one.work);
   if (!best) {
     const reason = others.map((other) => other.reason).filter(Boolean)[0] ?? "no formulation fits";
     const status = reason.startsWith("predicted")
