@@ -118,18 +118,38 @@ const BLOCKS = {
   /** A row of a block as vec4f named r<quarter>, from the array `row`. */
   row: ({ cols }) => upTo(Number(cols) / 4).map((q) => `var r${q} = row[${q}];`),
 
-  /** r ← r − factor · pivot row, at `current`. */
-  eliminate: ({ cols }) =>
-    upTo(Number(cols) / 4).map((q) => `r${q} = fma(vec4f(-factor), pivotRow[current + ${q}u], r${q});`),
+  /** r ← r − factor · pivot row, at `current`. With lanes, each loads a part of the row and hands it to the others. */
+  eliminate: ({ cols, lanes }) => {
+    const quarters = Number(cols) / 4;
+    if (lanes === "1") return upTo(quarters).map((q) => eliminated(q, `pivotRow[current + ${q}u]`));
+    const width = Number(lanes);
+    return [
+      ...upTo(quarters / width).map((t) => `let p${t} = pivotRow[current + lane + ${t * width}u];`),
+      ...upTo(quarters).map((q) =>
+        eliminated(q, `subgroupBroadcast(p${Math.floor(q / width)}, ${q % width}u)`),
+      ),
+    ];
+  },
 
   /** The row back into the array `row`. */
   publish: ({ cols }) => upTo(Number(cols) / 4).map((q) => `row[${q}] = r${q};`),
 };
 
+/** @param {number} q @param {string} pivot */
+function eliminated(q, pivot) {
+  return `r${q} = fma(vec4f(-factor), ${pivot}, r${q});`;
+}
+
+const BLOCK_64 = { cols: [32, 64], block: [32, 64] };
+
 /** Files made from another one: the ending of its name, that of theirs, and the numbers that differ. */
-const DERIVED = /** @type {const} */ ([
+const DERIVED = /** @type {readonly [string, string, Record<string, number[]>][]} */ ([
+  ["_pivot32.wgsl", "_pivot64.wgsl", BLOCK_64],
+  ["_pivot32.wgsl", "_pivot32_subgroup4.wgsl", { lanes: [1, 4] }],
+  ["_pivot32.wgsl", "_pivot32_subgroup8.wgsl", { lanes: [1, 8] }],
+  ["_pivot32.wgsl", "_pivot64_subgroup4.wgsl", { ...BLOCK_64, lanes: [1, 4] }],
+  ["_pivot32.wgsl", "_pivot64_subgroup8.wgsl", { ...BLOCK_64, lanes: [1, 8] }],
   ["_subgroup8.wgsl", "_subgroup4.wgsl", { lanes: [8, 4], halves: [1, 2], cols: [4, 8] }],
-  ["_pivot32.wgsl", "_pivot64.wgsl", { cols: [32, 64], block: [32, 64] }],
 ]);
 
 /**
@@ -164,7 +184,7 @@ export function unroll(text) {
 /**
  * The text of a derived file: numbers of `unroll` lines and of the constants of the same name changed.
  * @param {string} text
- * @param {Record<string, readonly [number, number]>} numbers
+ * @param {Record<string, number[]>} numbers
  */
 function derive(text, numbers) {
   let result = text;
@@ -176,6 +196,15 @@ function derive(text, numbers) {
   return unroll(result);
 }
 
+/**
+ * A kernel that has no subgroups yet, with the words that it needs for them: what stands behind `subgroups:` in place of
+ * the line before.
+ * @param {string} text
+ */
+function withSubgroups(text) {
+  return text.replace(/^.*\n( *)\/\/ subgroups: (.*)$/gm, "$1$2");
+}
+
 /** @returns {Map<string, string>} what the shader files that hold unrolled text should say, by file name */
 export function unrolled() {
   const files = new Map();
@@ -184,7 +213,9 @@ export function unrolled() {
     if (!text.includes("// unroll ") || DERIVED.some(([, made]) => file.endsWith(made))) continue;
     files.set(file, unroll(text));
     for (const [from, made, numbers] of DERIVED) {
-      if (file.endsWith(from)) files.set(file.replace(from, made), derive(text, numbers));
+      if (!file.endsWith(from)) continue;
+      const derived = derive(text, numbers);
+      files.set(file.replace(from, made), made.includes("subgroup") ? withSubgroups(derived) : derived);
     }
   }
   return files;

@@ -2,7 +2,8 @@
 // E_KK = L D L', by an unblocked symmetric sweep, a row in each thread's registers, and, in the other workgroups,
 // old ← E_K: (width × size), gathered from the stored lower half, with the identity in the place of E_KK. Then the product
 // kernel makes R ← N old, and invert_update.wgsl all else from R. A matrix of one block is done here, by its one
-// workgroup: E ← −N'N. Written by scripts/unroll.mjs between `unroll` and `end`, and wholly for 64 rows.
+// workgroup: E ← −N'N. Written by scripts/unroll.mjs between `unroll` and `end`; wholly for 64 rows, and for adapters with
+// subgroups of so many lanes as the file's name says (software adapters), which share their loads of the pivot's row.
 //
 // Sweep of pivot k, for the rows i > k, all that is needed of it: a_ik → a_ik/a_kk, a_ij → a_ij − a_ik a_kj/a_kk. Just
 // before it, row k holds, for the pivots j that are swept, −(L⁻¹)_kj. A pivot of E that is not above FLOOR (its diagonal is
@@ -13,6 +14,8 @@
 //
 // Layout: E size × size, lower half valid, offsets in f32. panel holds N' (BLOCK × BLOCK) and old (BLOCK × size).
 // Dispatched by src/linalg/invert.ts: 1 + ⌈size / BLOCK⌉ workgroups a matrix, many matrices at once.
+
+// subgroups: enable subgroups; diagnostic(off, subgroup_uniformity);
 
 struct SweepProblem {
   first: u32,
@@ -56,7 +59,7 @@ fn setPivot(row: u32, k: u32) -> bool {
   return clamped;
 }
 
-fn sweep(problem: SweepProblem, thread: u32) {
+fn sweep(problem: SweepProblem, thread: u32, lane: u32) {
   // At most BLOCK, but a number the compiler does not know: unrolled, these loops take a software adapter seconds to compile.
   let rows = problem.width;
   let quarters = (rows + 3u) / 4u;
@@ -92,9 +95,11 @@ fn sweep(problem: SweepProblem, thread: u32) {
     let value = pivotRow[current + thread / 4u][thread % 4u];
     let inverse = select(select(0.0, 1.0, thread == k), -value, thread < k);
     panel[problem.pivotOffset + thread * BLOCK + k] = inverse * inverseSqrt(pivot);
-    if (thread > k && thread < rows) {
-      let factor = value / pivot;
-      // unroll eliminate cols=32
+    let below = thread > k && thread < rows;
+    if (below) {
+    // subgroups: if (subgroupAny(below)) {
+      let factor = select(0.0, value / pivot, below);
+      // unroll eliminate cols=32 lanes=1
       r0 = fma(vec4f(-factor), pivotRow[current + 0u], r0);
       r1 = fma(vec4f(-factor), pivotRow[current + 1u], r1);
       r2 = fma(vec4f(-factor), pivotRow[current + 2u], r2);
@@ -104,22 +109,22 @@ fn sweep(problem: SweepProblem, thread: u32) {
       r6 = fma(vec4f(-factor), pivotRow[current + 6u], r6);
       r7 = fma(vec4f(-factor), pivotRow[current + 7u], r7);
       // end
-      if (thread == k + 1u) {
-        // unroll publish cols=32
-        row[0] = r0;
-        row[1] = r1;
-        row[2] = r2;
-        row[3] = r3;
-        row[4] = r4;
-        row[5] = r5;
-        row[6] = r6;
-        row[7] = r7;
-        // end
-        for (var q = 0u; q < quarters; q++) {
-          pivotRow[following + q] = row[q];
-        }
-        clamped = setPivot(following, thread);
+    }
+    if (below && thread == k + 1u) {
+      // unroll publish cols=32
+      row[0] = r0;
+      row[1] = r1;
+      row[2] = r2;
+      row[3] = r3;
+      row[4] = r4;
+      row[5] = r5;
+      row[6] = r6;
+      row[7] = r7;
+      // end
+      for (var q = 0u; q < quarters; q++) {
+        pivotRow[following + q] = row[q];
       }
+      clamped = setPivot(following, thread);
     }
     workgroupBarrier();
   }
@@ -149,6 +154,7 @@ fn main(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
+  // subgroups: @builtin(subgroup_invocation_id) lane: u32) {
   let number = id.x + id.y * count.x;
   // The last problem whose first workgroup is not after this one.
   var index = 0u;
@@ -161,7 +167,8 @@ fn main(
   let problem = problems[index];
   let part = number - problem.first;
   if (part == 0u) {
-    sweep(problem, thread);
+    sweep(problem, thread, 0u);
+    // subgroups: sweep(problem, thread, lane);
     return;
   }
   let i = (part - 1u) * BLOCK + thread;

@@ -15,7 +15,8 @@ export { type GramOperands, gram, gramKernels, gramPacked, type PackedGram, pack
 export { group, partition } from "./group.js";
 export { type GuardedCopy, guard, guardKernel } from "./guard.js";
 export { type HostEigh, type HostInverse, type HostMatrix, HostOperations } from "./host.js";
-export { type Inversion, type InvertBuffers, InvertStatus, invert, invertKernels } from "./invert.js";
+export { type Inversion, type InvertBuffers, InvertStatus, invert } from "./invert.js";
+export { invertKernels } from "./invert-kernels.js";
 export { type MatmulOperands, matmul, matmulKernels, multiplyPacked, type PackedProduct } from "./matmul.js";
 export { packed, packedTarget } from "./pack.js";
 export { diagonalOf, type Reduction, reduce, reduceKernels } from "./reduce.js";

@@ -1,19 +1,18 @@
-import tgpu, { d } from "typegpu";
-import finishCode from "../../shaders/invert_finish.wgsl?raw";
-import pivot32Code from "../../shaders/invert_pivot32.wgsl?raw";
-import pivot64Code from "../../shaders/invert_pivot64.wgsl?raw";
-import prepareCode from "../../shaders/invert_prepare.wgsl?raw";
-import updateCode from "../../shaders/invert_update.wgsl?raw";
-import updateSubgroup4Code from "../../shaders/invert_update_subgroup4.wgsl?raw";
-import updateSubgroup8Code from "../../shaders/invert_update_subgroup8.wgsl?raw";
-import updateWorkgroupCode from "../../shaders/invert_update_workgroup.wgsl?raw";
-import type { Capabilities } from "../device/index.js";
 import { ArgumentError, ShapeError } from "../errors.js";
-import { defineKernel, type Kernel, type Recorder } from "../pipeline/index.js";
+import type { Recorder } from "../pipeline/index.js";
 import { group } from "./group.js";
+import {
+  diagonalKernel,
+  equilibrateKernel,
+  finishKernel,
+  InvertProblem,
+  pivotKernel,
+  SweepProblem,
+  updateForms,
+} from "./invert-kernels.js";
 import { multiplyPacked } from "./matmul.js";
 import { diagonalOf, reduce } from "./reduce.js";
-import { productKernel, productKernels, tileShape, tilesOf } from "./tiles.js";
+import { productKernel, tileShape, tilesOf } from "./tiles.js";
 import {
   checkView,
   type Matrix,
@@ -22,106 +21,6 @@ import {
   requireDistinct,
   requireShape,
 } from "./view.js";
-
-export const InvertProblem = d.struct({
-  first: d.u32,
-  n: d.u32,
-  size: d.u32,
-  sOffset: d.u32,
-  sStride: d.u32,
-  workOffset: d.u32,
-  scaleOffset: d.u32,
-  xOffset: d.u32,
-  xStride: d.u32,
-  index: d.u32,
-});
-
-export const SweepProblem = d.struct({
-  first: d.u32,
-  size: d.u32,
-  width: d.u32,
-  block: d.u32,
-  workOffset: d.u32,
-  pivotOffset: d.u32,
-  oldOffset: d.u32,
-  newOffset: d.u32,
-  index: d.u32,
-});
-
-export const prepareLayout = tgpu
-  .bindGroupLayout({
-    problems: { storage: d.arrayOf(InvertProblem), access: "readonly", visibility: ["compute"] },
-    dampings: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
-    norms: { storage: d.arrayOf(d.vec2f), access: "readonly", visibility: ["compute"] },
-    s: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
-    scales: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
-    work: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
-    status: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
-  })
-  .$idx(0);
-
-export const pivotLayout = tgpu
-  .bindGroupLayout({
-    problems: { storage: d.arrayOf(SweepProblem), access: "readonly", visibility: ["compute"] },
-    work: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
-    panel: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
-    status: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
-  })
-  .$idx(0);
-
-export const updateLayout = tgpu
-  .bindGroupLayout({
-    problems: { storage: d.arrayOf(SweepProblem), access: "readonly", visibility: ["compute"] },
-    product: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
-    work: { storage: d.arrayOf(d.vec4f), access: "mutable", visibility: ["compute"] },
-  })
-  .$idx(0);
-
-export const finishLayout = tgpu
-  .bindGroupLayout({
-    problems: { storage: d.arrayOf(InvertProblem), access: "readonly", visibility: ["compute"] },
-    status: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
-    scales: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
-    work: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
-    x: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
-  })
-  .$idx(0);
-
-const prepare = { name: "invert_prepare", code: prepareCode, layout: prepareLayout };
-const diagonalKernel = defineKernel({ ...prepare, entryPoint: "diagonal", rowwise: true });
-const equilibrateKernel = defineKernel({ ...prepare, entryPoint: "equilibrate", rowwise: true });
-const pivot32Kernel = defineKernel({ name: "invert_pivot32", code: pivot32Code, layout: pivotLayout });
-const pivot64Kernel = defineKernel({ name: "invert_pivot64", code: pivot64Code, layout: pivotLayout });
-const updateForms = {
-  registers: defineKernel({ name: "invert_update", code: updateCode, layout: updateLayout }),
-  subgroup4: defineKernel({
-    name: "invert_update_subgroup4",
-    code: updateSubgroup4Code,
-    layout: updateLayout,
-  }),
-  subgroup8: defineKernel({
-    name: "invert_update_subgroup8",
-    code: updateSubgroup8Code,
-    layout: updateLayout,
-  }),
-  workgroup: defineKernel({
-    name: "invert_update_workgroup",
-    code: updateWorkgroupCode,
-    layout: updateLayout,
-  }),
-};
-const finishKernel = defineKernel({
-  name: "invert_finish",
-  code: finishCode,
-  layout: finishLayout,
-  rowwise: true,
-});
-
-/** Every kernel of an inversion but the sums and products it shares with others, for this adapter. */
-export function invertKernels(capabilities: Capabilities): readonly Kernel[] {
-  const updates = productKernels(updateForms, capabilities);
-  return [diagonalKernel, equilibrateKernel, pivot32Kernel, pivot64Kernel, ...updates, finishKernel];
-}
 
 /** Bits of a matrix's status word; 0 means that all is well. With 1 or 2 nothing was written, 4 only warns. */
 export const InvertStatus = { notPositiveDefinite: 1, nonFinite: 2, dampingBelowFloor: 4 } as const;
@@ -335,7 +234,7 @@ function sweepProblem(plan: Plan, block: number, height: number) {
 function sweepBlock(
   recorder: Recorder,
   plans: readonly Plan[],
-  { block, height }: { block: number; height: number },
+  { block, height }: { block: number; height: 32 | 64 },
   buffers: { work: GPUBuffer; panel: GPUBuffer; product: GPUBuffer; status: GPUBuffer },
 ): void {
   const { manager } = recorder;
@@ -343,7 +242,7 @@ function sweepBlock(
   const problems = plans.map((plan) => sweepProblem(plan, block, height));
   const pivot = group(problems, ({ size, width }) => 1 + (size === width ? 0 : Math.ceil(size / height)));
   recorder.dispatch(
-    height === STEP ? pivot32Kernel : pivot64Kernel,
+    pivotKernel(manager.handle.capabilities, height),
     { problems: manager.table(SweepProblem, pivot.rows), work, panel, status },
     pivot.groups,
   );

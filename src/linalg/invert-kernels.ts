@@ -1,0 +1,156 @@
+import tgpu, { d } from "typegpu";
+import finishCode from "../../shaders/invert_finish.wgsl?raw";
+import pivot32Code from "../../shaders/invert_pivot32.wgsl?raw";
+import pivot32Subgroup4Code from "../../shaders/invert_pivot32_subgroup4.wgsl?raw";
+import pivot32Subgroup8Code from "../../shaders/invert_pivot32_subgroup8.wgsl?raw";
+import pivot64Code from "../../shaders/invert_pivot64.wgsl?raw";
+import pivot64Subgroup4Code from "../../shaders/invert_pivot64_subgroup4.wgsl?raw";
+import pivot64Subgroup8Code from "../../shaders/invert_pivot64_subgroup8.wgsl?raw";
+import prepareCode from "../../shaders/invert_prepare.wgsl?raw";
+import updateCode from "../../shaders/invert_update.wgsl?raw";
+import updateSubgroup4Code from "../../shaders/invert_update_subgroup4.wgsl?raw";
+import updateSubgroup8Code from "../../shaders/invert_update_subgroup8.wgsl?raw";
+import updateWorkgroupCode from "../../shaders/invert_update_workgroup.wgsl?raw";
+import type { Capabilities } from "../device/index.js";
+import { defineKernel, type Kernel } from "../pipeline/index.js";
+import { productKernels, tileShape } from "./tiles.js";
+
+export const InvertProblem = d.struct({
+  first: d.u32,
+  n: d.u32,
+  size: d.u32,
+  sOffset: d.u32,
+  sStride: d.u32,
+  workOffset: d.u32,
+  scaleOffset: d.u32,
+  xOffset: d.u32,
+  xStride: d.u32,
+  index: d.u32,
+});
+
+export const SweepProblem = d.struct({
+  first: d.u32,
+  size: d.u32,
+  width: d.u32,
+  block: d.u32,
+  workOffset: d.u32,
+  pivotOffset: d.u32,
+  oldOffset: d.u32,
+  newOffset: d.u32,
+  index: d.u32,
+});
+
+export const prepareLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(InvertProblem), access: "readonly", visibility: ["compute"] },
+    dampings: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    norms: { storage: d.arrayOf(d.vec2f), access: "readonly", visibility: ["compute"] },
+    s: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    scales: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    work: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    status: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const pivotLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(SweepProblem), access: "readonly", visibility: ["compute"] },
+    work: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    panel: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    status: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const updateLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(SweepProblem), access: "readonly", visibility: ["compute"] },
+    product: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
+    work: { storage: d.arrayOf(d.vec4f), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const finishLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(InvertProblem), access: "readonly", visibility: ["compute"] },
+    status: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
+    scales: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    work: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    x: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+const prepare = { name: "invert_prepare", code: prepareCode, layout: prepareLayout };
+export const diagonalKernel = defineKernel({ ...prepare, entryPoint: "diagonal", rowwise: true });
+export const equilibrateKernel = defineKernel({ ...prepare, entryPoint: "equilibrate", rowwise: true });
+const pivot32 = defineKernel({ name: "invert_pivot32", code: pivot32Code, layout: pivotLayout });
+const pivot32Forms = {
+  registers: pivot32,
+  workgroup: pivot32,
+  subgroup4: defineKernel({
+    name: "invert_pivot32_subgroup4",
+    code: pivot32Subgroup4Code,
+    layout: pivotLayout,
+  }),
+  subgroup8: defineKernel({
+    name: "invert_pivot32_subgroup8",
+    code: pivot32Subgroup8Code,
+    layout: pivotLayout,
+  }),
+};
+const pivot64 = defineKernel({ name: "invert_pivot64", code: pivot64Code, layout: pivotLayout });
+const pivot64Forms = {
+  registers: pivot64,
+  workgroup: pivot64,
+  subgroup4: defineKernel({
+    name: "invert_pivot64_subgroup4",
+    code: pivot64Subgroup4Code,
+    layout: pivotLayout,
+  }),
+  subgroup8: defineKernel({
+    name: "invert_pivot64_subgroup8",
+    code: pivot64Subgroup8Code,
+    layout: pivotLayout,
+  }),
+};
+export const updateForms = {
+  registers: defineKernel({ name: "invert_update", code: updateCode, layout: updateLayout }),
+  subgroup4: defineKernel({
+    name: "invert_update_subgroup4",
+    code: updateSubgroup4Code,
+    layout: updateLayout,
+  }),
+  subgroup8: defineKernel({
+    name: "invert_update_subgroup8",
+    code: updateSubgroup8Code,
+    layout: updateLayout,
+  }),
+  workgroup: defineKernel({
+    name: "invert_update_workgroup",
+    code: updateWorkgroupCode,
+    layout: updateLayout,
+  }),
+};
+export const finishKernel = defineKernel({
+  name: "invert_finish",
+  code: finishCode,
+  layout: finishLayout,
+  rowwise: true,
+});
+
+/** The pivot kernel for blocks of 32 or 64 rows. */
+export function pivotKernel(capabilities: Capabilities, rows: 32 | 64): Kernel {
+  const { form } = tileShape(capabilities, []);
+  return (rows === 32 ? pivot32Forms : pivot64Forms)[form];
+}
+
+/** Every kernel of an inversion but the sums and products it shares with others, for this adapter. */
+export function invertKernels(capabilities: Capabilities): readonly Kernel[] {
+  return [
+    diagonalKernel,
+    equilibrateKernel,
+    pivotKernel(capabilities, 32),
+    pivotKernel(capabilities, 64),
+    ...productKernels(updateForms, capabilities),
+    finishKernel,
+  ];
+}
