@@ -23,6 +23,9 @@ export class Recorder {
   #pipeline: GPUComputePipeline | undefined;
   readonly #readbacks: Readback[] = [];
   readonly #borrowed: GPUBuffer[] = [];
+  /** Scratch that no later dispatch of this recording reads, by size. */
+  readonly #spent = new Map<number, GPUBuffer[]>();
+  readonly #sizes = new Map<GPUBuffer, number>();
   #dispatches = 0;
 
   constructor(manager: Resources, encoder?: GPUCommandEncoder) {
@@ -84,9 +87,21 @@ export class Recorder {
   /** Storage from the pool for this recording only; it goes back once the commands are submitted. */
   scratch(length: number): GPUBuffer {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const buffer = this.manager.pool.take(Math.ceil(length / 4) * 16, usage);
+    const size = Math.ceil(length / 4) * 16;
+    const spent = this.#spent.get(size)?.pop();
+    if (spent) return spent;
+    const buffer = this.manager.pool.take(size, usage);
     this.#borrowed.push(buffer);
+    this.#sizes.set(buffer, size);
     return buffer;
+  }
+
+  /** Takes scratch back before the recording ends: what is recorded from here on may overwrite it. */
+  spend(...buffers: GPUBuffer[]): void {
+    for (const buffer of buffers) {
+      const size = this.#sizes.get(buffer)!;
+      this.#spent.set(size, [...(this.#spent.get(size) ?? []), buffer]);
+    }
   }
 
   /** Records a copy out of `buffer`; the promise resolves some time after `submit()`, never before. */
@@ -151,6 +166,8 @@ export class Recorder {
   #giveBack(): void {
     for (const buffer of this.#borrowed.reverse()) this.manager.pool.give(buffer, !this.#own);
     this.#borrowed.length = 0;
+    this.#spent.clear();
+    this.#sizes.clear();
   }
 
   #endPass(): void {

@@ -149,3 +149,19 @@ kernelTest("recorder: so it does on the caller's encoder", async (t) => {
   assert(manager.counts.liveBuffers <= 1, `${manager.counts.liveBuffers} live buffers`);
   manager.dispose();
 });
+
+kernelTest("recorder: spent scratch serves again in the same recording, and once", async (t) => {
+  const manager = await openManager(t);
+  const recorder = manager.record();
+  const [a, b] = [recorder.scratch(100), recorder.scratch(100)];
+  assert(a !== b, "two pieces of scratch are two buffers");
+  recorder.spend(a);
+  assert(recorder.scratch(9000) !== a, "another size does not get it");
+  assert(recorder.scratch(100) === a, "the same size gets it");
+  assert(![a, b].includes(recorder.scratch(100)), "and nobody else");
+  recorder.submit();
+  const next = manager.record();
+  const again = [next.scratch(100), next.scratch(100), next.scratch(100)];
+  assertEqual(new Set(again).size, 3, "after the submit each is there once");
+  next.submit();
+});
