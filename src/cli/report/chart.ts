@@ -111,7 +111,8 @@ function labels(series: readonly Series[], x: Scale, y: Scale): string[] {
   for (let i = 1; i < places.length; i++) {
     places[i]!.y = Math.max(places[i]!.y, places[i - 1]!.y + gap);
   }
-  let limit = HEIGHT - BOTTOM + 4;
+  // Above the axis, whose line would go through a name.
+  let limit = HEIGHT - BOTTOM - 4;
   for (const place of places.reverse()) {
     place.y = Math.min(place.y, limit);
     limit = place.y - gap;
