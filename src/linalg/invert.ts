@@ -111,7 +111,7 @@ export function invert(recorder: Recorder, inversions: readonly Inversion[], buf
       recorder.dispatch(finishKernel, { problems, status, scales, work, x }, groups);
     },
   );
-  recorder.spend(work, scales, panel, product, norms);
+  recorder.release(work, scales, panel, product, norms);
 }
 
 interface Plan {

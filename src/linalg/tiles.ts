@@ -121,12 +121,12 @@ export function tilesOf(shape: TileShape, m: number, n: number): number {
   return Math.ceil(m / shape.rows) * Math.ceil(n / shape.cols);
 }
 
-/** Tiles of a d × d Gram matrix that hold something on or below the diagonal. */
-export function lowerTilesOf(capabilities: Capabilities, size: number): number {
+/** Numbers in the tiles of a d × d Gram matrix that hold something on or below the diagonal. */
+export function lowerArea(capabilities: Capabilities, size: number): number {
   const tile = tileShape(capabilities, [[size, size]]);
   let tiles = 0;
   for (let bottom = tile.rows; bottom < size + tile.rows; bottom += tile.rows) {
     tiles += Math.ceil(Math.min(bottom, size) / tile.cols);
   }
-  return tiles;
+  return tiles * tile.rows * tile.cols;
 }

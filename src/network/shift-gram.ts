@@ -2,7 +2,7 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/shift_gram.wgsl?raw";
 import type { Capabilities } from "../device/index.js";
 import { copyStrided, type Matrix, multiplyPacked, padded, paddedView } from "../linalg/index.js";
-import { lowerTilesOf, tileShape, tilesOf } from "../linalg/tiles.js";
+import { lowerArea, tileShape, tilesOf } from "../linalg/tiles.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
 import type { ConvGeometry } from "./geometry.js";
 import { recordPatches } from "./patches.js";
@@ -44,8 +44,8 @@ export const shiftGramKernel = defineKernel({
 /** Terms that one thread adds up one after another at most: few enough to keep the rounding error of long sums small. */
 const LONGEST = 8192;
 
-/** Work on one number outside of the products, as a part of a tile's work on one term; measured on software adapters. */
-const NUMBER = 0.05;
+/** Work on one number outside of the products, in multiplications within them; measured on software adapters. */
+const NUMBER = 100;
 
 /** One product of a line: all its pixels (`part` 0), or those of one edge column. */
 interface Correlation {
@@ -93,9 +93,12 @@ export class ShiftGram {
   pays(capabilities: Capabilities, count: number): boolean {
     const { input, positions, features, bias } = this.#geometry;
     const size = features + (bias ? 1 : 0);
-    const patches = count * positions * (lowerTilesOf(capabilities, size) + NUMBER * size);
-    // A number of the result is put together from a line's correlation, and edges of it, for each line.
-    return this.#work(capabilities, count) + NUMBER * size * size * input.height < patches;
+    const patches = count * positions * (lowerArea(capabilities, size) + NUMBER * size);
+    // A number of the result is put together from a line's correlation, and edges of it, for each line. The bias's sums
+    // read every patch's numbers, which is half of what making them is.
+    const assembly = size * size * input.height;
+    const sums = bias ? (count * positions * features) / 2 : 0;
+    return this.#work(capabilities, count) + NUMBER * (assembly + sums) < patches;
   }
 
   /** Most examples that are taken together, with at most so many elements in one buffer; 0 where that is too few. */
@@ -150,14 +153,15 @@ export class ShiftGram {
     recorder.dispatch(shiftGramKernel, { problems, correlations, sums: sums.buffer, s: into.buffer }, size);
   }
 
-  /** Tiles times terms of the products. */
+  /** Multiplications of the products, those of a tile's unused numbers with them. */
   #work(capabilities: Capabilities, count: number): number {
     const { channels } = this.#geometry.input;
-    return this.#products.reduce((sum, product) => {
-      const sizes = [channels, this.#columns(product)] as const;
-      const tiles = tilesOf(tileShape(capabilities, [sizes]), ...sizes);
-      return sum + tiles * count * (product.part === 0 ? this.#pitch : 1);
+    const sizes = this.#products.map((product) => [channels, this.#columns(product)] as const);
+    const tile = tileShape(capabilities, sizes);
+    const tilesByTerms = this.#products.reduce((sum, { part }, index) => {
+      return sum + tilesOf(tile, ...sizes[index]!) * (part === 0 ? this.#pitch : 1);
     }, 0);
+    return count * tilesByTerms * tile.rows * tile.cols;
   }
 
   get #slot(): number {

@@ -24,7 +24,7 @@ export class Recorder {
   readonly #readbacks: Readback[] = [];
   readonly #borrowed: GPUBuffer[] = [];
   /** Scratch that no later dispatch of this recording reads, by size. */
-  readonly #spent = new Map<number, GPUBuffer[]>();
+  readonly #released = new Map<number, GPUBuffer[]>();
   readonly #sizes = new Map<GPUBuffer, number>();
   #dispatches = 0;
 
@@ -88,8 +88,8 @@ export class Recorder {
   scratch(length: number): GPUBuffer {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const size = Math.ceil(length / 4) * 16;
-    const spent = this.#spent.get(size)?.pop();
-    if (spent) return spent;
+    const released = this.#released.get(size)?.pop();
+    if (released) return released;
     const buffer = this.manager.pool.take(size, usage);
     this.#borrowed.push(buffer);
     this.#sizes.set(buffer, size);
@@ -97,10 +97,10 @@ export class Recorder {
   }
 
   /** Takes scratch back before the recording ends: what is recorded from here on may overwrite it. */
-  spend(...buffers: GPUBuffer[]): void {
+  release(...buffers: GPUBuffer[]): void {
     for (const buffer of buffers) {
       const size = this.#sizes.get(buffer)!;
-      this.#spent.set(size, [...(this.#spent.get(size) ?? []), buffer]);
+      this.#released.set(size, [...(this.#released.get(size) ?? []), buffer]);
     }
   }
 
@@ -166,7 +166,7 @@ export class Recorder {
   #giveBack(): void {
     for (const buffer of this.#borrowed.reverse()) this.manager.pool.give(buffer, !this.#own);
     this.#borrowed.length = 0;
-    this.#spent.clear();
+    this.#released.clear();
     this.#sizes.clear();
   }
 

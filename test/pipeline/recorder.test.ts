@@ -150,12 +150,12 @@ kernelTest("recorder: so it does on the caller's encoder", async (t) => {
   manager.dispose();
 });
 
-kernelTest("recorder: spent scratch serves again in the same recording, and once", async (t) => {
+kernelTest("recorder: released scratch serves again in the same recording, and once", async (t) => {
   const manager = await openManager(t);
   const recorder = manager.record();
   const [a, b] = [recorder.scratch(100), recorder.scratch(100)];
   assert(a !== b, "two pieces of scratch are two buffers");
-  recorder.spend(a);
+  recorder.release(a);
   assert(recorder.scratch(9000) !== a, "another size does not get it");
   assert(recorder.scratch(100) === a, "the same size gets it");
   assert(![a, b].includes(recorder.scratch(100)), "and nobody else");
