@@ -12,25 +12,14 @@ export interface TileShape {
   readonly constants: Readonly<Record<string, number>>;
 }
 
-/** Each thread keeps 8 × 8 numbers in registers. */
-function registers(threadsI: number, threadsJ: number): TileShape {
-  return {
-    form: "registers",
-    rows: 8 * threadsI,
-    cols: 8 * threadsJ,
-    constants: { THREADS_I: threadsI, THREADS_J: threadsJ },
-  };
-}
-
-/** The same, and the threads of a workgroup share what they load. */
+/** Each thread keeps 8 × 8 numbers, and the threads of a workgroup share what they load. */
 function workgroup(threads: number): TileShape {
   return { form: "workgroup", rows: 8 * threads, cols: 8 * threads, constants: { THREADS: threads } };
 }
 
 /** Every tile there is. */
 export const TILES = {
-  registers8: registers(1, 8),
-  registers64: registers(8, 8),
+  registers: { form: "registers", rows: 8, cols: 64, constants: { THREADS_I: 1, THREADS_J: 8 } },
   subgroup4: { form: "subgroup4", rows: 32, cols: 32, constants: {} },
   subgroup8: { form: "subgroup8", rows: 32, cols: 32, constants: {} },
   workgroup64: workgroup(8),
@@ -60,7 +49,7 @@ interface Use {
 const USES: readonly Use[] = [
   { tile: "subgroup8", software: true, lanes: 8 },
   { tile: "subgroup4", software: true, lanes: 4 },
-  { tile: "registers8", software: true },
+  { tile: "registers", software: true },
   { tile: "workgroup128", software: false, least: 256, waste: 1.25 },
   { tile: "workgroup64", software: false },
 ];

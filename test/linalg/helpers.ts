@@ -39,7 +39,7 @@ export function otherTiles(t: TestContext): PipelineManager {
 }
 
 /** Tiles that every device can run. The others are for devices with subgroups of their size, which use them by default. */
-const TILES_EVERYWHERE = ["registers8", "registers64", "workgroup64", "workgroup128"] as const;
+const TILES_EVERYWHERE = ["registers", "workgroup64", "workgroup128"] as const;
 
 /** One test for each form and tile of the product kernels that this device can run. */
 export function onEveryTile(

@@ -21,8 +21,8 @@ kernelTest("tiles: software adapters by their subgroups, whatever the sizes", (t
   for (const sizes of [repeated(1, 1), repeated(3, 4096)]) {
     assertEqual(nameOf(adapter(t, true, 8), sizes), "subgroup8", "eight lanes");
     assertEqual(nameOf(adapter(t, true, 4), sizes), "subgroup4", "four lanes");
-    assertEqual(nameOf(adapter(t, true, 0), sizes), "registers8", "no subgroups");
-    assertEqual(nameOf(adapter(t, true, 32), sizes), "registers8", "other subgroups");
+    assertEqual(nameOf(adapter(t, true, 0), sizes), "registers", "no subgroups");
+    assertEqual(nameOf(adapter(t, true, 32), sizes), "registers", "other subgroups");
   }
 });
 
@@ -48,9 +48,9 @@ kernelTest("tiles: every one that a GPU may choose is compiled ahead, and a forc
   const gpu = adapter(t, false, 32);
   assertEqual(constants(gpu), 'gram_workgroup {"THREADS":16}, gram_workgroup {"THREADS":8}', "of a GPU");
   assertEqual(constants(adapter(t, true, 8)), "gram_subgroup8 {}", "of a software adapter");
-  forceTile(gpu, "registers64");
-  assertEqual(nameOf(gpu, repeated(1, 4096)), "registers64", "the forced one");
-  assertEqual(constants(gpu), 'gram {"THREADS_I":8,"THREADS_J":8}', "of the forced one");
+  forceTile(gpu, "registers");
+  assertEqual(nameOf(gpu, repeated(1, 4096)), "registers", "the forced one");
+  assertEqual(constants(gpu), 'gram {"THREADS_I":1,"THREADS_J":8}', "of the forced one");
 });
 
 kernelTest("tiles: a workgroup takes no more memory and threads than every device has", () => {

@@ -1,6 +1,5 @@
 // The study as heat maps, a table and curves.
 
-import { mapGrid, quantile } from "../../assets/maps.js";
 import {
   curves,
   dataTable,
@@ -16,6 +15,7 @@ import {
   statRow,
   statTile,
 } from "../../ui/index.js";
+import { mapGrid, quantile } from "../../ui/maps.js";
 import { NAMES } from "./names.js";
 import { sizesOf } from "./problem.js";
 import { APPROXIMATIONS, type ApproximationName, type Study } from "./study.js";

@@ -11,7 +11,7 @@ import {
   softmaxCrossEntropy,
 } from "kfac-webgpu";
 import { head } from "../../assets/batches.js";
-import { askOnce } from "../../assets/worker.js";
+import { askOnce } from "../../ui/worker.js";
 import { modulesOf } from "./contestant.js";
 import { kroneckerBlock, largestDiagonal, relativeDistance, type Selection } from "./kronecker-error.js";
 import type { Race } from "./race.js";

@@ -1,6 +1,5 @@
 // The curvature inspector: heat maps, spectra and a table of the layers.
 
-import { mapGrid, quantile } from "../../assets/maps.js";
 import {
   button,
   buttonRow,
@@ -16,6 +15,7 @@ import {
   statRow,
   statTile,
 } from "../../ui/index.js";
+import { mapGrid, quantile } from "../../ui/maps.js";
 import type { Inspection } from "./inspect.js";
 import { INSPECTED } from "./inspect.js";
 

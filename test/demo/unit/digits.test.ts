@@ -15,7 +15,7 @@ import {
   readDigits,
 } from "../../../demo/assets/digits.js";
 import { examplesOf } from "../../../demo/assets/load.js";
-import { quantile } from "../../../demo/assets/maps.js";
+import { quantile } from "../../../demo/ui/maps.js";
 import { parseIdx } from "../../../src/data/idx.js";
 
 const small: Digits = {

@@ -1,5 +1,5 @@
 // Heat maps side by side whose squares are all of one size.
-import type { Heatmap } from "../ui/index.js";
+import type { Heatmap } from "./index.js";
 
 /** Pixels of the screen for a number, at most. */
 const LARGEST = 12;
