@@ -46,7 +46,7 @@ export const allowed = {
   ],
 };
 
-/** The room of a file, given relative to the project: `src/linalg/gram.ts` is linalg; src's own files are "top". @param {string} file */
+/** The room of a file, given relative to the project: `src/linalg/products/gram.ts` is linalg; src's own files are "top". @param {string} file */
 export function roomOf(file) {
   const [folder, name, ...rest] = file.split("/");
   if (folder !== "src") return folder ?? "";

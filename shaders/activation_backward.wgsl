@@ -3,7 +3,7 @@
 // Layout: D is rows × features in `deltas`, several blocks of one row per example under each other: row r belongs to
 // example r mod examples, a row of A in `values`. D' is features × rows in `transposed`. Offsets and strides in
 // elements. A workgroup takes one row. At zero, relu and leakyRelu take the slope of the negative side. Dispatched by
-// src/network/activation.ts.
+// src/layers/activation.ts.
 
 struct BackwardProblem {
   rows: u32,

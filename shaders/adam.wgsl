@@ -2,7 +2,7 @@
 // corrections cᵢ = 1 − βᵢᵗ (Kingma & Ba 2015, algorithm 1). Nothing changes when the gradient has a number that is not
 // finite (flags[0] ≠ 0), and a weight that would not be finite stays as it is.
 //
-// Layout: flat f32 arrays of equal length, padding zero. Dispatched by src/optimizer/adam.ts.
+// Layout: flat f32 arrays of equal length, padding zero. Dispatched by src/optimizers/directions/adam.ts.
 
 struct AdamSettings {
   length: u32,

@@ -1,7 +1,7 @@
 // target[b, i, j] ← source[b, i, j], or 1 where the problem fills: strided copy, transposition, packing, a row of ones.
 //
 // Layout: every index has a stride of its own on both sides, in elements. A workgroup copies one line (b, i), its
-// threads walk along j. Dispatched by src/linalg/copy.ts, many problems at once.
+// threads walk along j. Dispatched by src/linalg/layout/copy.ts, many problems at once.
 
 struct CopyProblem {
   first: u32,

@@ -9,7 +9,7 @@
 //          afresh if it holds numbers that are not finite; otherwise the boost falls back by √10. A layer without
 //          data is left alone: nothing was tried.
 //
-// Martens & Grosse 2015, sections 5 and 6.3. Dispatched by src/curvature/factors.ts.
+// Martens & Grosse 2015, sections 5 and 6.3. Dispatched by src/curvature/blocks/kronecker.ts.
 
 struct LayerProblem {
   alphaA: f32,

@@ -4,7 +4,7 @@
 // Layout: offsets and strides count vec4f; numbers beyond the last column of S are left as they are. α and β come from
 // `scales`, one (α, β) a problem, which may be written on the GPU (the moving average of K-FAC's factors). A thread
 // computes 8 × 8 numbers in registers, a workgroup THREADS_I × THREADS_J such blocks. Dispatched by
-// src/linalg/gram.ts, many problems at once.
+// src/linalg/products/gram.ts, many problems at once.
 
 struct GramProblem {
   first: u32,

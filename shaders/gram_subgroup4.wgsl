@@ -3,7 +3,7 @@
 // `end`, and wholly for four lanes.
 //
 // Layout: as gram.wgsl. A thread computes 32 × COLS numbers in registers, a workgroup 32 × COLS·LANES. Dispatched by
-// src/linalg/gram.ts, many problems at once.
+// src/linalg/products/gram.ts, many problems at once.
 enable subgroups;
 
 struct GramProblem {

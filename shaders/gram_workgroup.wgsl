@@ -4,7 +4,7 @@
 // scripts/unroll.mjs between `unroll` and `end`.
 //
 // Layout: as gram.wgsl. A thread computes 8 × 8 numbers in registers, four 4 × 4 blocks that lie 4·THREADS apart, so that
-// neighbouring threads read, and write, neighbouring vec4f. Dispatched by src/linalg/gram.ts, many problems at once.
+// neighbouring threads read, and write, neighbouring vec4f. Dispatched by src/linalg/products/gram.ts, many problems at once.
 
 struct GramProblem {
   first: u32,

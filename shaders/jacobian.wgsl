@@ -3,7 +3,7 @@
 // - moments: out[o·outRow + i] ← scale · Σ_k J_k[o, i]²
 //
 // Layout: a[e, t] is row e·T + t of a, b[c, e, t] row (c·E + e)·T + t of b. Offsets and strides of a and b count vec4f,
-// those of out elements. A thread computes 4 × 4 numbers. Dispatched by src/linalg/jacobian.ts.
+// those of out elements. A thread computes 4 × 4 numbers. Dispatched by src/curvature/kernels/jacobian.ts.
 
 struct JacobianProblem {
   rows: u32,

@@ -1,7 +1,7 @@
 // ν = min(1, √(κ / (η² Σ ⟨G, U⟩))) over the layers that may step: those whose G and U are finite and whose factors have
 // an inverse. coefficients[l] ← ν for them and 0 for the others, which are counted. κ = 0 means no clip.
 //
-// Layout: sums holds ⟨G,U⟩, ‖G‖², ‖U‖² of each layer. One thread. Dispatched by src/optimizer/kfac.ts.
+// Layout: sums holds ⟨G,U⟩, ‖G‖², ‖U‖² of each layer. One thread. Dispatched by src/optimizers/directions/kfac.ts.
 
 struct KfacSettings {
   learningRate: f32,

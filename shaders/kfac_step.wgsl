@@ -1,7 +1,7 @@
 // V ← μV + νU, W ← W − ηV, layer by layer; a layer whose coefficient ν is 0 is left alone, and so is a weight that would
 // not be finite.
 //
-// Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizer/kfac.ts.
+// Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/directions/kfac.ts.
 
 struct KfacSettings {
   learningRate: f32,

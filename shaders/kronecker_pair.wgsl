@@ -6,7 +6,7 @@
 // A trace that is zero, negative or not finite makes π 1, or leaves its term out.
 //
 // Layout: traces holds tr A₁, tr B₁, tr A₂, tr B₂; side is 0 for A and 1 for B. Matrices have one stride and no offset.
-// A workgroup serves one row. Dispatched by src/linalg/kroneckerPair.ts.
+// A workgroup serves one row. Dispatched by src/curvature/kernels/kronecker-pair.ts.
 
 struct PairProblem {
   n: u32,

@@ -2,7 +2,7 @@
 //
 // Layout: offsets and strides of a and b count vec4f; those of c count vec4f too, and C may be stored transposed
 // (n × m). Rows start on a vec4f; numbers beyond the last column of C are left as they are. A thread computes 8 × 8
-// numbers of C in registers, a workgroup THREADS_I × THREADS_J such tiles. Dispatched by src/linalg/matmul.ts, many
+// numbers of C in registers, a workgroup THREADS_I × THREADS_J such tiles. Dispatched by src/linalg/products/matmul.ts, many
 // problems at once.
 
 struct MatmulProblem {

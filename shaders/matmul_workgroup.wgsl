@@ -2,7 +2,7 @@
 // A and B its threads bring to workgroup memory together. Written by scripts/unroll.mjs between `unroll` and `end`.
 //
 // Layout: as matmul.wgsl. A thread computes 8 × 8 numbers in registers, four 4 × 4 blocks that lie 4·THREADS apart, so that
-// neighbouring threads read, and write, neighbouring vec4f. Dispatched by src/linalg/matmul.ts, many problems at once.
+// neighbouring threads read, and write, neighbouring vec4f. Dispatched by src/linalg/products/matmul.ts, many problems at once.
 
 struct MatmulProblem {
   first: u32,

@@ -7,7 +7,7 @@
 // Layout: the source holds one pixel (i·H + y)·W + x a row, a channel a column; positions are numbered (i·H' + oy)·W' + ox,
 // and a dispatch makes `rows` of them from `firstRow` on (for `means`: examples). Offsets and strides in elements. Of
 // `rows`, a workgroup takes `span` positions and THREADS columns, of `transposed` THREADS positions and `span` channels.
-// Coordinates wrap below zero, so that one comparison finds both edges. Dispatched by src/network/patches.ts.
+// Coordinates wrap below zero, so that one comparison finds both edges. Dispatched by src/layers/conv/patches.ts.
 
 struct PatchProblem {
   rows: u32,

@@ -3,7 +3,7 @@
 // - centre: out[e, t] ← x[e, t] − (1/T) Σ_s x[e, s]
 //
 // Layout: x[e, t] is row e·T + t; offsets and strides in elements. A workgroup serves one group, its threads walk along
-// the columns. Dispatched by src/linalg/positions.ts.
+// the columns. Dispatched by src/curvature/kernels/positions.ts.
 
 struct PositionsProblem {
   groups: u32,

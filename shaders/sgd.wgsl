@@ -1,7 +1,7 @@
 // V ← μV + G + ωW, W ← W − ηV over all parameters at once. Nothing changes when the gradient has a number that is not
 // finite (flags[0] ≠ 0), and a weight that would not be finite stays as it is.
 //
-// Layout: flat f32 arrays of equal length, padding zero. Dispatched by src/optimizer/sgd.ts.
+// Layout: flat f32 arrays of equal length, padding zero. Dispatched by src/optimizers/directions/sgd.ts.
 
 struct SgdSettings {
   length: u32,

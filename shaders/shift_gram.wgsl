@@ -7,7 +7,7 @@
 // (2·kx − 1) · pixel numbers, column (δx + kx − 1) · pixel + c'; part 0 is the whole line, then come the edge columns from
 // left to right. Of pairs of taps only those with δ ≥ 0, line by line, are there: S is symmetric. sums holds Σ a in column
 // sumColumn, a row for each column of S. A workgroup makes a row of S up to the diagonal, and its mirror image. Dispatched
-// by src/network/shift-gram.ts.
+// by src/layers/conv/shift-gram.ts.
 
 struct ShiftGramProblem {
   channels: u32,

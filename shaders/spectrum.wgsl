@@ -6,7 +6,7 @@
 // - scale:    out ← x / √state[source], and 0 where that is not a positive number
 //
 // Layout: all matrices have the stride of D and no offset; left_k[o] is number o·leftStride of its buffer. A workgroup
-// serves one row, except in peak. Dispatched by src/linalg/spectrum.ts.
+// serves one row, except in peak. Dispatched by src/curvature/kernels/spectrum.ts.
 
 struct SpectrumProblem {
   rows: u32,

@@ -1,4 +1,4 @@
-import type { CurvatureSource } from "./curvature/index.js";
+import type { Model } from "./curvature/index.js";
 import { type PreconditionedLayer, Preconditioner, type PreconditionerOptions } from "./curvature/index.js";
 import { type Capabilities, type DeviceHandle, type DeviceOptions, openDevice } from "./device/index.js";
 import type { DeviceLostError } from "./errors.js";
@@ -13,7 +13,7 @@ import {
   type NewtonOptions,
   Sgd,
   type SgdOptions,
-} from "./optimizer/index.js";
+} from "./optimizers/index.js";
 import { PipelineManager } from "./pipeline/index.js";
 
 /** Layer kinds that K-FAC preconditions, and those that have nothing to train. */
@@ -63,7 +63,7 @@ export class Engine extends HostOperations implements Disposable {
   }
 
   /** K-FAC for a network. @throws ArgumentError for a bad option, LimitError when the device cannot hold the factors. */
-  kfac(source: CurvatureSource, options: KfacOptions = {}): Kfac {
+  kfac(source: Model, options: KfacOptions = {}): Kfac {
     return new Kfac(this.manager, source, options);
   }
 
@@ -72,17 +72,17 @@ export class Engine extends HostOperations implements Disposable {
    *
    * @throws ArgumentError for a bad option, LimitError when the device cannot hold the work space.
    */
-  newton(source: CurvatureSource, options: NewtonOptions = {}): Newton {
+  newton(source: Model, options: NewtonOptions = {}): Newton {
     return new Newton(this.manager, source, options);
   }
 
   /** SGD with momentum on the same engine. @throws ArgumentError for a bad option */
-  sgd(source: CurvatureSource, options: SgdOptions): Sgd {
+  sgd(source: Model, options: SgdOptions): Sgd {
     return new Sgd(this.manager, source, options);
   }
 
   /** Adam on the same engine. @throws ArgumentError for a bad option */
-  adam(source: CurvatureSource, options: AdamOptions = {}): Adam {
+  adam(source: Model, options: AdamOptions = {}): Adam {
     return new Adam(this.manager, source, options);
   }
 

@@ -1,6 +1,6 @@
 /** Images of made-up classes, for where there is no data set: a smooth pattern a class, shifted and with noise. */
 import type { Dataset } from "../data/index.js";
-import { RandomStream } from "../reference/index.js";
+import { RandomStream } from "../random/index.js";
 
 export function syntheticImages(count: number, seed: number, side = 28, classes = 10): Dataset {
   const random = new RandomStream(seed, 77);

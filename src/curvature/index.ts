@@ -1,13 +1,33 @@
-export { APPROXIMATION_STATUS, Approximation } from "./approximation.js";
-export { APPROXIMATIONS, type ApproximationKind, createApproximation } from "./approximations.js";
+export type {
+  Batch,
+  CurvatureRows,
+  Curved,
+  FactorGram,
+  FactorRows,
+  FactorStatistics,
+  FisherKind,
+  FisherOptions,
+  LayerSize,
+  Model,
+  Pass,
+  Trainable,
+} from "../model/index.js";
+export { APPROXIMATION_STATUS, Approximation } from "./approximations/approximation.js";
 export {
   type ApproximationMeasures,
   type CompareOptions,
   type CurvatureComparison,
   compareCurvature,
-} from "./compare.js";
-export { DiagonalApproximation } from "./diagonal.js";
-export { EkfacApproximation } from "./ekfac.js";
+} from "./approximations/compare.js";
+export { DiagonalApproximation } from "./approximations/diagonal.js";
+export { EkfacApproximation } from "./approximations/ekfac.js";
+export { APPROXIMATIONS, type ApproximationKind, createApproximation } from "./approximations/kinds.js";
+export {
+  KroneckerApproximation,
+  type KroneckerKind,
+  type KroneckerOptions,
+} from "./approximations/kronecker.js";
+export { MeanFluctuationApproximation } from "./approximations/mean-fluctuation.js";
 export {
   type FactorOptions,
   type FactorSize,
@@ -15,31 +35,14 @@ export {
   type FactorUpdate,
   factorKernels,
   LayerState,
-} from "./factors.js";
-export { type BlockSource, GgnBlock } from "./ggn.js";
-export {
-  KroneckerApproximation,
-  type KroneckerKind,
-  type KroneckerOptions,
-} from "./kroneckerApproximation.js";
-export { type KroneckerSumExamples, kroneckerSum } from "./kroneckerSum.js";
-export { MeanFluctuationApproximation } from "./meanFluctuation.js";
-export { type CurvatureOperator, denseHessian } from "./operator.js";
+} from "./blocks/kronecker.js";
+export { LAYER_STATE_BYTES, type LayerStatus, statusText } from "./blocks/status.js";
+export { type BlockSource, GgnBlock } from "./exact/ggn.js";
+export { type KroneckerSumExamples, kroneckerSum } from "./exact/kronecker-sum.js";
+export { type CurvatureOperator, denseHessian } from "./exact/operator.js";
 export {
   type LayerStatistics,
   type PreconditionedLayer,
   Preconditioner,
   type PreconditionerOptions,
 } from "./preconditioner.js";
-export type {
-  Batch,
-  CurvatureRows,
-  CurvatureSource,
-  FactorGram,
-  FactorRows,
-  FactorStatistics,
-  FisherKind,
-  FisherOptions,
-  LayerSource,
-} from "./source.js";
-export { LAYER_STATE_BYTES, type LayerStatus, statusText } from "./status.js";

@@ -12,8 +12,8 @@ import {
   sandwich,
 } from "../linalg/index.js";
 import type { PipelineManager } from "../pipeline/index.js";
-import { type FactorOptions, Factors } from "./factors.js";
-import type { LayerStatus } from "./status.js";
+import { type FactorOptions, Factors } from "./blocks/kronecker.js";
+import type { LayerStatus } from "./blocks/status.js";
 
 /** A linear layer z = W a of the caller's. */
 export interface PreconditionedLayer {

@@ -1,6 +1,6 @@
 /** Labelled examples in memory, and deterministic shuffled batches of them. */
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
-import { shuffle } from "../reference/random.js";
+import { shuffle } from "../random/index.js";
 import type { IdxArray } from "./idx.js";
 
 /** Images (or other feature vectors) with a class each. */

@@ -1,8 +1,8 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/blend.wgsl?raw";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
-import { group, partition } from "./group.js";
-import type { Matrix } from "./view.js";
+import { group, partition } from "./layout/group.js";
+import type { Matrix } from "./layout/view.js";
 
 export const BlendProblem = d.struct({
   first: d.u32,

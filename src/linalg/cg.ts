@@ -2,7 +2,7 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/cg.wgsl?raw";
 import { AbortedError, ArgumentError } from "../errors.js";
 import { defineKernel, type Kernel, type PipelineManager, type Recorder } from "../pipeline/index.js";
-import { scoped } from "./scoped.js";
+import { scoped } from "./layout/scoped.js";
 import {
   checkView,
   type Matrix,
@@ -11,7 +11,7 @@ import {
   paddedView,
   requireDistinct,
   requireShape,
-} from "./view.js";
+} from "./layout/view.js";
 
 /** A linear map on rows × cols matrices. */
 export interface LinearOperator {

@@ -1,8 +1,8 @@
 import { ArgumentError, ShapeError } from "../errors.js";
 import type { Kernel, Recorder } from "../pipeline/index.js";
 import { EighProblem, eighKernels, eighThreads } from "./eigh-kernels.js";
-import { group, partition } from "./group.js";
-import { checkView, type Matrix, type MatrixView, padded, requireShape } from "./view.js";
+import { group, partition } from "./layout/group.js";
+import { checkView, type Matrix, type MatrixView, padded, requireShape } from "./layout/view.js";
 
 export { eighKernels } from "./eigh-kernels.js";
 

@@ -1,8 +1,8 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/finite.wgsl?raw";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
-import { group, partition } from "./group.js";
-import { checkView, type MatrixView, requireDistinct } from "./view.js";
+import { group, partition } from "./layout/group.js";
+import { checkView, type MatrixView, requireDistinct } from "./layout/view.js";
 
 export const FiniteProblem = d.struct({
   first: d.u32,

@@ -13,7 +13,7 @@ import updateSubgroup8Code from "../../shaders/invert_update_subgroup8.wgsl?raw"
 import updateWorkgroupCode from "../../shaders/invert_update_workgroup.wgsl?raw";
 import type { Capabilities } from "../device/index.js";
 import { defineKernel, type Kernel } from "../pipeline/index.js";
-import { productKernels, tileShape } from "./tiles.js";
+import { productKernels, tileShape } from "./products/tiles.js";
 
 export const InvertProblem = d.struct({
   first: d.u32,

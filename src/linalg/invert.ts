@@ -1,6 +1,5 @@
 import { ArgumentError, ShapeError } from "../errors.js";
 import type { Recorder } from "../pipeline/index.js";
-import { group } from "./group.js";
 import {
   diagonalKernel,
   equilibrateKernel,
@@ -10,9 +9,7 @@ import {
   SweepProblem,
   updateForms,
 } from "./invert-kernels.js";
-import { multiplyPacked } from "./matmul.js";
-import { diagonalOf, reduce } from "./reduce.js";
-import { productKernel, tileShape, tilesOf } from "./tiles.js";
+import { group } from "./layout/group.js";
 import {
   checkView,
   type Matrix,
@@ -20,7 +17,10 @@ import {
   paddedView,
   requireDistinct,
   requireShape,
-} from "./view.js";
+} from "./layout/view.js";
+import { multiplyPacked } from "./products/matmul.js";
+import { productKernel, tileShape, tilesOf } from "./products/tiles.js";
+import { diagonalOf, reduce } from "./reduce.js";
 
 /** Bits of a matrix's status word; 0 means that all is well. With 1 or 2 nothing was written, 4 only warns. */
 export const InvertStatus = { notPositiveDefinite: 1, nonFinite: 2, dampingBelowFloor: 4 } as const;

@@ -2,8 +2,8 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/reduce.wgsl?raw";
 import { ShapeError } from "../errors.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
-import { group, partition } from "./group.js";
-import { checkView, type MatrixView, requireDistinct } from "./view.js";
+import { group, partition } from "./layout/group.js";
+import { checkView, type MatrixView, requireDistinct } from "./layout/view.js";
 
 export const ReduceProblem = d.struct({
   first: d.u32,

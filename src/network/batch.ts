@@ -1,5 +1,5 @@
-import type { Batch } from "../curvature/source.js";
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
+import type { Batch } from "../model/index.js";
 import type { Loss } from "./losses.js";
 
 /** What a network takes. */

@@ -1,13 +1,13 @@
 import { ArgumentError, ShapeError, UnsupportedLayerError } from "../errors.js";
-import { ActivationLayer } from "./activation.js";
-import { Conv2dLayer } from "./conv.js";
-import { DenseLayer } from "./dense.js";
-import { convGeometry, type ImageShape, outputSize, sizeOf } from "./geometry.js";
-import type { Layer, Values } from "./layer.js";
-import { type ActivationModule, type Module, type Pair, requireSize } from "./modules.js";
-import { AveragePoolLayer, MaxPoolLayer } from "./pool.js";
-import { FlattenLayer, ImageInput } from "./reshape.js";
-import type { Workspace } from "./workspace.js";
+import { ActivationLayer } from "../layers/activation.js";
+import { Conv2dLayer } from "../layers/conv/conv.js";
+import { convGeometry, type ImageShape, outputSize, sizeOf } from "../layers/conv/geometry.js";
+import { DenseLayer } from "../layers/dense.js";
+import type { Layer, Values } from "../layers/layer.js";
+import { type ActivationModule, type Module, type Pair, requireSize } from "../layers/modules.js";
+import { AveragePoolLayer, MaxPoolLayer } from "../layers/pool.js";
+import { FlattenLayer, ImageInput } from "../layers/reshape.js";
+import type { Workspace } from "../memory/workspace.js";
 
 /** Layers ready for use once the workspace's storage is allocated. */
 export interface Built {

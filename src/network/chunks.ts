@@ -1,5 +1,5 @@
-import type { Batch } from "../curvature/source.js";
 import { AbortedError, ShapeError } from "../errors.js";
+import type { Batch } from "../model/index.js";
 
 /** Examples start … end − 1 of a data set too large to hold at once. */
 export type BatchSupplier = (start: number, end: number) => Batch;

@@ -1,10 +1,10 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/fisher.wgsl?raw";
-import type { FisherOptions } from "../curvature/source.js";
 import { ArgumentError } from "../errors.js";
+import { requireSize } from "../layers/modules.js";
 import type { Matrix } from "../linalg/index.js";
+import type { FisherOptions } from "../model/index.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
-import { requireSize } from "./modules.js";
 
 export const FisherProblem = d.struct({
   kind: d.u32,

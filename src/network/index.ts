@@ -1,10 +1,5 @@
-export { activationBackwardKernel, activationKernel } from "./activation.js";
-export type { InputShape } from "./build.js";
-export type { BatchSupplier } from "./chunks.js";
-export { fisherKernel } from "./fisher.js";
-export type { TrainableLayer } from "./layer.js";
-export { lossKernel } from "./loss.js";
-export { halfSquaredError, type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./losses.js";
+export { activationBackwardKernel, activationKernel } from "../layers/activation.js";
+export type { TrainableLayer } from "../layers/layer.js";
 export {
   type ActivationModule,
   averagePool2d,
@@ -24,7 +19,12 @@ export {
   type ReshapeModule,
   relu,
   tanh,
-} from "./modules.js";
+} from "../layers/modules.js";
+export type { InputShape } from "./build.js";
+export type { BatchSupplier } from "./chunks.js";
+export { fisherKernel } from "./fisher.js";
+export { lossKernel } from "./loss.js";
+export { halfSquaredError, type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./losses.js";
 export {
   type Evaluation,
   type LayerDescription,

@@ -1,9 +1,9 @@
+import { activationBackwardKernel, activationKernel } from "../layers/activation.js";
+import type { Layer } from "../layers/layer.js";
 import { blendKernel } from "../linalg/blend.js";
 import { copyKernel, gramKernels, matmulKernels, reduceKernels } from "../linalg/index.js";
 import type { Kernel, PipelineManager } from "../pipeline/index.js";
-import { activationBackwardKernel, activationKernel } from "./activation.js";
 import { fisherKernel } from "./fisher.js";
-import type { Layer } from "./layer.js";
 import { lossKernel } from "./loss.js";
 
 /** What passes and evaluations of a network dispatch, and the statistics of its convolutions. */

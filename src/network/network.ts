@@ -1,18 +1,18 @@
-import type { Batch, CurvatureSource, FisherOptions } from "../curvature/source.js";
 import { ArgumentError, ShapeError } from "../errors.js";
+import { isTrainable, type Layer, onesFills, type TrainableLayer, type Values } from "../layers/layer.js";
+import { type Module, requireSize } from "../layers/modules.js";
 import { copyStrided, multiplyPacked } from "../linalg/index.js";
+import { Workspace } from "../memory/workspace.js";
+import type { Batch, FisherOptions, Model, Pass } from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
 import { type BatchShape, checkBatch, checkInputs } from "./batch.js";
 import { buildLayers, type InputShape } from "./build.js";
 import { type BatchSupplier, inChunks, slices } from "./chunks.js";
 import { fisher, fisherColumns } from "./fisher.js";
 import { networkKernels } from "./kernels.js";
-import { isTrainable, type Layer, onesFills, type TrainableLayer, type Values } from "./layer.js";
 import { loss } from "./loss.js";
 import { type Loss, lossCode } from "./losses.js";
-import { type Module, requireSize } from "./modules.js";
 import { checkWeights, packWeights, unpackWeights } from "./weights.js";
-import { Workspace } from "./workspace.js";
 
 /** Patches of a whole batch would be k² times its images. */
 const CHUNK_BYTES = 16 * 1024 * 1024;
@@ -54,7 +54,7 @@ export interface Evaluation {
  * A feed-forward network on the GPU: forward pass, loss, gradient, and the rows that K-FAC's factors are made of.
  * `load` and `recordPass` write small buffers at once, so submit a recorded pass before the next `load` or `recordPass`.
  */
-export class Network implements CurvatureSource {
+export class Network implements Model {
   readonly layers: readonly TrainableLayer[];
   readonly batchSize: number;
   readonly features: number;
@@ -190,15 +190,15 @@ export class Network implements CurvatureSource {
   }
 
   /**
-   * Records forward pass, loss, backward pass and all G for the loaded batch and, with `fisher`, the rows of Bᵢ.
+   * Records forward pass, loss, backward pass and all G for the loaded batch and, with `fisher`, the rows of Bᵢ. What is
+   * returned can be used until the next batch is loaded or pass recorded.
    *
    * @throws ArgumentError without a loaded batch or for bad `fisher`, LimitError when curvature rows do not fit; then
    *   nothing has been recorded.
    */
-  recordPass(recorder: Recorder, options?: FisherOptions): void {
+  recordPass(recorder: Recorder, options?: FisherOptions): Pass {
     const loaded = this.#requireLoaded("recordPass");
     const columns = fisherColumns("recordPass", options, this.outputs);
-    const { pass } = this.#workspace;
     const { count } = loaded;
     this.#workspace.ensureDeltas(Math.max(this.#deltaRows, (1 + columns) * this.batchSize));
     this.#forward(recorder, count);
@@ -210,7 +210,8 @@ export class Network implements CurvatureSource {
       recorder,
       this.layers.flatMap((layer) => layer.gradient(recorder, count)),
     );
-    Object.assign(pass, { count, columns, fisher: options && { ...options } });
+    const pass = this.#workspace.beginPass({ count, columns, fisher: options });
+    return { count, fisher: pass.fisher, layers: this.layers.map((layer) => layer.curvature(pass)) };
   }
 
   /**
@@ -333,7 +334,7 @@ export class Network implements CurvatureSource {
     }
     this.#manager.device.queue.writeBuffer(buffer, 4 * offset, this.#staging, 0, count * stride);
     this.#loaded = undefined;
-    Object.assign(this.#workspace.pass, { count: 0, columns: 0, fisher: undefined });
+    this.#workspace.endPass();
   }
 
   #forward(recorder: Recorder, count: number): void {

@@ -1,9 +1,9 @@
-import type { LayerSource } from "../curvature/source.js";
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
+import type { Trainable } from "../model/index.js";
 
 /** Copies weights (out × in each, no padding) into the network's layout of `length` numbers, zeros between them. */
 export function packWeights(
-  layers: readonly LayerSource[],
+  layers: readonly Trainable[],
   weights: readonly Float32Array[],
   length: number,
 ): Float32Array<ArrayBuffer> {
@@ -17,7 +17,7 @@ export function packWeights(
 }
 
 /** The opposite of `packWeights`. */
-export function unpackWeights(layers: readonly LayerSource[], packed: Float32Array): Float32Array[] {
+export function unpackWeights(layers: readonly Trainable[], packed: Float32Array): Float32Array[] {
   return layers.map(({ W }) => {
     const weights = new Float32Array(W.rows * W.cols);
     for (let i = 0; i < W.rows; i++) {
@@ -29,7 +29,7 @@ export function unpackWeights(layers: readonly LayerSource[], packed: Float32Arr
 }
 
 /** @throws ArgumentError for a wrong number of arrays, ShapeError for a wrong length, DataError for a bad value. */
-export function checkWeights(layers: readonly LayerSource[], weights: readonly Float32Array[]): void {
+export function checkWeights(layers: readonly Trainable[], weights: readonly Float32Array[]): void {
   if (weights.length !== layers.length) {
     throw new ArgumentError(
       "setWeights",

@@ -18,8 +18,8 @@
  * `row` counts within the whole batch from 0.
  */
 import { ArgumentError, ShapeError } from "../errors.js";
+import { normalPair, threefry2x32, uniform } from "../random/threefry.js";
 import { type Matrix, matrix, requireShape } from "./matrix.js";
-import { normalPair, threefry2x32, uniform } from "./random.js";
 
 export type LossKind = "halfSquaredError" | "softmaxCrossEntropy" | "sigmoidCrossEntropy";
 

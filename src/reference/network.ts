@@ -3,6 +3,7 @@
  * Inputs, outputs and back-propagated derivatives hold one example a row.
  */
 import { ArgumentError, ShapeError } from "../errors.js";
+import { initialWeights as randomWeights } from "../random/index.js";
 import { gram } from "./gram.js";
 import {
   type LossKind,
@@ -14,7 +15,6 @@ import {
 } from "./loss.js";
 import { matmul } from "./matmul.js";
 import { appendOnesColumn, type Matrix, matrix, requireShape, scale, shapeOf, stackRows } from "./matrix.js";
-import { RandomStream, STREAM_DOMAINS } from "./random.js";
 
 /** z = W a. W is out × in, or out × (in + 1) with the bias as its last column. */
 export interface LinearLayer {
@@ -42,23 +42,13 @@ export function activation(kind: ActivationLayer["kind"], slope?: number): Activ
   return { kind, slope };
 }
 
-/**
- * Initial weights, out × (in + bias): normal numbers of variance gain²/in (He et al. 2015 with the default gain √2),
- * bias zero. A function of the sizes, `seed` and `layerIndex` alone.
- */
+/** Initial weights as a matrix, out × (in + bias): see `initialWeights` in src/random. */
 export function initialWeights(
   out: number,
   inputs: number,
-  options: { seed: number; layerIndex?: number; bias?: boolean; gain?: number },
+  options: Parameters<typeof randomWeights>[2],
 ): Matrix {
-  const { seed, layerIndex = 0, bias = true, gain = Math.SQRT2 } = options;
-  const stream = new RandomStream(seed, layerIndex, STREAM_DOMAINS.weights);
-  const W = matrix(out, inputs + (bias ? 1 : 0));
-  const deviation = gain / Math.sqrt(inputs);
-  for (let i = 0; i < out; i++) {
-    for (let j = 0; j < inputs; j++) W.data[i * W.cols + j] = deviation * stream.normal();
-  }
-  return W;
+  return matrix(out, inputs + (options.bias === false ? 0 : 1), randomWeights(out, inputs, options));
 }
 
 /** What a forward pass leaves for the backward pass. */

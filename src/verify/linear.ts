@@ -1,6 +1,6 @@
 /** The note's first network, and its convolution read as left tiling: K-FAC is Newton. */
-import { kroneckerSum } from "../curvature/kroneckerSum.js";
-import { denseHessian } from "../curvature/operator.js";
+import { kroneckerSum } from "../curvature/exact/kronecker-sum.js";
+import { denseHessian } from "../curvature/exact/operator.js";
 import type { Engine } from "../engine.js";
 import { type Matrix as GpuMatrix, paddedLength, paddedView } from "../linalg/index.js";
 import {

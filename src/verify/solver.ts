@@ -1,5 +1,5 @@
 /** Conjugate gradients on a sum of Kronecker products, which no inverse of factors solves. */
-import { kroneckerSum } from "../curvature/kroneckerSum.js";
+import { kroneckerSum } from "../curvature/exact/kronecker-sum.js";
 import type { Engine } from "../engine.js";
 import { conjugateGradients } from "../linalg/cg.js";
 import {

@@ -1,9 +1,9 @@
 /** A layer's exact curvature and its approximations on the engine, formed, so that they can be compared. */
-import { type ApproximationKind, createApproximation } from "../curvature/approximations.js";
-import { GgnBlock } from "../curvature/ggn.js";
-import { type CurvatureOperator, denseHessian } from "../curvature/operator.js";
-import type { FisherOptions } from "../curvature/source.js";
+import { type ApproximationKind, createApproximation } from "../curvature/approximations/kinds.js";
+import { GgnBlock } from "../curvature/exact/ggn.js";
+import { type CurvatureOperator, denseHessian } from "../curvature/exact/operator.js";
 import type { Engine } from "../engine.js";
+import type { FisherOptions, Pass } from "../model/index.js";
 import type { Loss, Module } from "../network/index.js";
 import { type Matrix, relativeError } from "../reference/index.js";
 import { fromHost } from "./data.js";
@@ -26,19 +26,18 @@ export interface StudyOptions {
 export class Study implements Disposable {
   readonly #engine: Engine;
   readonly #network: ReturnType<Engine["network"]>;
-  readonly #fisher: FisherOptions;
+  readonly #pass: Pass;
 
   constructor(engine: Engine, options: StudyOptions) {
     const { modules, loss, X, targets, input, weights, fisher = { kind: "exact" } } = options;
     this.#engine = engine;
-    this.#fisher = fisher;
     this.#network = engine.network(modules, loss, { batchSize: X.rows, seed: 7, input, fisher });
     try {
       if (weights) this.#network.setWeights(weights.map(({ data }) => Float32Array.from(data)));
       const values = targets instanceof Uint32Array ? targets : Float32Array.from(targets.data);
       this.#network.load({ inputs: Float32Array.from(X.data), targets: values, count: X.rows });
       const recorder = engine.manager.record();
-      this.#network.recordPass(recorder, fisher);
+      this.#pass = this.#network.recordPass(recorder, fisher);
       recorder.submit();
     } catch (error) {
       this.dispose();
@@ -48,9 +47,9 @@ export class Study implements Disposable {
 
   /** H of a layer, formed from the engine's own products. */
   async exact(layer = 0): Promise<Matrix> {
-    const block = new GgnBlock(this.#engine.manager, this.#layer(layer), this.#fisher);
+    const block = new GgnBlock(this.#engine.manager, this.#layer(layer));
     try {
-      return await this.#dense(block);
+      return await this.#dense(block.over(this.#layer(layer)));
     } finally {
       block.dispose();
     }
@@ -59,10 +58,10 @@ export class Study implements Disposable {
   /** H̃, formed. */
   async approximation(kind: ApproximationKind, layer = 0): Promise<Matrix> {
     const { manager } = this.#engine;
-    const made = createApproximation(manager, this.#layer(layer), this.#fisher, kind);
+    const made = createApproximation(manager, this.#layer(layer), kind);
     try {
       const recorder = manager.record();
-      made.fit(recorder);
+      made.fit(recorder, this.#layer(layer));
       recorder.submit();
       return await this.#dense(made);
     } finally {
@@ -87,7 +86,7 @@ export class Study implements Disposable {
   }
 
   #layer(index: number) {
-    return this.#network.layers[index]!;
+    return this.#pass.layers[index]!;
   }
 
   async #dense(operator: CurvatureOperator): Promise<Matrix> {

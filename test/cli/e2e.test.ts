@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { APPROXIMATIONS } from "../../src/curvature/approximations.js";
+import { APPROXIMATIONS } from "../../src/curvature/approximations/kinds.js";
 import { decodeCheckpoint } from "../../src/data/index.js";
 import {
   convNewtonStep,

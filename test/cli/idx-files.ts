@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { RandomStream } from "../../src/reference/index.js";
+import { RandomStream } from "../../src/random/index.js";
 
 export const temporaryFolder = () => mkdtempSync(join(tmpdir(), "kfac-cli-"));
 

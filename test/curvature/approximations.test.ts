@@ -1,14 +1,14 @@
 /** Approximations of a layer's curvature on the GPU: against f64, where they are exact, how near they are, as preconditioners. */
-import type { Approximation } from "../../src/curvature/approximation.js";
+import type { Approximation } from "../../src/curvature/approximations/approximation.js";
 import {
   APPROXIMATIONS,
   type ApproximationKind,
   createApproximation,
-} from "../../src/curvature/approximations.js";
-import { LayerExamples } from "../../src/curvature/examples.js";
-import { GgnBlock } from "../../src/curvature/ggn.js";
-import { kfocFactors } from "../../src/curvature/kfoc.js";
-import { denseHessian } from "../../src/curvature/operator.js";
+} from "../../src/curvature/approximations/kinds.js";
+import { LayerExamples } from "../../src/curvature/approximations/examples.js";
+import { GgnBlock } from "../../src/curvature/exact/ggn.js";
+import { kfocFactors } from "../../src/curvature/approximations/kfoc.js";
+import { denseHessian } from "../../src/curvature/exact/operator.js";
 import { ArgumentError } from "../../src/errors.js";
 import { conjugateGradients } from "../../src/linalg/cg.js";
 import {
@@ -21,7 +21,7 @@ import {
   reduceFactors,
 } from "../../src/reference/approximations.js";
 import { identity, type Matrix, matrix } from "../../src/reference/matrix.js";
-import { meanFluctuation } from "../../src/reference/meanFluctuation.js";
+import { meanFluctuation } from "../../src/reference/mean-fluctuation.js";
 import { blockJacobians, type PositionBlock } from "../../src/reference/operator.js";
 import {
   assert,

@@ -1,6 +1,6 @@
 /** Measures of how good an approximation is, against the f64 measures. */
-import { APPROXIMATIONS } from "../../src/curvature/approximations.js";
-import { type CurvatureComparison, compareCurvature } from "../../src/curvature/compare.js";
+import { APPROXIMATIONS } from "../../src/curvature/approximations/kinds.js";
+import { type CurvatureComparison, compareCurvature } from "../../src/curvature/approximations/compare.js";
 import { AbortedError, ArgumentError } from "../../src/errors.js";
 import {
   ekfac,
@@ -9,7 +9,7 @@ import {
   kroneckerApproximation,
   reduceFactors,
 } from "../../src/reference/approximations.js";
-import { meanFluctuation } from "../../src/reference/meanFluctuation.js";
+import { meanFluctuation } from "../../src/reference/mean-fluctuation.js";
 import { measure } from "../../src/reference/measures.js";
 import { positionOperator } from "../../src/reference/operator.js";
 import {

@@ -1,9 +1,9 @@
 /** The exact curvature and its approximations on convolutions of a network, where positions share their weights. */
-import { APPROXIMATIONS, createApproximation } from "../../src/curvature/approximations.js";
-import { compareCurvature } from "../../src/curvature/compare.js";
-import { GgnBlock } from "../../src/curvature/ggn.js";
-import { denseHessian as denseMatrix } from "../../src/curvature/operator.js";
-import type { CurvatureSource, LayerSource } from "../../src/curvature/source.js";
+import { APPROXIMATIONS, createApproximation } from "../../src/curvature/approximations/kinds.js";
+import { compareCurvature } from "../../src/curvature/approximations/compare.js";
+import { GgnBlock } from "../../src/curvature/exact/ggn.js";
+import { denseHessian as denseMatrix } from "../../src/curvature/exact/operator.js";
+import type { Model, LayerSource } from "../../src/model/index.js";
 import { UnsupportedLayerError } from "../../src/errors.js";
 import {
   averagePool2d,
@@ -17,7 +17,7 @@ import {
   softmaxCrossEntropy,
   tanh,
 } from "../../src/network/index.js";
-import { Newton } from "../../src/optimizer/newton.js";
+import { Newton } from "../../src/optimizers/directions/newton.js";
 import {
   ekfac,
   expandFactors,
@@ -30,11 +30,11 @@ import {
   convForward,
   convWeightsOf,
   withConvWeights,
-} from "../../src/reference/convNetwork.js";
-import { finiteDifferenceGgn } from "../../src/reference/finiteDifference.js";
+} from "../../src/reference/conv-network.js";
+import { finiteDifferenceGgn } from "../../src/reference/finite-difference.js";
 import { lossHessian } from "../../src/reference/loss.js";
 import type { Matrix } from "../../src/reference/matrix.js";
-import { meanFluctuation } from "../../src/reference/meanFluctuation.js";
+import { meanFluctuation } from "../../src/reference/mean-fluctuation.js";
 import { denseHessian, type PositionBlock, positionOperator } from "../../src/reference/operator.js";
 import {
   assert,
@@ -175,7 +175,7 @@ kernelTest("convolution: approximations refuse several groups, the exact block d
 kernelTest("convolution: a linear network behind a global pool is reduce's, not expand's", async (t) => {
   const linear: Module[] = [conv2d(2, 3, 2), globalAveragePool()];
   const { net } = await recorded(t, linear, halfSquaredError(), 8);
-  const measures = async (source: CurvatureSource) => {
+  const measures = async (source: Model) => {
     const { approximations } = await compareCurvature(managerOf(t), source.layers[0]!, { damping: 0.01 });
     return Object.fromEntries(approximations.map((one) => [one.name, one]));
   };

@@ -1,10 +1,10 @@
 /** The exact curvature of a layer as an operator, against f64, against finite differences, and its properties. */
-import { GgnBlock } from "../../src/curvature/ggn.js";
-import { denseHessian as denseMatrix } from "../../src/curvature/operator.js";
+import { GgnBlock } from "../../src/curvature/exact/ggn.js";
+import { denseHessian as denseMatrix } from "../../src/curvature/exact/operator.js";
 import { ArgumentError, ShapeError } from "../../src/errors.js";
 import { dense, halfSquaredError, type Module, softmaxCrossEntropy, tanh } from "../../src/network/index.js";
 import { eigh } from "../../src/reference/eigh.js";
-import { finiteDifferenceGgn } from "../../src/reference/finiteDifference.js";
+import { finiteDifferenceGgn } from "../../src/reference/finite-difference.js";
 import { lossHessian } from "../../src/reference/loss.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
 import { forward, weightsOf, withWeights } from "../../src/reference/network.js";

@@ -1,5 +1,5 @@
 /** A layer on buffers of the test's own, with any number of positions, and its f64 twin. */
-import type { CurvatureRows, FactorRows, FisherOptions, LayerSource } from "../../src/curvature/source.js";
+import type { CurvatureRows, FactorRows, FisherOptions, LayerSource } from "../../src/model/index.js";
 import { matmul, paddedView, type Matrix as View } from "../../src/linalg/index.js";
 import type { PipelineManager, Recorder } from "../../src/pipeline/index.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";

@@ -8,7 +8,7 @@ import {
   softmaxCrossEntropy,
   tanh,
 } from "../../src/network/index.js";
-import { Newton, type NewtonOptions } from "../../src/optimizer/newton.js";
+import { Newton, type NewtonOptions } from "../../src/optimizers/directions/newton.js";
 import { conjugateGradients } from "../../src/reference/cg.js";
 import { add, type Matrix } from "../../src/reference/matrix.js";
 import { curvatureRows, lossAndGradients, weightsOf } from "../../src/reference/network.js";
@@ -16,7 +16,7 @@ import { denseBlock, positionOperator } from "../../src/reference/operator.js";
 import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { matrixOf, randomBatch, targetsOf, twin } from "../network/helpers.js";
-import { assertRecord, assertSame, flat, moved } from "../optimizer/helpers.js";
+import { assertRecord, assertSame, flat, moved } from "../optimizers/helpers.js";
 import { calls, submits } from "./spies.js";
 
 const MODULES: Module[] = [dense(5, 6), tanh(), dense(6, 3)];

@@ -2,7 +2,7 @@
 import type { DeviceHandle } from "../../src/device/index.js";
 import type { Engine } from "../../src/engine.js";
 import type { MatrixView } from "../../src/linalg/index.js";
-import { forceTile, type TileName } from "../../src/linalg/tiles.js";
+import { forceTile, type TileName } from "../../src/linalg/products/tiles.js";
 import { PipelineManager, type Recorder } from "../../src/pipeline/index.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
 import {

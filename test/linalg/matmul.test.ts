@@ -1,7 +1,7 @@
 /** Matrix products against the f64 reference: sizes round every tile edge, any place in a buffer, all transposes. */
 import { ArgumentError, ShapeError } from "../../src/errors.js";
 import { matmul } from "../../src/linalg/index.js";
-import { tileShape } from "../../src/linalg/tiles.js";
+import { tileShape } from "../../src/linalg/products/tiles.js";
 import type { PipelineManager } from "../../src/pipeline/index.js";
 import { matmul as exact } from "../../src/reference/matmul.js";
 import { assertEqual, kernelTest, type TestContext } from "../harness/kernel-test.js";

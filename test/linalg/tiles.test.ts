@@ -1,7 +1,7 @@
 /** Which tile a dispatch of products gets. */
 import type { Capabilities } from "../../src/device/index.js";
 import { gramKernels } from "../../src/linalg/index.js";
-import { forceTile, type Sizes, TILES, tileShape } from "../../src/linalg/tiles.js";
+import { forceTile, type Sizes, TILES, tileShape } from "../../src/linalg/products/tiles.js";
 import { assertEqual, kernelTest, type TestContext } from "../harness/kernel-test.js";
 import { managerOf } from "./helpers.js";
 

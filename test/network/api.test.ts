@@ -1,5 +1,5 @@
 /** The network as a user meets it: prediction, evaluation, weights, errors, memory. */
-import type { Batch } from "../../src/curvature/source.js";
+import type { Batch } from "../../src/model/index.js";
 import {
   AbortedError,
   ArgumentError,

@@ -1,5 +1,5 @@
 /** Convolutional networks as a user meets them: training, memory, errors. */
-import type { FactorGram } from "../../src/curvature/source.js";
+import type { FactorGram } from "../../src/model/index.js";
 import { ArgumentError, LimitError, ShapeError, UnsupportedLayerError } from "../../src/errors.js";
 import {
   averagePool2d,
@@ -15,7 +15,7 @@ import {
   softmaxCrossEntropy,
   tanh,
 } from "../../src/network/index.js";
-import { Adam, Kfac, Sgd } from "../../src/optimizer/index.js";
+import { Adam, Kfac, Sgd } from "../../src/optimizers/index.js";
 import type { PipelineManager } from "../../src/pipeline/index.js";
 import { assert, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
 import type { Shape } from "./conv-helpers.js";

@@ -1,4 +1,4 @@
-import type { Batch, FactorStatistics, FisherOptions, LayerSource } from "../../src/curvature/source.js";
+import type { Batch, FactorStatistics, FisherOptions, LayerSource } from "../../src/model/index.js";
 import { padded, paddedView, type Matrix as View } from "../../src/linalg/index.js";
 import type { Module, Network } from "../../src/network/index.js";
 import type { PipelineManager, Recorder } from "../../src/pipeline/index.js";
@@ -13,7 +13,7 @@ import {
   pool,
   type TrainableStep,
   trainableSteps,
-} from "../../src/reference/convNetwork.js";
+} from "../../src/reference/conv-network.js";
 import { matmul } from "../../src/reference/matmul.js";
 import type { Matrix } from "../../src/reference/matrix.js";
 import { activation, type Fisher, linear } from "../../src/reference/network.js";

@@ -1,5 +1,5 @@
 /** Convolutional networks: passes, curvature rows, factors and operators against f64. */
-import type { FisherOptions } from "../../src/curvature/source.js";
+import type { FisherOptions } from "../../src/model/index.js";
 import {
   averagePool2d,
   type Conv2dOptions,
@@ -18,7 +18,7 @@ import {
   softmaxCrossEntropy,
   tanh,
 } from "../../src/network/index.js";
-import { convForward } from "../../src/reference/convNetwork.js";
+import { convForward } from "../../src/reference/conv-network.js";
 import { assertClose, kernelTest, type TestContext } from "../harness/kernel-test.js";
 import { checkConvPass, convTwin, images, type Shape } from "./conv-helpers.js";
 import { openManager, randomBatch } from "./helpers.js";

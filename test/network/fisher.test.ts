@@ -2,7 +2,7 @@
 import code from "../../shaders/fisher.wgsl?raw";
 import { dense, Network, softmaxCrossEntropy } from "../../src/network/index.js";
 import { sampledGradient } from "../../src/reference/loss.js";
-import { threefry2x32, uniform } from "../../src/reference/random.js";
+import { threefry2x32, uniform } from "../../src/random/index.js";
 import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
 import { download, matrixOf, openManager, pass, randomBatch, stacked } from "./helpers.js";
 

@@ -1,4 +1,4 @@
-import type { Batch, FactorRows, FactorStatistics, FisherOptions } from "../../src/curvature/source.js";
+import type { Batch, FactorRows, FactorStatistics, FisherOptions } from "../../src/model/index.js";
 import { openDevice } from "../../src/device/index.js";
 import type { Matrix as View } from "../../src/linalg/index.js";
 import type { ActivationModule, Loss, Module, Network } from "../../src/network/index.js";

@@ -1,5 +1,5 @@
 /** Outputs far out: nothing overflows, and small differences from 1 keep their digits. */
-import type { Batch, FisherOptions } from "../../src/curvature/source.js";
+import type { Batch, FisherOptions } from "../../src/model/index.js";
 import {
   dense,
   halfSquaredError,

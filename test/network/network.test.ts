@@ -1,4 +1,4 @@
-import type { FisherOptions } from "../../src/curvature/source.js";
+import type { FisherOptions } from "../../src/model/index.js";
 import {
   dense,
   halfSquaredError,

@@ -4,7 +4,7 @@
  * kernels' definitions in src/.
  */
 import tgpu from "typegpu";
-import { matmulLayout } from "../../src/linalg/matmul.js";
+import { matmulLayout } from "../../src/linalg/products/matmul.js";
 import type { Kernel } from "../../src/pipeline/index.js";
 import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
 

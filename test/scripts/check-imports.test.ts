@@ -5,7 +5,7 @@ const tidy = {
   "src/errors.ts": "export class ShapeError extends Error {}",
   "src/index.ts": 'export * from "./network/index";',
   "src/device/index.ts": 'import { ShapeError } from "../errors";',
-  "src/linalg/gram.ts":
+  "src/linalg/products/gram.ts":
     'import code from "../../shaders/gram.wgsl?raw";\nimport "../device";\nimport tgpu from "typegpu";',
   "src/network/index.ts": 'import type { Gram } from "../linalg/gram.ts";',
   "src/reference/gram.ts": 'import { ShapeError } from "../errors.js";',

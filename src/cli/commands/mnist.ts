@@ -1,7 +1,7 @@
 /** `kfac mnist`, which `npm start` runs: K-FAC, SGD and Adam on the whole of MNIST, compared. */
 import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { shuffle } from "../../reference/random.js";
+import { shuffle } from "../../random/index.js";
 import { BatchStream, makeBatch } from "../batch-stream.js";
 import { writeWhole } from "../checkpoint-file.js";
 import type { Command } from "../command.js";

@@ -1,9 +1,10 @@
 /** Every approximation of each layer's curvature beside the exact one, for `kfac compare`. */
-import { type ApproximationKind, createApproximation } from "../../curvature/approximations.js";
-import { compareCurvature } from "../../curvature/compare.js";
-import type { LayerSource } from "../../curvature/source.js";
+
+import { compareCurvature } from "../../curvature/approximations/compare.js";
+import { type ApproximationKind, createApproximation } from "../../curvature/approximations/kinds.js";
 import type { Engine as Library } from "../../engine.js";
 import { paddedLength, paddedView } from "../../linalg/index.js";
+import type { Curved } from "../../model/index.js";
 import type { Batch, CompareOptions, LayerComparison } from "../engine.js";
 
 const EXACT = { kind: "exact" } as const;
@@ -17,13 +18,13 @@ export async function compareLayers(
 ): Promise<LayerComparison[]> {
   network.load(batch);
   const recorder = library.manager.record();
-  network.recordPass(recorder, EXACT);
+  const pass = network.recordPass(recorder, EXACT);
   recorder.submit();
   const results: LayerComparison[] = [];
-  for (const layer of network.layers) {
+  for (const [l, layer] of pass.layers.entries()) {
     const found = await compareCurvature(library.manager, layer, {
       damping,
-      fisher: EXACT,
+      G: network.layers[l]!.G,
       signal,
       onProgress: (done, total) => onProgress?.(layer.name, done, total),
     });
@@ -39,18 +40,18 @@ export async function compareLayers(
 /** Of fitting, damping and solving once, compiled already. */
 async function stepSeconds(
   { manager }: Library,
-  layer: LayerSource,
+  layer: Curved,
   kind: ApproximationKind,
   damping: number,
 ): Promise<number> {
-  const approximation = createApproximation(manager, layer, EXACT, kind);
+  const approximation = createApproximation(manager, layer, kind);
   const buffers = [0, 1].map(() => manager.createStorage("step", paddedLength(layer.out, layer.in)));
   const [G, into] = buffers.map((buffer) => paddedView(buffer, 0, layer.out, layer.in));
   try {
     await approximation.readStatus();
     const start = performance.now();
     const recorder = manager.record();
-    approximation.fit(recorder);
+    approximation.fit(recorder, layer);
     approximation.damp(recorder, damping);
     approximation.solve(recorder, G!, into!);
     recorder.submit();

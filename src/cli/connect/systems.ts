@@ -1,14 +1,15 @@
 /** Exact Hessians on the engine, for `kfac newton`: products and conjugate gradients on the GPU. */
-import type { Approximation } from "../../curvature/approximation.js";
-import { createApproximation } from "../../curvature/approximations.js";
-import type { ExampleSource } from "../../curvature/examples.js";
-import { GgnBlock } from "../../curvature/ggn.js";
-import { KroneckerApproximation } from "../../curvature/kroneckerApproximation.js";
-import { kroneckerSum } from "../../curvature/kroneckerSum.js";
-import type { CurvatureOperator } from "../../curvature/operator.js";
+import type { Approximation } from "../../curvature/approximations/approximation.js";
+import type { ExampleSource } from "../../curvature/approximations/examples.js";
+import { createApproximation } from "../../curvature/approximations/kinds.js";
+import { KroneckerApproximation } from "../../curvature/approximations/kronecker.js";
+import { GgnBlock } from "../../curvature/exact/ggn.js";
+import { kroneckerSum } from "../../curvature/exact/kronecker-sum.js";
+import type { CurvatureOperator } from "../../curvature/exact/operator.js";
 import type { Engine as Library } from "../../engine.js";
 import { conjugateGradients } from "../../linalg/cg.js";
 import { type Matrix, paddedLength, paddedView, sandwich } from "../../linalg/index.js";
+import type { Curved } from "../../model/index.js";
 import { conv2d, dense, flatten, halfSquaredError } from "../../network/index.js";
 import type {
   Approximation as ApproximationKind,
@@ -141,11 +142,11 @@ class System implements CurvatureSystem {
       this.#approximation?.made.dispose();
       const made =
         kind === "kfoc"
-          ? new KroneckerApproximation(manager, this.#layer, EXACT, kind, { iterations: KFOC_ITERATIONS })
-          : createApproximation(manager, this.#layer, EXACT, kind);
+          ? new KroneckerApproximation(manager, this.#layer, kind, { iterations: KFOC_ITERATIONS })
+          : createApproximation(manager, this.#layer, kind);
       this.#approximation = { kind, made };
       const recorder = manager.record();
-      made.fit(recorder);
+      made.fit(recorder, this.#layer);
       recorder.submit();
     }
     const { made } = this.#approximation;
@@ -227,7 +228,7 @@ function pairsOf(
     out,
     positions: 1,
     inputs: () => ({ rows: a, scale: 1 / count }),
-    curvatureRows: () => ({ rows: b, columns: C, count }),
+    curvatureRows: () => ({ rows: b, columns: C, count, divisor: count }),
     apply: unused,
     pullback: unused,
   };
@@ -253,16 +254,16 @@ export async function convolution(
   try {
     network.setWeights([W.data, ...(head ? [head.data] : [])]);
     network.load({ inputs: problem.inputs, targets: target.data, count });
-    const layer = network.layers[0]!;
     const recorder = library.manager.record();
-    network.recordPass(recorder, EXACT);
-    const { G } = layer;
+    const pass = network.recordPass(recorder, EXACT);
+    const [layer] = pass.layers as [Curved];
+    const { G } = network.layers[0]!;
     const reading = recorder.read(G.buffer, 4 * G.offset, bytesOf(G));
     recorder.submit();
     const mean = unpadded(G, await reading);
     const block = new GgnBlock(library.manager, layer);
     // The engine's loss is the mean over examples; this one's is the sum.
-    const system = new System(library, block, {
+    const system = new System(library, block.over(layer), {
       scale: count,
       layer,
       count,

@@ -1,0 +1,119 @@
+import {
+  copyStrided,
+  type Matrix,
+  multiplyPacked,
+  type PackedProduct,
+  type StridedCopy,
+} from "../../linalg/index.js";
+import { copyInto } from "../../linalg/layout/pack.js";
+import type { RecordedPass } from "../../memory/recorded-pass.js";
+import type { Workspace } from "../../memory/workspace.js";
+import type { Curved } from "../../model/index.js";
+import type { Recorder } from "../../pipeline/index.js";
+import { initialWeights } from "../../random/index.js";
+import type { TrainableLayer, Values } from "../layer.js";
+import type { Conv2dModule } from "../modules.js";
+import { averageKernels } from "../pool.js";
+import { Correlation, rowsOf } from "./correlation.js";
+import { ConvCurvature } from "./curvature.js";
+import { type ConvGeometry, positionsOf, sizeOf } from "./geometry.js";
+import { patchKernels, recordFold } from "./patches.js";
+import { shiftGramKernel } from "./shift-gram.js";
+import { ConvWeights } from "./weights.js";
+
+/**
+ * z_t = W a_t at every position t, with a_t the patch there: forward Z = P W', back dP = dZ W folded into the image, and G =
+ * dZ' P / count. Patches exist only for a chunk of positions at a time.
+ */
+export class Conv2dLayer implements TrainableLayer {
+  readonly kind = "conv2d";
+  readonly kernels = [...patchKernels, ...averageKernels, shiftGramKernel];
+  readonly name: string;
+  readonly in: number;
+  readonly out: number;
+  readonly positions: number;
+  /** How K-FAC treats the positions. */
+  readonly treatment: Conv2dModule["positions"];
+  readonly input: Values;
+  readonly output: Values;
+  readonly products: Correlation;
+  readonly weights: ConvWeights;
+  readonly #geometry: ConvGeometry;
+  readonly #workspace: Workspace;
+
+  constructor(
+    workspace: Workspace,
+    module: Conv2dModule,
+    input: Values,
+    { name, geometry }: { name: string; geometry: ConvGeometry },
+  ) {
+    const { positions, features, groups, bias, output } = geometry;
+    this.name = name;
+    this.in = features / groups + (bias ? 1 : 0);
+    this.out = module.out;
+    this.positions = positions;
+    this.input = input;
+    this.output = {
+      features: sizeOf(output),
+      shape: output,
+      place: workspace.images(positions).place(module.out),
+      delta: workspace.imageDeltas(positions).place(module.out),
+    };
+    this.treatment = module.positions;
+    this.#geometry = geometry;
+    this.#workspace = workspace;
+    this.products = new Correlation(workspace, geometry, input);
+    this.weights = new ConvWeights(workspace, geometry, this.in);
+  }
+
+  get parameters(): number {
+    return this.out * this.in;
+  }
+
+  get W(): Matrix {
+    return this.weights.W;
+  }
+
+  get G(): Matrix {
+    return this.weights.G;
+  }
+
+  weightCopies(): StridedCopy[] {
+    return this.weights.copies();
+  }
+
+  forward(recorder: Recorder, count: number): void {
+    const into = this.output.place.rows(count * this.positions);
+    this.products.correlate(recorder, count, this.weights.transposed, into);
+  }
+
+  backward(recorder: Recorder, _count: number, examples: number): void {
+    const { delta: target, shape } = this.input;
+    if (!target || !shape) return;
+    const { features } = this.#geometry;
+    const delta = this.output.delta!.rows(examples * this.positions);
+    const into = target.rows(examples * positionsOf(shape));
+    for (const chunk of this.products.chunks(examples)) {
+      const B = this.#workspace.columns(this.out, chunk.rows);
+      const C = this.#workspace.patches(features, chunk.rows);
+      copyStrided(recorder, [copyInto(rowsOf(delta, chunk), B, true)]);
+      multiplyPacked(recorder, [{ A: this.weights.kernel, B, C, transposed: false, alpha: 1, beta: 0 }]);
+      recordFold(recorder, this.#geometry, chunk, C, into);
+    }
+  }
+
+  gradient(recorder: Recorder, count: number): PackedProduct[] {
+    const delta = this.output.delta!.rows(count * this.positions);
+    this.products.correlateBack(recorder, count, delta, this.weights.sum(recorder, this.G), 1 / count);
+    return [];
+  }
+
+  initialWeights(seed: number, index: number): Float32Array {
+    const { features, groups, bias } = this.#geometry;
+    return Float32Array.from(initialWeights(this.out, features / groups, { seed, layerIndex: index, bias }));
+  }
+
+  curvature(pass: RecordedPass): Curved {
+    return new ConvCurvature(this, this.#geometry, pass);
+  }
+}

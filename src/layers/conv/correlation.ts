@@ -1,0 +1,139 @@
+import { type Matrix, multiplyPacked, padded, paddedLength, paddedView } from "../../linalg/index.js";
+import { SplitSum } from "../../linalg/products/split.js";
+import type { Workspace } from "../../memory/workspace.js";
+import type { Recorder } from "../../pipeline/index.js";
+import type { Values } from "../layer.js";
+import { recordAverage } from "../pool.js";
+import { type Chunk, type ConvGeometry, chunkRows, chunksOf, positionsOf } from "./geometry.js";
+import { recordPatches } from "./patches.js";
+import { ShiftGram } from "./shift-gram.js";
+import type { Target } from "./weights.js";
+
+/** Chunks of a batch that small patches may be split into: each costs some dispatches. */
+const CHUNKS = 16;
+
+/**
+ * The products of a convolution with its patches a_t, which exist only for a chunk of positions at a time. `count` is the
+ * number of examples.
+ */
+export class Correlation {
+  readonly geometry: ConvGeometry;
+  /** Columns of a patch of all channels, the bias's 1 counted. */
+  readonly columns: number;
+  /** Most positions of a chunk. */
+  readonly rows: number;
+  readonly #workspace: Workspace;
+  readonly #input: Values;
+  /** The Gram matrix of patches without the patches, where there is such a form. */
+  readonly #shifts: ShiftGram | undefined;
+
+  constructor(workspace: Workspace, geometry: ConvGeometry, input: Values) {
+    const { positions, features, bias, output } = geometry;
+    const out = output.channels;
+    this.geometry = geometry;
+    this.columns = features + (bias ? 1 : 0);
+    this.#workspace = workspace;
+    this.#input = input;
+    const { most, best } = workspace.chunkLength;
+    const width = padded(Math.max(this.columns, out)) + 4;
+    const few = Math.ceil((workspace.batchSize * positions) / CHUNKS);
+    const budget = Math.floor(Math.min(most / width, Math.max(best / width, few)));
+    // Twice the batch: the gradient and one curvature column go back together.
+    this.rows = chunkRows(geometry, budget, 2 * workspace.batchSize);
+    workspace.reservePatches(this.rows, this.columns, out);
+    this.#shifts = ShiftGram.fits(geometry) ? new ShiftGram(geometry) : undefined;
+  }
+
+  chunks(examples: number): Chunk[] {
+    return chunksOf(this.geometry, this.rows, examples);
+  }
+
+  /** The image's pixels, one a row. */
+  #source(count: number): Matrix {
+    return this.#input.place.rows(count * positionsOf(this.geometry.input));
+  }
+
+  /** `into` ← one row W a_t for each position, from W' of the whole kernel. */
+  correlate(recorder: Recorder, count: number, weights: Matrix, into: Matrix): void {
+    for (const chunk of this.chunks(count)) {
+      const B = this.#workspace.patches(this.columns, chunk.rows);
+      recordPatches(recorder, "transposed", this.geometry, chunk, this.#source(count), B);
+      // Positions are the long side, so they are the product's columns and the result is stored transposed.
+      multiplyPacked(recorder, [
+        { A: weights, B, C: rowsOf(into, chunk), transposed: true, alpha: 1, beta: 0 },
+      ]);
+    }
+  }
+
+  /** A sum for the whole kernel ← α Σ rows_t a_t'. */
+  correlateBack(
+    recorder: Recorder,
+    count: number,
+    rows: Matrix,
+    { target, finish }: Target,
+    alpha: number,
+  ): void {
+    const chunks = this.chunks(count);
+    const sum = new SplitSum(recorder, target, longest(chunks));
+    for (const chunk of chunks)
+      sum.product(rowsOf(rows, chunk), this.#patches(recorder, count, chunk), alpha);
+    sum.finish();
+    finish();
+  }
+
+  /** `into` ← Σ a_t a_t' over examples and positions. */
+  gramOfPatches(recorder: Recorder, count: number, into: Matrix): void {
+    const source = this.#source(count);
+    const most = this.#shifts?.examples(this.#workspace.chunkLength.most) ?? 0;
+    // The form counts on pixels without gaps between them.
+    const gapless = source.stride === padded(source.cols);
+    if (
+      this.#shifts &&
+      most > 0 &&
+      gapless &&
+      this.#shifts.pays(recorder.manager.handle.capabilities, count)
+    ) {
+      this.#shifts.record(recorder, source, count, into, most);
+      return;
+    }
+    const chunks = this.chunks(count);
+    const sum = new SplitSum(recorder, into, longest(chunks));
+    for (const chunk of chunks) sum.gram(this.#patches(recorder, count, chunk));
+    sum.finish();
+  }
+
+  /** `into` ← Σ ā ā' over examples, ā the mean patch. */
+  gramOfMeans(recorder: Recorder, count: number, into: Matrix): void {
+    const means = paddedView(recorder.scratch(paddedLength(count, this.columns)), 0, count, this.columns);
+    const chunk = { first: 0, rows: count };
+    recordPatches(recorder, "means", this.geometry, chunk, this.#source(count), means);
+    const sum = new SplitSum(recorder, into, count);
+    sum.gram(means);
+    sum.finish();
+  }
+
+  /** Σ_t over each example's positions, one row an example (and column). */
+  positionSums(recorder: Recorder, rows: Matrix): Matrix {
+    const count = rows.rows / this.geometry.positions;
+    const sums = paddedView(recorder.scratch(paddedLength(count, rows.cols)), 0, count, rows.cols);
+    const { output } = this.geometry;
+    const window = [output.height, output.width] as const;
+    recordAverage(recorder, { input: output, kernel: window, stride: window, scale: 1 }, count, rows, sums);
+    return sums;
+  }
+
+  #patches(recorder: Recorder, count: number, chunk: Chunk): Matrix {
+    const P = this.#workspace.patches(chunk.rows, this.columns);
+    recordPatches(recorder, "rows", this.geometry, chunk, this.#source(count), P);
+    return P;
+  }
+}
+
+/** The rows of a chunk. */
+export function rowsOf(view: Matrix, { first, rows }: Chunk): Matrix {
+  return { ...view, offset: view.offset + first * view.stride, rows };
+}
+
+function longest(chunks: readonly Chunk[]): number {
+  return Math.max(...chunks.map(({ rows }) => rows));
+}

@@ -1,0 +1,115 @@
+import { UnsupportedLayerError } from "../../errors.js";
+import { type Matrix, packed, packedTarget, requireShape } from "../../linalg/index.js";
+import { SplitSum } from "../../linalg/products/split.js";
+import type { RecordedPass } from "../../memory/recorded-pass.js";
+import type { CurvatureRows, Curved, FactorGram } from "../../model/index.js";
+import type { Recorder } from "../../pipeline/index.js";
+import type { Conv2dLayer } from "./conv.js";
+import type { ConvGeometry } from "./geometry.js";
+
+/** A convolution's curvature: Gram matrices chunk by chunk, over positions (expand) or over their means and sums (reduce). */
+export class ConvCurvature implements Curved {
+  readonly name: string;
+  readonly in: number;
+  readonly out: number;
+  readonly positions: number;
+  readonly #layer: Conv2dLayer;
+  readonly #geometry: ConvGeometry;
+  readonly #pass: RecordedPass;
+
+  constructor(layer: Conv2dLayer, geometry: ConvGeometry, pass: RecordedPass) {
+    this.name = layer.name;
+    this.in = layer.in;
+    this.out = layer.out;
+    this.positions = layer.positions;
+    this.#layer = layer;
+    this.#geometry = geometry;
+    this.#pass = pass;
+  }
+
+  get count(): number {
+    return this.#pass.count;
+  }
+
+  /** @throws UnsupportedLayerError with several groups, ArgumentError when the pass is over. */
+  inputs(): FactorGram {
+    this.#requireOneGroup();
+    this.#requireCurrent("inputs");
+    const { count } = this;
+    const { products, treatment } = this.#layer;
+    if (treatment === "reduce") {
+      return { gram: (recorder, into) => products.gramOfMeans(recorder, count, into), scale: 1 / count };
+    }
+    return {
+      gram: (recorder, into) => products.gramOfPatches(recorder, count, into),
+      scale: 1 / (count * this.positions),
+    };
+  }
+
+  /** @throws as `inputs`, and ArgumentError when the pass was recorded without columns. */
+  outputs(): FactorGram {
+    this.#requireOneGroup();
+    const { rows, divisor } = this.#columns("outputs");
+    const { products, treatment } = this.#layer;
+    const gram = (recorder: Recorder, into: Matrix) => {
+      const stacked = treatment === "reduce" ? products.positionSums(recorder, rows) : rows;
+      const sum = new SplitSum(recorder, into, stacked.rows);
+      sum.gram(stacked);
+      sum.finish();
+    };
+    return { gram, scale: 1 / divisor };
+  }
+
+  apply(recorder: Recorder, V: Matrix, into: Matrix): void {
+    const operation = `${this.name}.apply`;
+    const { count } = this;
+    this.#requireCurrent("apply");
+    requireShape(operation, "V", V, this.out, this.in);
+    requireShape(operation, "into", into, count * this.positions, this.out);
+    const direction = this.#layer.weights.direction(recorder, V);
+    const { target, unpack } = packedTarget(recorder, into, false);
+    this.#layer.products.correlate(recorder, count, direction, target);
+    unpack();
+  }
+
+  pullback(recorder: Recorder, rows: Matrix, into: Matrix, alpha: number): void {
+    const operation = `${this.name}.pullback`;
+    const { count } = this;
+    this.#requireCurrent("pullback");
+    requireShape(operation, "rows", rows, count * this.positions, this.out);
+    requireShape(operation, "into", into, this.out, this.in);
+    const { products, weights } = this.#layer;
+    products.correlateBack(
+      recorder,
+      count,
+      packed(recorder, rows, false),
+      weights.sum(recorder, into),
+      alpha,
+    );
+  }
+
+  curvatureRows(): CurvatureRows {
+    return this.#columns("curvatureRows");
+  }
+
+  #requireCurrent(method: string): void {
+    this.#pass.requireCurrent(`${this.name}.${method}`);
+  }
+
+  #columns(method: string): CurvatureRows {
+    const { count, first, columns, divisor } = this.#pass.columnBlocks(`${this.name}.${method}`);
+    const block = count * this.positions;
+    const rows = this.#layer.output.delta!.rows(columns * block, this.out, first * block);
+    return { rows, columns, count, divisor };
+  }
+
+  #requireOneGroup(): void {
+    const { groups } = this.#geometry;
+    if (groups === 1) return;
+    throw new UnsupportedLayerError(
+      this.name,
+      `conv2d with ${groups} groups`,
+      "its block of the Hessian is one Kronecker product for each group; train it with Sgd or Adam, or use groups: 1",
+    );
+  }
+}

@@ -1,0 +1,233 @@
+import tgpu, { d } from "typegpu";
+import code from "../../../shaders/gram.wgsl?raw";
+import subgroup4Code from "../../../shaders/gram_subgroup4.wgsl?raw";
+import subgroup8Code from "../../../shaders/gram_subgroup8.wgsl?raw";
+import workgroupCode from "../../../shaders/gram_workgroup.wgsl?raw";
+import type { Capabilities } from "../../device/index.js";
+import { ArgumentError, ShapeError } from "../../errors.js";
+import { defineKernel, type Kernel, type Recorder } from "../../pipeline/index.js";
+import { type Blend, blend } from "../blend.js";
+import { copyStrided, type StridedCopy } from "../layout/copy.js";
+import { group, partition } from "../layout/group.js";
+import { packedTarget } from "../layout/pack.js";
+import {
+  checkView,
+  isAligned,
+  type Matrix,
+  type MatrixView,
+  padded,
+  paddedLength,
+  paddedView,
+  requireDistinct,
+  requireShape,
+} from "../layout/view.js";
+import { partials, partsOf, rowsInParts } from "./parts.js";
+import { productKernel, productKernels, tileShape, tilesInAll, tilesOf } from "./tiles.js";
+
+export const GramProblem = d.struct({
+  first: d.u32,
+  tileCols: d.u32,
+  d: d.u32,
+  k: d.u32,
+  aOffset: d.u32,
+  aStride: d.u32,
+  sOffset: d.u32,
+  sStride: d.u32,
+  scale: d.u32,
+});
+
+export const gramLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(GramProblem), access: "readonly", visibility: ["compute"] },
+    scales: { storage: d.arrayOf(d.vec2f), access: "readonly", visibility: ["compute"] },
+    a: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
+    s: { storage: d.arrayOf(d.vec4f), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+const forms = {
+  registers: defineKernel({ name: "gram", code, layout: gramLayout }),
+  subgroup4: defineKernel({ name: "gram_subgroup4", code: subgroup4Code, layout: gramLayout }),
+  subgroup8: defineKernel({ name: "gram_subgroup8", code: subgroup8Code, layout: gramLayout }),
+  workgroup: defineKernel({ name: "gram_workgroup", code: workgroupCode, layout: gramLayout }),
+};
+
+/** The kernel in its forms for this adapter. */
+export function gramKernels(capabilities: Capabilities): readonly Kernel[] {
+  return productKernels(forms, capabilities);
+}
+
+const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
+
+/** S ← β S + α Σᵢ AᵢAᵢ'. */
+export interface GramOperands {
+  /** One matrix, or the matrices Aᵢ one by one. */
+  A: MatrixView | readonly MatrixView[];
+  /** S, d × d. */
+  into: MatrixView;
+  /**
+   * `"columns"` (the default): A is d × k, an example (or position) a column, as in the note.
+   * `"rows"`: A is k × d, an example a row; this form needs no packing when its rows start on a `vec4f`.
+   */
+  examples?: "columns" | "rows";
+  /** 1 unless given. */
+  alpha?: number;
+  /** 0 unless given; then the old S is not read. */
+  beta?: number;
+  /** Appends a constant 1 to every example, for the bias; d is then one more. */
+  biasRow?: boolean;
+}
+
+/**
+ * Records Gram matrices (sums of outer products), one dispatch for all that share their buffers. Only half of each
+ * symmetric matrix is computed.
+ *
+ * @throws ShapeError when the shapes do not fit, ArgumentError when `into` lies in the buffer of A.
+ */
+export function gram(recorder: Recorder, problems: GramOperands | readonly GramOperands[]): void {
+  const list = (Array.isArray(problems) ? problems : [problems]) as readonly GramOperands[];
+  const after: (() => void)[] = [];
+  const scales = list.map(({ alpha = 1, beta = 0 }) => ({ alpha, beta }));
+  // All are checked before the first is packed: a bad one must leave nothing recorded.
+  const checked = list.map(checkOperands);
+  const ready = list.map((operands, scale) => {
+    const { beta = 0 } = operands;
+    const { parts, S } = checked[scale]!;
+    const { target, unpack } = packedTarget(recorder, S, beta !== 0);
+    after.push(unpack);
+    return { A: packExamples(recorder, parts, operands), S: target, scale };
+  });
+  gramInParts(recorder, ready, scales);
+  for (const unpack of after) unpack();
+}
+
+/**
+ * Where the results are too small to keep a GPU busy while the sums are long, parts of the examples are summed side by
+ * side, and then the parts in their order.
+ */
+function gramInParts(
+  recorder: Recorder,
+  products: readonly PackedGram[],
+  scales: readonly { alpha: number; beta: number }[],
+): void {
+  const { capabilities } = recorder.manager.handle;
+  const sizes = products.map(({ S }) => [S.rows, S.cols] as const);
+  const tiles = tilesInAll(tileShape(capabilities, sizes), sizes).count;
+  let length = 0;
+  const plans = products.map((product) => {
+    const { rows, cols } = product.S;
+    const terms = product.A.rows;
+    const parts = capabilities.software ? 1 : partsOf(capabilities, { rows, cols, terms, tiles });
+    const offset = length;
+    length += parts > 1 ? parts * paddedLength(rows, cols) : 0;
+    return { ...product, parts, offset };
+  });
+  const pairs = recorder.manager.table(Scale, [...scales, { alpha: 1, beta: 0 }]);
+  if (length === 0) {
+    gramPacked(recorder, products, pairs);
+    return;
+  }
+  const scratch = recorder.scratch(length);
+  const sums: Blend[] = [];
+  const summands = plans.flatMap(({ A, S, scale, parts, offset }) => {
+    if (parts === 1) return [{ A, S, scale }];
+    const T = paddedView(scratch, offset, S.rows, S.cols);
+    sums.push({ T, parts, partLength: T.rows * T.stride, S, scale });
+    const rows = rowsInParts(A, parts);
+    return partials(T, parts).map((into, part) => ({ A: rows[part]!, S: into, scale: scales.length }));
+  });
+  gramPacked(recorder, summands, pairs);
+  blend(recorder, sums, pairs);
+}
+
+/** A Gram matrix of packed operands: A stored k × d with aligned rows, S d × d, (α, β) at `scale` in the scales. */
+export interface PackedGram {
+  A: Matrix;
+  S: Matrix;
+  scale: number;
+}
+
+/** Records Gram matrices over packed operands; `scales` holds pairs (α, β) of f32. Checks nothing. */
+export function gramPacked(recorder: Recorder, products: readonly PackedGram[], scales: GPUBuffer): void {
+  const { manager } = recorder;
+  const { capabilities } = manager.handle;
+  for (const part of partition(products, ({ A, S }) => [A.buffer, S.buffer])) {
+    const tile = tileShape(
+      capabilities,
+      part.map(({ A }) => [A.cols, A.cols]),
+    );
+    const { rows, groups } = group(
+      part.map(({ A, S, scale }) => ({
+        tileCols: Math.ceil(A.cols / tile.cols),
+        d: A.cols,
+        k: A.rows,
+        aOffset: A.offset / 4,
+        aStride: A.stride / 4,
+        sOffset: S.offset / 4,
+        sStride: S.stride / 4,
+        scale,
+      })),
+      (problem) => tilesOf(tile, problem.d, problem.d),
+    );
+    const { A, S } = part[0]!;
+    recorder.dispatch(
+      productKernel(forms, tile),
+      { problems: manager.table(GramProblem, rows), scales, a: A.buffer, s: S.buffer },
+      groups,
+    );
+  }
+}
+
+function checkOperands(operands: GramOperands): { parts: Matrix[]; S: Matrix } {
+  const list = (Array.isArray(operands.A) ? operands.A : [operands.A]) as readonly MatrixView[];
+  if (list.length === 0) throw new ArgumentError("gram", "A", "must be at least one matrix");
+  const parts = list.map((view, index) => checkView("gram", list.length > 1 ? `A[${index}]` : "A", view));
+  const S = checkView("gram", "into", operands.into);
+  const features = (view: Matrix) => (operands.examples === "rows" ? view.cols : view.rows);
+  const d = features(parts[0]!);
+  for (const [index, part] of parts.entries()) {
+    if (features(part) !== d) {
+      const expected = operands.examples === "rows" ? [part.rows, d] : [d, part.cols];
+      throw new ShapeError("gram", `A[${index}]`, [part.rows, part.cols], expected);
+    }
+    requireDistinct("gram", ["into", S], [["A", part]]);
+  }
+  const size = d + (operands.biasRow ? 1 : 0);
+  requireShape("gram", "into", S, size, size);
+  return { parts, S };
+}
+
+/** All examples as rows of one aligned matrix, with the constant 1 appended where asked; scratch unless it is so already. */
+export function packExamples(
+  recorder: Recorder,
+  parts: readonly Matrix[],
+  operands: Pick<GramOperands, "examples" | "biasRow">,
+): Matrix {
+  const rowwise = operands.examples === "rows";
+  const first = parts[0]!;
+  if (rowwise && parts.length === 1 && !operands.biasRow && isAligned(first)) return first;
+  const counts = parts.map((part) => (rowwise ? part.rows : part.cols));
+  const k = counts.reduce((sum, count) => sum + count, 0);
+  const features = rowwise ? first.cols : first.rows;
+  const d = features + (operands.biasRow ? 1 : 0);
+  const all = paddedView(recorder.scratch(k * padded(d)), 0, k, d);
+  let row = 0;
+  const copies = parts.map((part, index): StridedCopy => {
+    const rows = counts[index]!;
+    const target = { buffer: all.buffer, offset: row * all.stride, row: all.stride, col: 1 };
+    row += rows;
+    const [from, to] = rowwise ? [part.stride, 1] : [1, part.stride];
+    return {
+      source: { buffer: part.buffer, offset: part.offset, row: from, col: to },
+      target,
+      rows,
+      cols: features,
+    };
+  });
+  if (operands.biasRow) {
+    const target = { buffer: all.buffer, offset: features, row: all.stride, col: 1 };
+    copies.push({ target, rows: k, cols: 1 });
+  }
+  copyStrided(recorder, copies);
+  return all;
+}

@@ -1,0 +1,161 @@
+import tgpu, { d } from "typegpu";
+import code from "../../../shaders/matmul.wgsl?raw";
+import subgroup4Code from "../../../shaders/matmul_subgroup4.wgsl?raw";
+import subgroup8Code from "../../../shaders/matmul_subgroup8.wgsl?raw";
+import workgroupCode from "../../../shaders/matmul_workgroup.wgsl?raw";
+import type { Capabilities } from "../../device/index.js";
+import { ShapeError } from "../../errors.js";
+import { defineKernel, type Kernel, type Recorder } from "../../pipeline/index.js";
+import { group, partition } from "../layout/group.js";
+import { packed, packedTarget } from "../layout/pack.js";
+import { checkView, type Matrix, type MatrixView, requireDistinct, requireShape } from "../layout/view.js";
+import { productKernel, productKernels, tileShape, tilesOf } from "./tiles.js";
+
+export const MatmulProblem = d.struct({
+  first: d.u32,
+  tileCols: d.u32,
+  m: d.u32,
+  n: d.u32,
+  k: d.u32,
+  aOffset: d.u32,
+  aStride: d.u32,
+  bOffset: d.u32,
+  bStride: d.u32,
+  cOffset: d.u32,
+  cStride: d.u32,
+  transposed: d.u32,
+  alpha: d.f32,
+  beta: d.f32,
+});
+
+export const matmulLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(MatmulProblem), access: "readonly", visibility: ["compute"] },
+    a: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
+    b: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
+    c: { storage: d.arrayOf(d.vec4f), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+const forms = {
+  registers: defineKernel({ name: "matmul", code, layout: matmulLayout }),
+  subgroup4: defineKernel({ name: "matmul_subgroup4", code: subgroup4Code, layout: matmulLayout }),
+  subgroup8: defineKernel({ name: "matmul_subgroup8", code: subgroup8Code, layout: matmulLayout }),
+  workgroup: defineKernel({ name: "matmul_workgroup", code: workgroupCode, layout: matmulLayout }),
+};
+
+/** The kernel in its forms for this adapter. */
+export function matmulKernels(capabilities: Capabilities): readonly Kernel[] {
+  return productKernels(forms, capabilities);
+}
+
+/** C ← α op(A) op(B) + β C, with op(A) m × k, op(B) k × n and C m × n. */
+export interface MatmulOperands {
+  A: MatrixView;
+  B: MatrixView;
+  into: MatrixView;
+  /** op(A) = A': A is stored k × m. This form needs no packing. */
+  transposeA?: boolean;
+  /** op(B) = B': B is stored n × k. */
+  transposeB?: boolean;
+  /** 1 unless given. */
+  alpha?: number;
+  /** 0 unless given; then the old C is not read. */
+  beta?: number;
+}
+
+/**
+ * Records general matrix products, one dispatch for all that share their buffers.
+ *
+ * @throws ShapeError when the shapes do not fit, ArgumentError when `into` lies in the buffer of A or B.
+ */
+export function matmul(recorder: Recorder, problems: MatmulOperands | readonly MatmulOperands[]): void {
+  const list = (Array.isArray(problems) ? problems : [problems]) as readonly MatmulOperands[];
+  const after: (() => void)[] = [];
+  // All are checked before the first is packed: a bad one must leave nothing recorded.
+  const checked = list.map(checkOperands);
+  const ready = list.map((operands, index) => {
+    const { alpha = 1, beta = 0 } = operands;
+    const { A, B, C } = checked[index]!;
+    const { target, unpack } = packedTarget(recorder, C, beta !== 0);
+    after.push(unpack);
+    return {
+      A: packed(recorder, A, !operands.transposeA),
+      B: packed(recorder, B, operands.transposeB === true),
+      C: target,
+      transposed: false,
+      alpha,
+      beta,
+    };
+  });
+  multiplyPacked(recorder, ready);
+  for (const unpack of after) unpack();
+}
+
+/** A product of packed operands: A stored k × m, B stored k × n, C stored m × n, or n × m when `transposed`. */
+export interface PackedProduct {
+  A: Matrix;
+  B: Matrix;
+  C: Matrix;
+  transposed: boolean;
+  alpha: number;
+  beta: number;
+}
+
+/** Records products whose operands are aligned and laid out for the kernel already; checks nothing. */
+export function multiplyPacked(recorder: Recorder, products: readonly PackedProduct[]): void {
+  const { manager } = recorder;
+  const { capabilities } = manager.handle;
+  for (const part of partition(products, ({ A, B, C }) => [A.buffer, B.buffer, C.buffer])) {
+    const tile = tileShape(
+      capabilities,
+      part.map(({ A, B }) => [A.cols, B.cols]),
+    );
+    const { rows, groups } = group(
+      part.map(({ A, B, C, transposed, alpha, beta }) => ({
+        tileCols: Math.ceil(B.cols / tile.cols),
+        m: A.cols,
+        n: B.cols,
+        k: A.rows,
+        aOffset: A.offset / 4,
+        aStride: A.stride / 4,
+        bOffset: B.offset / 4,
+        bStride: B.stride / 4,
+        cOffset: C.offset / 4,
+        cStride: C.stride / 4,
+        transposed: transposed ? 1 : 0,
+        alpha,
+        beta,
+      })),
+      (problem) => tilesOf(tile, problem.m, problem.n),
+    );
+    const { A, B, C } = part[0]!;
+    recorder.dispatch(
+      productKernel(forms, tile),
+      { problems: manager.table(MatmulProblem, rows), a: A.buffer, b: B.buffer, c: C.buffer },
+      groups,
+    );
+  }
+}
+
+function checkOperands(operands: MatmulOperands): { A: Matrix; B: Matrix; C: Matrix } {
+  const A = checkView("matmul", "A", operands.A);
+  const B = checkView("matmul", "B", operands.B);
+  const C = checkView("matmul", "into", operands.into);
+  const [m, k] = operands.transposeA ? [A.cols, A.rows] : [A.rows, A.cols];
+  const [inner, n] = operands.transposeB ? [B.cols, B.rows] : [B.rows, B.cols];
+  if (inner !== k) {
+    const expected = operands.transposeB ? [B.rows, k] : [k, B.cols];
+    throw new ShapeError("matmul", "B", [B.rows, B.cols], expected, `A is [${A.rows} × ${A.cols}]`);
+  }
+  requireShape("matmul", "into", C, m, n);
+  requireDistinct(
+    "matmul",
+    ["into", C],
+    [
+      ["A", A],
+      ["B", B],
+    ],
+  );
+  return { A, B, C };
+}
