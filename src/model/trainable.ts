@@ -14,4 +14,6 @@ export interface Trainable extends LayerSize {
   readonly W: Matrix;
   /** ∂J/∂W of the last recorded pass, for the mean loss; out × in. */
   readonly G: Matrix;
+  /** Why this layer's curvature has no Kronecker form, for people; undefined where it has one. */
+  readonly withoutKronecker?: string;
 }
