@@ -1,10 +1,10 @@
 /** The engine as the command line sees it: this file and connect/ are the only ones here that know the engine itself. */
 import { halfSquaredError, sigmoidCrossEntropy, softmaxCrossEntropy } from "../network/index.js";
 import { createNodeEngine } from "../node.js";
+import { convolution, kroneckerSumSystem } from "../solve/systems.js";
 import { verify } from "../verify/index.js";
 import { compareLayers } from "./connect/curvature.js";
 import { modulesOf } from "./connect/modules.js";
-import { convolution, kroneckerSumSystem } from "./connect/systems.js";
 import type { Engine, HyperParameters, NetworkPlan } from "./engine.js";
 import { shapeOf } from "./layers.js";
 

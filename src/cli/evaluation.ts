@@ -1,6 +1,7 @@
 /** A network measured on a data set. */
+
+import { makeBatch, reader } from "../data/batch-stream.js";
 import type { Dataset } from "../data/index.js";
-import { makeBatch, reader } from "./batch-stream.js";
 import type { Loss, Network } from "./engine.js";
 
 const CHUNK = 2000;

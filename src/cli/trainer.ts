@@ -1,5 +1,5 @@
 /** The loop that both training commands share: keeps a few steps in flight and takes their records in order. */
-import type { BatchStream } from "./batch-stream.js";
+import type { BatchStream } from "../data/batch-stream.js";
 import type { HyperParameters, Optimizer, StepRecord } from "./engine.js";
 import { Failure } from "./failure.js";
 import type { Interrupt } from "./interrupt.js";

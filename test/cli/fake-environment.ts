@@ -1,7 +1,7 @@
 import type { Environment, Output, StopSignal } from "../../src/cli/environment.js";
 import { main } from "../../src/cli/main.js";
+import { temporaryFolder } from "../data/idx-files.js";
 import { type FakeHooks, fakeEngine } from "./fake-engine.js";
-import { temporaryFolder } from "./idx-files.js";
 
 export interface FakeRun {
   code: number;

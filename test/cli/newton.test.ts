@@ -19,8 +19,8 @@ import {
   scale,
   subtract,
 } from "../../src/reference/index.js";
+import { temporaryFolder } from "../data/idx-files.js";
 import { run } from "./fake-environment.js";
-import { temporaryFolder } from "./idx-files.js";
 
 const problem = {
   A: [

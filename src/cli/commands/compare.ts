@@ -1,12 +1,12 @@
 /** `kfac compare`: the approximations of each layer's curvature, measured against the exact one. */
 import { resolve } from "node:path";
+import { BatchStream } from "../../data/batch-stream.js";
 import type { Dataset } from "../../data/index.js";
+import { findMnist, readIdxFolder } from "../../data/node/idx-folder.js";
 import { AbortedError } from "../../errors.js";
-import { BatchStream } from "../batch-stream.js";
 import type { Command } from "../command.js";
 import { type LayerComparison, type NetworkPlan, TITLES } from "../engine.js";
 import type { Environment } from "../environment.js";
-import { findMnist, readIdxFolder } from "../idx-folder.js";
 import { Interrupt } from "../interrupt.js";
 import { networkSizes, parseLayers } from "../layers.js";
 import {

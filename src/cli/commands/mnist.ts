@@ -1,16 +1,16 @@
 /** `kfac mnist`, which `npm start` runs: K-FAC, SGD and Adam on the whole of MNIST, compared. */
 import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { BatchStream, makeBatch } from "../../data/batch-stream.js";
+import { writeWhole } from "../../data/node/checkpoint-file.js";
+import { findMnist, type LabelledData, readIdxFolder } from "../../data/node/idx-folder.js";
 import { shuffle } from "../../random/index.js";
-import { BatchStream, makeBatch } from "../batch-stream.js";
-import { writeWhole } from "../checkpoint-file.js";
 import type { Command } from "../command.js";
 import { type Comparison, type Measurement, type OptimizerRun, reachOf } from "../comparison.js";
 import { type Engine, type NetworkPlan, type OptimizerKind, TITLES } from "../engine.js";
 import type { Environment } from "../environment.js";
 import { accuracyOf, meanLoss } from "../evaluation.js";
 import { Failure } from "../failure.js";
-import { findMnist, type LabelledData, readIdxFolder } from "../idx-folder.js";
 import { Interrupt } from "../interrupt.js";
 import { describeOptions, flag, integer, parseOptions, text } from "../options.js";
 import { BATCH_SIZE, COMPARISON, HIDDEN_LAYERS, SEED, SETTINGS } from "../presets.js";

@@ -1,13 +1,13 @@
 /** `kfac newton`: one step of each of the note's three networks, every matrix shown. */
 import { resolve } from "node:path";
+import { solveConvolution } from "../../solve/convolution.js";
+import { solveNewton } from "../../solve/linear.js";
 import type { Command } from "../command.js";
 import type { Engine } from "../engine.js";
 import { Failure } from "../failure.js";
-import { solveConvolution } from "../newton/convolution.js";
 import { CONVOLUTION_METHODS } from "../newton/convolution-input.js";
 import { convolutionJson, convolutionText } from "../newton/convolution-text.js";
 import { LINEAR_METHODS, type NewtonInput, readNewtonFile } from "../newton/input.js";
-import { solveNewton } from "../newton/solve.js";
 import { newtonJson, newtonText } from "../newton/text.js";
 import { choice, describeOptions, flag, parseOptions } from "../options.js";
 

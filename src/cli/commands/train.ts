@@ -1,6 +1,6 @@
 /** `kfac train`: trains a dense or convolutional network on a folder of IDX files. */
 import { resolve } from "node:path";
-import { BatchStream } from "../batch-stream.js";
+import { BatchStream } from "../../data/batch-stream.js";
 import {
   readRun,
   requireSame,
@@ -8,13 +8,13 @@ import {
   restoreRun,
   saveRun,
   writeWhole,
-} from "../checkpoint-file.js";
+} from "../../data/node/checkpoint-file.js";
+import { findMnist, type LabelledData, readIdxFolder } from "../../data/node/idx-folder.js";
 import type { Command } from "../command.js";
 import { type Engine, type Network, type Optimizer, TITLES } from "../engine.js";
 import type { Environment } from "../environment.js";
 import { accuracyOf, meanLoss } from "../evaluation.js";
 import { Failure, UsageError } from "../failure.js";
-import { findMnist, type LabelledData, readIdxFolder } from "../idx-folder.js";
 import { Interrupt } from "../interrupt.js";
 import { describeOptions, parseOptions } from "../options.js";
 import { Progress } from "../progress.js";

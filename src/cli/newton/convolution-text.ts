@@ -1,6 +1,6 @@
 /** The result of `kfac newton` for a convolution, as JSON and for people. */
 import { toRows } from "../../reference/index.js";
-import type { ConvolutionReport } from "./convolution.js";
+import type { ConvolutionReport } from "../../solve/convolution.js";
 import { type ConvolutionInput, kernelOf } from "./convolution-input.js";
 import { matrixText, number, refinementText } from "./text.js";
 

@@ -1,7 +1,7 @@
 /** The result of `kfac newton`, as JSON and for people. */
 import { type Matrix, toRows } from "../../reference/index.js";
+import type { NewtonReport } from "../../solve/report.js";
 import { short } from "../table.js";
-import type { NewtonReport } from "./report.js";
 
 /** One JSON object; what there is no value of is null. */
 export function newtonJson(report: NewtonReport): string {

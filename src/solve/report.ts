@@ -1,6 +1,7 @@
 /** What `kfac newton` finds out about a linear or piecewise linear network. */
-import type { Matrix } from "../../reference/index.js";
-import type { LinearMethod } from "./input.js";
+
+import type { LinearMethod } from "../cli/newton/input.js";
+import type { Matrix } from "../reference/index.js";
 
 export interface NewtonReport {
   lossBefore: number;

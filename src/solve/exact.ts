@@ -2,9 +2,10 @@
  * The exact Newton step −(H + λI)⁻¹ G: conjugate gradients of the engine on its own operator for H, in f32, corrected by
  * what f64 finds missing.
  */
-import type { Matrix } from "../../reference/index.js";
-import type { CurvatureSystem } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+
+import type { CurvatureSystem } from "../cli/engine.js";
+import { fromHost, toHost } from "../cli/newton/host.js";
+import type { Matrix } from "../reference/index.js";
 import { type Refined, refineSolution } from "./refine.js";
 import type { Range } from "./spectrum.js";
 

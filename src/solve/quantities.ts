@@ -1,4 +1,7 @@
 /** Loss, gradient and Hessian of J = Σ ½‖target_i − B_i'WA_i‖² in f64, and the gradient on the GPU. */
+
+import type { Engine } from "../cli/engine.js";
+import { fromHost, toHost } from "../cli/newton/host.js";
 import {
   add,
   dot,
@@ -9,9 +12,7 @@ import {
   type NewtonExample,
   newtonError,
   subtract,
-} from "../../reference/index.js";
-import type { Engine } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+} from "../reference/index.js";
 
 export function lossInF64(examples: readonly NewtonExample[], W: Matrix): number {
   return examples.reduce((sum, example) => {

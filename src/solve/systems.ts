@@ -1,22 +1,23 @@
 /** Exact Hessians on the engine, for `kfac newton`: products and conjugate gradients on the GPU. */
-import type { Approximation } from "../../curvature/approximations/approximation.js";
-import type { ExampleSource } from "../../curvature/approximations/examples.js";
-import { createApproximation } from "../../curvature/approximations/kinds.js";
-import { KroneckerApproximation } from "../../curvature/approximations/kronecker.js";
-import { GgnBlock } from "../../curvature/exact/ggn.js";
-import { kroneckerSum } from "../../curvature/exact/kronecker-sum.js";
-import type { CurvatureOperator } from "../../curvature/exact/operator.js";
-import type { Engine as Library } from "../../engine.js";
-import { conjugateGradients } from "../../linalg/cg.js";
-import { type Matrix, paddedLength, paddedView, sandwich } from "../../linalg/index.js";
-import type { Curved } from "../../model/index.js";
-import { conv2d, dense, flatten, halfSquaredError } from "../../network/index.js";
+
 import type {
   Approximation as ApproximationKind,
   ConvolutionProblem,
   CurvatureSystem,
   HostMatrix,
-} from "../engine.js";
+} from "../cli/engine.js";
+import type { Approximation } from "../curvature/approximations/approximation.js";
+import type { ExampleSource } from "../curvature/approximations/examples.js";
+import { createApproximation } from "../curvature/approximations/kinds.js";
+import { KroneckerApproximation } from "../curvature/approximations/kronecker.js";
+import { GgnBlock } from "../curvature/exact/ggn.js";
+import { kroneckerSum } from "../curvature/exact/kronecker-sum.js";
+import type { CurvatureOperator } from "../curvature/exact/operator.js";
+import type { Engine as Library } from "../engine.js";
+import { conjugateGradients } from "../linalg/cg.js";
+import { type Matrix, paddedLength, paddedView, sandwich } from "../linalg/index.js";
+import type { Curved } from "../model/index.js";
+import { conv2d, dense, flatten, halfSquaredError } from "../network/index.js";
 
 const EXACT = { kind: "exact" } as const;
 /** Power iterations of the nearest Kronecker product: enough for the last bits of f32. */

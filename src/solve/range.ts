@@ -2,9 +2,10 @@
  * Singular factors: S⁺ = Q (Q'SQ)⁻¹ Q' for any basis Q of S's range, so that a problem with a singular factor becomes a
  * smaller one without.
  */
-import { type Matrix, matmul, matrix, scale, trace } from "../../reference/index.js";
-import type { Engine } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+
+import type { Engine } from "../cli/engine.js";
+import { fromHost, toHost } from "../cli/newton/host.js";
+import { type Matrix, matmul, matrix, scale, trace } from "../reference/index.js";
 
 /**
  * A basis of the range of a symmetric positive semi-definite S of this rank, n × rank with columns of length 1 (one of

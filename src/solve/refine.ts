@@ -3,6 +3,9 @@
  * corrections again computed by the engine. Measured on lavapipe with factors of condition 1e5 and 5 to 100 rows: the
  * relative error of an inverse falls from 4e-3 to 2e-12, and that of the step is 2e-10.
  */
+
+import type { Engine } from "../cli/engine.js";
+import { fromHost, toHost } from "../cli/newton/host.js";
 import {
   add,
   identity,
@@ -13,9 +16,7 @@ import {
   scale,
   subtract,
   symmetrize,
-} from "../../reference/index.js";
-import type { Engine } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+} from "../reference/index.js";
 
 /** Rounds after which no more is gained, and the relative residual that is as good as f64 data deserve. */
 const MOST_ROUNDS = 4;

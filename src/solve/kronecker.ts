@@ -3,6 +3,9 @@
  * Network"). Products, inverses and eigenvectors are the engine's, in f32; inverses and step are then refined against
  * residuals taken in f64. Singular factors get pseudo-inverses, and the step is the shortest.
  */
+
+import type { Engine } from "../cli/engine.js";
+import { fromHost, toHost } from "../cli/newton/host.js";
 import {
   addDiagonal,
   identity,
@@ -12,9 +15,7 @@ import {
   piDamping,
   scale,
   trace,
-} from "../../reference/index.js";
-import type { Engine } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+} from "../reference/index.js";
 import { into, rangeBasis } from "./range.js";
 import { refineInverse, refineSandwich } from "./refine.js";
 import { USABLE_RESIDUAL } from "./report.js";

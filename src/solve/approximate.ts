@@ -2,6 +2,9 @@
  * Steps −(H̃ + λI)⁻¹ G with an approximation H̃ of H: fitted and solved by the engine, in f32, corrected by what f64 finds
  * missing in the equation of the reference's H̃.
  */
+
+import type { Approximation, CurvatureSystem } from "../cli/engine.js";
+import { fromHost, toHost } from "../cli/newton/host.js";
 import {
   APPROXIMATIONS,
   add,
@@ -16,9 +19,7 @@ import {
   sandwich,
   scale,
   trace,
-} from "../../reference/index.js";
-import type { Approximation, CurvatureSystem } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+} from "../reference/index.js";
 import { refineSolution } from "./refine.js";
 import { rangeOf } from "./spectrum.js";
 

@@ -13,16 +13,16 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import type { Network, Optimizer } from "../../cli/engine.js";
+import { Failure } from "../../cli/failure.js";
+import { CheckpointError } from "../../errors.js";
 import {
   type Checkpoint,
   decodeCheckpoint,
   encodeCheckpoint,
   type JsonObject,
   type JsonValue,
-} from "../data/index.js";
-import { CheckpointError } from "../errors.js";
-import type { Network, Optimizer } from "./engine.js";
-import { Failure } from "./failure.js";
+} from "../index.js";
 
 /** Fails now rather than after an hour of training when the file could not be written. */
 export function requireWritable(file: string): void {

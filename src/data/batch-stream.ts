@@ -1,6 +1,7 @@
 /** Batches for the engine, in an order that is a function of data size, batch size and seed alone. */
-import { batches, type Dataset, gather } from "../data/index.js";
-import type { Batch, Loss } from "./engine.js";
+
+import type { Batch, Loss } from "../cli/engine.js";
+import { batches, type Dataset, gather } from "./index.js";
 
 export class BatchStream {
   readonly stepsPerEpoch: number;

@@ -2,6 +2,10 @@
  * One Newton step of a convolution (Bulatov 2017, "Convolutional Network"): half squared error, summed over examples, of
  * head · flatten(conv(x)), which is linear in the kernel, so that the exact step lands on a minimiser.
  */
+
+import type { Approximation, CurvatureSystem, Engine } from "../cli/engine.js";
+import type { ConvolutionInput } from "../cli/newton/convolution-input.js";
+import { fromHost, toHost } from "../cli/newton/host.js";
 import {
   add,
   type CurvatureOperator,
@@ -17,12 +21,9 @@ import {
   patches,
   subtract,
   unflatten,
-} from "../../reference/index.js";
-import type { Approximation, CurvatureSystem, Engine } from "../engine.js";
+} from "../reference/index.js";
 import { solveApproximately } from "./approximate.js";
-import type { ConvolutionInput } from "./convolution-input.js";
 import { solveExactly } from "./exact.js";
-import { fromHost, toHost } from "./host.js";
 import { minimumNorm, USABLE_RESIDUAL } from "./report.js";
 import { rangeOf } from "./spectrum.js";
 

@@ -1,4 +1,8 @@
 /** One Newton step of a linear or piecewise linear network, by the method that the input names. */
+
+import type { Engine } from "../cli/engine.js";
+import { fromHost, toHost } from "../cli/newton/host.js";
+import type { LinearInput } from "../cli/newton/input.js";
 import {
   add,
   addDiagonal,
@@ -12,12 +16,9 @@ import {
   rank,
   scale,
   trace,
-} from "../../reference/index.js";
-import type { Engine } from "../engine.js";
+} from "../reference/index.js";
 import { solveApproximately } from "./approximate.js";
 import { solveExactly } from "./exact.js";
-import { fromHost, toHost } from "./host.js";
-import type { LinearInput } from "./input.js";
 import { kroneckerStep } from "./kronecker.js";
 import { gradientInF64, gradientOnGpu, lossInF64, missingIn } from "./quantities.js";
 import { minimumNorm, type NewtonReport, USABLE_RESIDUAL } from "./report.js";

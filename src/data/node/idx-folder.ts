@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { type Dataset, type IdxArray, imageDataset, parseIdx } from "../data/index.js";
-import { DataError } from "../errors.js";
+import { DataError } from "../../errors.js";
+import { type Dataset, type IdxArray, imageDataset, parseIdx } from "../index.js";
 
 export interface LabelledData {
   train: Dataset;
