@@ -4,7 +4,7 @@
  */
 
 import type { Approximation, CurvatureSystem } from "../cli/engine.js";
-import { fromHost, toHost } from "../cli/newton/host.js";
+import { toF32, toF64 } from "../host/index.js";
 import {
   APPROXIMATIONS,
   add,
@@ -47,7 +47,7 @@ export async function solveApproximately(
   const project = damping > 0 ? undefined : rangeOf(damped)?.project;
   const within = project ?? ((V: Matrix) => V);
   const missing = (delta: Matrix) => within(add(damped.apply(delta), gradient, -1, -1));
-  const solve = async (R: Matrix) => fromHost(await system.approximate(method, toHost(R), damping));
+  const solve = async (R: Matrix) => toF64(await system.approximate(method, toF32(R), damping));
   const { value, residual, rounds } = await refineSolution(missing, { rows, cols }, solve, project);
   if (isFiniteMatrix(value) && residual <= GOOD_RESIDUAL) {
     return { step: value, refinement: { rounds, residual }, remark: undefined, status: "ok" };

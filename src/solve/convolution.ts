@@ -5,7 +5,7 @@
 
 import type { Approximation, CurvatureSystem, Engine } from "../cli/engine.js";
 import type { ConvolutionInput } from "../cli/newton/convolution-input.js";
-import { fromHost, toHost } from "../cli/newton/host.js";
+import { toF32, toF64 } from "../host/index.js";
 import {
   add,
   type CurvatureOperator,
@@ -55,12 +55,12 @@ export async function solveConvolution(engine: Engine, input: ConvolutionInput):
     inputs: Float32Array.from(inputs.data),
     shape: inputs.shape,
     ...geometry,
-    W: toHost(W),
-    head: head && toHost(head),
-    target: toHost(target),
+    W: toF32(W),
+    head: head && toF32(head),
+    target: toF32(target),
   });
   try {
-    const gradient = fromHost(system.gradient);
+    const gradient = toF64(system.gradient);
     const report: ConvolutionReport = {
       lossBefore,
       lossAfter: undefined,

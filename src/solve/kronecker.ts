@@ -5,7 +5,7 @@
  */
 
 import type { Engine } from "../cli/engine.js";
-import { fromHost, toHost } from "../cli/newton/host.js";
+import { toF32, toF64 } from "../host/index.js";
 import {
   addDiagonal,
   identity,
@@ -81,17 +81,17 @@ async function regularStep(
 ): Promise<KroneckerStep | string> {
   const { a, b } =
     damping > 0 ? piDamping(trace(AAt), AAt.rows, trace(BBt), BBt.rows, damping) : { a: 0, b: 0 };
-  const invertedA = await engine.invert(toHost(AAt), { damping: a });
-  const invertedB = await engine.invert(toHost(BBt), { damping: b });
+  const invertedA = await engine.invert(toF32(AAt), { damping: a });
+  const invertedB = await engine.invert(toF32(BBt), { damping: b });
   const failed =
     failedInverse("AA'", invertedA.status, damping) ?? failedInverse("BB'", invertedB.status, damping);
   if (failed !== undefined) return failed;
 
   const dampedA = addDiagonal(AAt, a);
   const dampedB = addDiagonal(BBt, b);
-  const inverseA = await refineInverse(engine, dampedA, fromHost(invertedA.inverse));
-  const inverseB = await refineInverse(engine, dampedB, fromHost(invertedB.inverse));
-  const first = await engine.sandwich(toHost(inverseB.value), toHost(gradient), toHost(inverseA.value));
+  const inverseA = await refineInverse(engine, dampedA, toF64(invertedA.inverse));
+  const inverseB = await refineInverse(engine, dampedB, toF64(invertedB.inverse));
+  const first = await engine.sandwich(toF32(inverseB.value), toF32(gradient), toF32(inverseA.value));
   const step = await refineSandwich(
     engine,
     {
@@ -101,7 +101,7 @@ async function regularStep(
       PInverse: inverseB.value,
       QInverse: inverseA.value,
     },
-    scale(fromHost(first), -1),
+    scale(toF64(first), -1),
   );
   const usable = [inverseA, inverseB, step].every(
     ({ value, residual }) => isFiniteMatrix(value) && residual <= USABLE_RESIDUAL,

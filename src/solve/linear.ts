@@ -1,8 +1,8 @@
 /** One Newton step of a linear or piecewise linear network, by the method that the input names. */
 
 import type { Engine } from "../cli/engine.js";
-import { fromHost, toHost } from "../cli/newton/host.js";
 import type { LinearInput } from "../cli/newton/input.js";
+import { toF32, toF64 } from "../host/index.js";
 import {
   add,
   addDiagonal,
@@ -26,8 +26,8 @@ import { factorProjection, rangeOf } from "./spectrum.js";
 
 export async function solveNewton(engine: Engine, input: LinearInput): Promise<NewtonReport> {
   const { W, examples } = input;
-  const AAt = fromHost(await engine.gram({ A: examples.map(({ A }) => toHost(A)) }));
-  const BBt = fromHost(await engine.gram({ A: examples.map(({ B }) => toHost(B)) }));
+  const AAt = toF64(await engine.gram({ A: examples.map(({ A }) => toF32(A)) }));
+  const BBt = toF64(await engine.gram({ A: examples.map(({ B }) => toF32(B)) }));
   const gradient = await gradientOnGpu(engine, examples, W);
   const lossBefore = lossInF64(examples, W);
   const exact = {
@@ -162,7 +162,7 @@ async function preconditioner(engine: Engine, { AAt, BBt }: Exact, count: number
   const inverse = async (S: Matrix, shift: number) => {
     const size = trace(S) / S.rows;
     const scaled = scale(addDiagonal(S, shift + 1e-5 * size), 1 / size);
-    return engine.invert(toHost(scaled), { damping: 0 });
+    return engine.invert(toF32(scaled), { damping: 0 });
   };
   const right = await inverse(AAt, a);
   const left = await inverse(BBt, b);
@@ -189,7 +189,7 @@ async function byApproximation(
 }
 
 function sidesOf(examples: LinearInput["examples"]) {
-  return { A: examples.map(({ A }) => toHost(A)), B: examples.map(({ B }) => toHost(B)) };
+  return { A: examples.map(({ A }) => toF32(A)), B: examples.map(({ B }) => toF32(B)) };
 }
 
 function finish({ W, examples, tiling }: LinearInput, report: NewtonReport): NewtonReport {

@@ -1,7 +1,7 @@
 /** Loss, gradient and Hessian of J = Σ ½‖target_i − B_i'WA_i‖² in f64, and the gradient on the GPU. */
 
 import type { Engine } from "../cli/engine.js";
-import { fromHost, toHost } from "../cli/newton/host.js";
+import { toF32, toF64 } from "../host/index.js";
 import {
   add,
   dot,
@@ -48,13 +48,13 @@ export async function gradientOnGpu(
   W: Matrix,
 ): Promise<Matrix> {
   let gradient = matrix(W.rows, W.cols);
-  const hostW = toHost(W);
+  const hostW = toF32(W);
   for (const { A, B, target } of examples) {
-    const [hostA, hostB] = [toHost(A), toHost(B)];
+    const [hostA, hostB] = [toF32(A), toF32(B)];
     const BW = await engine.matmul(hostB, hostW, { transposeA: true });
-    const e = subtract(target, fromHost(await engine.matmul(BW, hostA)));
-    const Be = await engine.matmul(hostB, toHost(e));
-    gradient = subtract(gradient, fromHost(await engine.matmul(Be, hostA, { transposeB: true })));
+    const e = subtract(target, toF64(await engine.matmul(BW, hostA)));
+    const Be = await engine.matmul(hostB, toF32(e));
+    gradient = subtract(gradient, toF64(await engine.matmul(Be, hostA, { transposeB: true })));
   }
   return gradient;
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Engine } from "../cli/engine.js";
-import { fromHost, toHost } from "../cli/newton/host.js";
+import { toF32, toF64 } from "../host/index.js";
 import { type Matrix, matmul, matrix, scale, trace } from "../reference/index.js";
 
 /**
@@ -16,9 +16,9 @@ export async function rangeBasis(engine: Engine, S: Matrix, rank: number): Promi
   const n = S.rows;
   if (rank === 0) return matrix(n, 1);
   const size = trace(S) || 1;
-  const { vectors } = await engine.eigh(toHost(scale(S, 1 / size)));
+  const { vectors } = await engine.eigh(toF32(scale(S, 1 / size)));
   const top = matrix(n, rank);
-  const all = fromHost(vectors);
+  const all = toF64(vectors);
   for (let i = 0; i < n; i++) {
     for (let k = 0; k < rank; k++) top.data[i * rank + k] = all.data[i * n + n - rank + k]!;
   }

@@ -5,7 +5,7 @@
  */
 
 import type { Engine } from "../cli/engine.js";
-import { fromHost, toHost } from "../cli/newton/host.js";
+import { toF32, toF64 } from "../host/index.js";
 import {
   add,
   identity,
@@ -38,8 +38,8 @@ export async function refineInverse(engine: Engine, S: Matrix, start: Matrix): P
   return refine(start, missing, norm(I), async (X, R) => {
     // Scaled to 1, so that a small residual does not fall under f32's smallest numbers.
     const size = norm(R);
-    const product = await engine.matmul(toHost(X), toHost(scale(R, 1 / size)));
-    return symmetrize(add(X, scale(fromHost(product), size)));
+    const product = await engine.matmul(toF32(X), toF32(scale(R, 1 / size)));
+    return symmetrize(add(X, scale(toF64(product), size)));
   });
 }
 
@@ -50,12 +50,12 @@ export async function refineSandwich(
   start: Matrix,
 ): Promise<Refined> {
   const { P, Q, R, PInverse, QInverse } = problem;
-  const [left, right] = [toHost(PInverse), toHost(QInverse)];
+  const [left, right] = [toF32(PInverse), toF32(QInverse)];
   const missing = (delta: Matrix) => subtract(R, matmul(matmul(P, delta), Q));
   return refine(start, missing, norm(R), async (delta, residual) => {
     const size = norm(residual);
-    const correction = await engine.sandwich(left, toHost(scale(residual, 1 / size)), right);
-    return add(delta, scale(fromHost(correction), size));
+    const correction = await engine.sandwich(left, toF32(scale(residual, 1 / size)), right);
+    return add(delta, scale(toF64(correction), size));
   });
 }
 
