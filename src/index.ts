@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export * from "./curvature/index.js";
+export * from "./data/index.js";
 export type { Capabilities, DeviceOptions } from "./device/index.js";
 export { createEngine, Engine } from "./engine.js";
 export * from "./errors.js";
@@ -12,4 +13,5 @@ export * from "./linalg/index.js";
 export * from "./network/index.js";
 export * from "./optimizers/index.js";
 export { type KernelTime, PipelineManager, Profiler, Recorder } from "./pipeline/index.js";
+export * from "./solve/index.js";
 export { type Certificate, type VerifyOptions, verify } from "./verify/index.js";

@@ -7,6 +7,7 @@ import type { DeviceOptions } from "./device/index.js";
 import { nodeGpu } from "./device/node.js";
 import { createEngine, type Engine } from "./engine.js";
 
+export { readCheckpoint, readIdxFolder, replaceFile, writeCheckpoint } from "./data/node/index.js";
 export * from "./index.js";
 export { nodeGpu };
 

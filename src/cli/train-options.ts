@@ -1,6 +1,6 @@
 /** The options of `kfac train`, and the plan that they make with the data and a checkpoint. */
 
-import type { LabelledData } from "../data/node/idx-folder.js";
+import type { LabelledData } from "../data/index.js";
 import {
   ACTIVATIONS,
   FISHER_KINDS,
@@ -8,7 +8,7 @@ import {
   LOSSES,
   OPTIMIZERS,
   type OptimizerKind,
-} from "./engine.js";
+} from "./choices.js";
 import { UsageError } from "./failure.js";
 import { isConvolutional, networkSizes, parseLayers } from "./layers.js";
 import { choice, flag, integer, number, type OptionValues, text } from "./options.js";

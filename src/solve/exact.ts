@@ -1,11 +1,11 @@
 /**
- * The exact Newton step −(H + λI)⁻¹ G: conjugate gradients of the engine on its own operator for H, in f32, corrected by
+ * The exact Newton step −(H + λI)⁻¹ G: conjugate gradients of the GPU on its own operator for H, in f32, corrected by
  * what f64 finds missing.
  */
 
-import type { CurvatureSystem } from "../cli/engine.js";
 import { toF32, toF64 } from "../host/index.js";
 import type { Matrix } from "../reference/index.js";
+import type { CurvatureSystem } from "./arithmetic.js";
 import { type Refined, refineSolution } from "./refine.js";
 import type { Range } from "./spectrum.js";
 

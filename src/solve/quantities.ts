@@ -1,6 +1,5 @@
 /** Loss, gradient and Hessian of J = Σ ½‖target_i − B_i'WA_i‖² in f64, and the gradient on the GPU. */
 
-import type { Engine } from "../cli/engine.js";
 import { toF32, toF64 } from "../host/index.js";
 import {
   add,
@@ -13,6 +12,7 @@ import {
   newtonError,
   subtract,
 } from "../reference/index.js";
+import type { Arithmetic } from "./arithmetic.js";
 
 export function lossInF64(examples: readonly NewtonExample[], W: Matrix): number {
   return examples.reduce((sum, example) => {
@@ -43,7 +43,7 @@ export function missingIn(
 
 /** G on the GPU, in f32. */
 export async function gradientOnGpu(
-  engine: Engine,
+  gpu: Arithmetic,
   examples: readonly NewtonExample[],
   W: Matrix,
 ): Promise<Matrix> {
@@ -51,10 +51,10 @@ export async function gradientOnGpu(
   const hostW = toF32(W);
   for (const { A, B, target } of examples) {
     const [hostA, hostB] = [toF32(A), toF32(B)];
-    const BW = await engine.matmul(hostB, hostW, { transposeA: true });
-    const e = subtract(target, toF64(await engine.matmul(BW, hostA)));
-    const Be = await engine.matmul(hostB, toF32(e));
-    gradient = subtract(gradient, toF64(await engine.matmul(Be, hostA, { transposeB: true })));
+    const BW = await gpu.matmul(hostB, hostW, { transposeA: true });
+    const e = subtract(target, toF64(await gpu.matmul(BW, hostA)));
+    const Be = await gpu.matmul(hostB, toF32(e));
+    gradient = subtract(gradient, toF64(await gpu.matmul(Be, hostA, { transposeB: true })));
   }
   return gradient;
 }

@@ -3,20 +3,20 @@
  * smaller one without.
  */
 
-import type { Engine } from "../cli/engine.js";
 import { toF32, toF64 } from "../host/index.js";
 import { type Matrix, matmul, matrix, scale, trace } from "../reference/index.js";
+import type { Arithmetic } from "./arithmetic.js";
 
 /**
  * A basis of the range of a symmetric positive semi-definite S of this rank, n × rank with columns of length 1 (one of
  * zeros for rank 0):
- * eigenvectors from the engine, in f32, times S in f64, which leaves nothing of them outside the range.
+ * eigenvectors from the GPU, in f32, times S in f64, which leaves nothing of them outside the range.
  */
-export async function rangeBasis(engine: Engine, S: Matrix, rank: number): Promise<Matrix> {
+export async function rangeBasis(gpu: Arithmetic, S: Matrix, rank: number): Promise<Matrix> {
   const n = S.rows;
   if (rank === 0) return matrix(n, 1);
   const size = trace(S) || 1;
-  const { vectors } = await engine.eigh(toF32(scale(S, 1 / size)));
+  const { vectors } = await gpu.eigh(toF32(scale(S, 1 / size)));
   const top = matrix(n, rank);
   const all = toF64(vectors);
   for (let i = 0; i < n; i++) {

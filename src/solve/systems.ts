@@ -1,11 +1,4 @@
-/** Exact Hessians on the engine, for `kfac newton`: products and conjugate gradients on the GPU. */
-
-import type {
-  Approximation as ApproximationKind,
-  ConvolutionProblem,
-  CurvatureSystem,
-  HostMatrix,
-} from "../cli/engine.js";
+/** Exact Hessians on the GPU: products, conjugate gradients and approximations, asked and answered in main memory. */
 import type { Approximation } from "../curvature/approximations/approximation.js";
 import type { ExampleSource } from "../curvature/approximations/examples.js";
 import { createApproximation } from "../curvature/approximations/kinds.js";
@@ -13,180 +6,144 @@ import { KroneckerApproximation } from "../curvature/approximations/kronecker.js
 import { GgnBlock } from "../curvature/exact/ggn.js";
 import { kroneckerSum } from "../curvature/exact/kronecker-sum.js";
 import type { CurvatureOperator } from "../curvature/exact/operator.js";
-import type { Engine as Library } from "../engine.js";
+import { DeviceMatrices, type HostMatrix, readMatrix } from "../host/index.js";
 import { conjugateGradients } from "../linalg/cg.js";
-import { type Matrix, paddedLength, paddedView, sandwich } from "../linalg/index.js";
-import type { Curved } from "../model/index.js";
-import { conv2d, dense, flatten, halfSquaredError } from "../network/index.js";
+import { type Matrix, sandwich } from "../linalg/index.js";
+import { conv2d, dense, flatten, halfSquaredError, Network } from "../network/index.js";
+import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import type {
+  ConvolutionData,
+  ConvolutionSystem,
+  CurvatureSystem,
+  ExampleSides,
+  SystemApproximation,
+} from "./arithmetic.js";
 
 const EXACT = { kind: "exact" } as const;
 /** Power iterations of the nearest Kronecker product: enough for the last bits of f32. */
 const KFOC_ITERATIONS = 200;
 
-/** Matrices on the GPU that are freed together. */
-class Memory {
-  readonly #library: Library;
-  readonly #buffers: GPUBuffer[] = [];
-
-  constructor(library: Library) {
-    this.#library = library;
-  }
-
-  /** rows × cols of zeros, rows on a `vec4f`. */
-  matrix(rows: number, cols: number): Matrix {
-    const buffer = this.#library.manager.createStorage("newton", paddedLength(rows, cols));
-    this.#buffers.push(buffer);
-    return paddedView(buffer, 0, rows, cols);
-  }
-
-  upload(host: HostMatrix): Matrix {
-    const view = this.matrix(host.rows, host.cols);
-    this.write(view, host);
-    return view;
-  }
-
-  write(view: Matrix, { rows, cols, data }: HostMatrix): void {
-    const padded = new Float32Array(rows * view.stride);
-    for (let i = 0; i < rows; i++) padded.set(data.subarray(i * cols, (i + 1) * cols), i * view.stride);
-    this.#library.device.queue.writeBuffer(view.buffer, 4 * view.offset, padded);
-  }
-
-  dispose(): void {
-    for (const buffer of this.#buffers.splice(0)) this.#library.manager.destroyBuffer(buffer);
-  }
+/** What a `System` is made of. */
+interface SystemOptions {
+  readonly operator: CurvatureOperator;
+  /** What the operator is multiplied with to be H; defaults to 1. */
+  readonly scale?: number;
+  /** What approximations are made of, on the scale of a mean over `count` examples. */
+  readonly layer: ExampleSource;
+  readonly count: number;
+  readonly preconditioner?: Pick<CurvatureOperator, "apply">;
+  /** Frees what the operator lives on. */
+  readonly free: () => void;
 }
 
-function unpadded({ rows, cols, stride }: Matrix, bytes: ArrayBuffer): HostMatrix {
-  const all = new Float32Array(bytes);
-  const data = new Float32Array(rows * cols);
-  for (let i = 0; i < rows; i++) data.set(all.subarray(i * stride, i * stride + cols), i * cols);
-  return { rows, cols, data };
-}
-
-const bytesOf = ({ rows, stride }: Matrix) => 4 * rows * stride;
-
-/** An operator with the two matrices that it needs to be asked from the host. */
+/** An operator with the two matrices that it needs to be asked from main memory. */
 class System implements CurvatureSystem {
-  readonly #library: Library;
-  readonly #operator: CurvatureOperator;
-  readonly #preconditioner: Pick<CurvatureOperator, "apply"> | undefined;
-  readonly #layer: ExampleSource;
-  readonly #count: number;
-  readonly #free: () => void;
-  #approximation: { kind: ApproximationKind; made: Approximation } | undefined;
-  readonly #memory: Memory;
+  readonly #manager: PipelineManager;
+  readonly #options: SystemOptions;
+  readonly #scale: number;
+  readonly #memory: DeviceMatrices;
   readonly #input: Matrix;
   readonly #output: Matrix;
-  /** What the operator is multiplied with to be H. */
-  readonly #scale: number;
+  #approximation: { kind: SystemApproximation; made: Approximation } | undefined;
 
-  constructor(
-    library: Library,
-    operator: CurvatureOperator,
-    options: {
-      free: () => void;
-      scale?: number;
-      /** What approximations are made of, on the scale of a mean over `count` examples. */
-      layer: ExampleSource;
-      count: number;
-      preconditioner?: Pick<CurvatureOperator, "apply">;
-    },
-  ) {
-    this.#library = library;
-    this.#operator = operator;
-    this.#preconditioner = options.preconditioner;
-    this.#layer = options.layer;
-    this.#count = options.count;
-    this.#free = options.free;
+  constructor(manager: PipelineManager, options: SystemOptions) {
+    const { rows, cols } = options.operator;
+    this.#manager = manager;
+    this.#options = options;
     this.#scale = options.scale ?? 1;
-    this.#memory = new Memory(library);
-    this.#input = this.#memory.matrix(operator.rows, operator.cols);
-    this.#output = this.#memory.matrix(operator.rows, operator.cols);
+    this.#memory = new DeviceMatrices(manager, "newton");
+    this.#input = this.#memory.matrix(rows, cols);
+    this.#output = this.#memory.matrix(rows, cols);
   }
 
   async apply(V: HostMatrix): Promise<HostMatrix> {
     this.#memory.write(this.#input, V);
-    const recorder = this.#library.manager.record();
-    this.#operator.apply(recorder, this.#input, this.#output);
-    const reading = recorder.read(this.#output.buffer, 0, bytesOf(this.#output));
-    recorder.submit();
-    const product = unpadded(this.#output, await reading);
+    const product = await this.#result((recorder) =>
+      this.#options.operator.apply(recorder, this.#input, this.#output),
+    );
     return { ...product, data: product.data.map((x) => x * this.#scale) };
   }
 
   async solve(R: HostMatrix, options: { damping: number; maxIterations: number; tolerance?: number }) {
     const scale = this.#scale;
+    const { operator, preconditioner } = this.#options;
     this.#memory.write(this.#input, R);
     const { status, iterations } = await conjugateGradients(
-      this.#library.manager,
-      this.#operator,
+      this.#manager,
+      operator,
       { G: this.#input, into: this.#output },
       {
         damping: options.damping / scale,
         maxIterations: options.maxIterations,
         tolerance: options.tolerance,
-        preconditioner: this.#preconditioner,
+        preconditioner,
         chunk: 32,
       },
     );
-    const recorder = this.#library.manager.record();
-    const reading = recorder.read(this.#output.buffer, 0, bytesOf(this.#output));
-    recorder.submit();
-    const solution = unpadded(this.#output, await reading);
+    const solution = await this.#result(() => {});
     return { solution: { ...solution, data: solution.data.map((x) => x / scale) }, iterations, status };
   }
 
-  async approximate(kind: ApproximationKind, R: HostMatrix, damping: number): Promise<HostMatrix> {
-    const { manager } = this.#library;
-    const count = this.#count;
-    if (this.#approximation?.kind !== kind) {
-      this.#approximation?.made.dispose();
-      const made =
-        kind === "kfoc"
-          ? new KroneckerApproximation(manager, this.#layer, kind, { iterations: KFOC_ITERATIONS })
-          : createApproximation(manager, this.#layer, kind);
-      this.#approximation = { kind, made };
-      const recorder = manager.record();
-      made.fit(recorder, this.#layer);
-      recorder.submit();
-    }
-    const { made } = this.#approximation;
+  async approximate(kind: SystemApproximation, R: HostMatrix, damping: number): Promise<HostMatrix> {
+    const { count } = this.#options;
+    const made = this.#fitted(kind);
     this.#memory.write(this.#input, R);
-    const recorder = manager.record();
-    made.damp(recorder, damping / count);
-    made.solve(recorder, this.#input, this.#output);
-    const reading = recorder.read(this.#output.buffer, 0, bytesOf(this.#output));
-    recorder.submit();
-    const solution = unpadded(this.#output, await reading);
+    const solution = await this.#result((recorder) => {
+      made.damp(recorder, damping / count);
+      made.solve(recorder, this.#input, this.#output);
+    });
     return { ...solution, data: solution.data.map((x) => x / count) };
   }
 
   dispose(): void {
     this.#approximation?.made.dispose();
     this.#memory.dispose();
-    this.#free();
+    this.#options.free();
+  }
+
+  #fitted(kind: SystemApproximation): Approximation {
+    if (this.#approximation?.kind === kind) return this.#approximation.made;
+    this.#approximation?.made.dispose();
+    const { layer } = this.#options;
+    const made =
+      kind === "kfoc"
+        ? new KroneckerApproximation(this.#manager, layer, kind, { iterations: KFOC_ITERATIONS })
+        : createApproximation(this.#manager, layer, kind);
+    this.#approximation = { kind, made };
+    const recorder = this.#manager.record();
+    made.fit(recorder, layer);
+    recorder.submit();
+    return made;
+  }
+
+  async #result(record: (recorder: Recorder) => void): Promise<HostMatrix> {
+    const recorder = this.#manager.record();
+    record(recorder);
+    const reading = readMatrix(recorder, this.#output);
+    recorder.submit();
+    return reading;
   }
 }
 
 /** V ↦ Σ B_iB_i' V A_iA_i'; examples of different widths are filled up with zero columns, which add nothing. */
 export function kroneckerSumSystem(
-  library: Library,
-  { A, B }: { A: HostMatrix[]; B: HostMatrix[] },
-  inverses?: { left: HostMatrix; right: HostMatrix },
+  manager: PipelineManager,
+  { A, B }: ExampleSides,
+  inverses?: { readonly left: HostMatrix; readonly right: HostMatrix },
 ): CurvatureSystem {
-  const memory = new Memory(library);
+  const memory = new DeviceMatrices(manager, "newton");
   const a = memory.upload(sideBySide(A));
   const b = memory.upload(sideBySide(B));
-  const operator = kroneckerSum({ A: a, B: b, examples: A.length, layout: "rows" });
   const views = inverses && { P: memory.upload(inverses.left), Q: memory.upload(inverses.right) };
   const [T, C] = [a.rows / A.length, b.rows / A.length];
-  return new System(library, operator, {
-    free: () => memory.dispose(),
+  return new System(manager, {
+    operator: kroneckerSum({ A: a, B: b, examples: A.length, layout: "rows" }),
     layer: pairsOf(memory, { A, B }, T, C),
     count: A.length * T,
     preconditioner: views && {
       apply: (recorder, G, into) => sandwich(recorder, { ...views, G, into }),
     },
+    free: () => memory.dispose(),
   });
 }
 
@@ -203,12 +160,7 @@ function sideBySide(list: readonly HostMatrix[]): HostMatrix {
 }
 
 /** As a dense layer: every column of an A_i is an example of its own, with all columns of B_i. */
-function pairsOf(
-  memory: Memory,
-  { A, B }: { A: readonly HostMatrix[]; B: readonly HostMatrix[] },
-  T: number,
-  C: number,
-): ExampleSource {
+function pairsOf(memory: DeviceMatrices, { A, B }: ExampleSides, T: number, C: number): ExampleSource {
   const count = A.length * T;
   const a = memory.upload(sideBySide(A));
   const wide = sideBySide(B);
@@ -236,35 +188,33 @@ function pairsOf(
 }
 
 /** A network of the convolution and its head, whose last pass the operator belongs to. */
-export async function convolution(
-  library: Library,
-  problem: ConvolutionProblem,
-): Promise<CurvatureSystem & { readonly gradient: HostMatrix }> {
-  const { shape, W, head, target, kernel, stride, padding, dilation, bias } = problem;
-  const [count, channels, height, width] = shape;
+export async function convolutionSystem(
+  manager: PipelineManager,
+  { geometry, inputs, count, W, head, target }: ConvolutionData,
+): Promise<ConvolutionSystem> {
+  const { channels, height, width, kernel, stride, padding, dilation, bias } = geometry;
   const modules = [
     conv2d(channels, W.rows, kernel, { stride, padding, dilation, bias }),
     flatten(),
     ...(head ? [dense(head.cols, head.rows, { bias: false })] : []),
   ];
-  const network = library.network(modules, halfSquaredError(), {
+  const network = new Network(manager, modules, halfSquaredError(), {
     input: [channels, height, width],
     batchSize: count,
     fisher: EXACT,
   });
   try {
     network.setWeights([W.data, ...(head ? [head.data] : [])]);
-    network.load({ inputs: problem.inputs, targets: target.data, count });
-    const recorder = library.manager.record();
-    const pass = network.recordPass(recorder, EXACT);
-    const [layer] = pass.layers as [Curved];
-    const { G } = network.layers[0]!;
-    const reading = recorder.read(G.buffer, 4 * G.offset, bytesOf(G));
+    network.load({ inputs, targets: target.data, count });
+    const recorder = manager.record();
+    const layer = network.recordPass(recorder, EXACT).layers[0]!;
+    const reading = readMatrix(recorder, network.layers[0]!.G);
     recorder.submit();
-    const mean = unpadded(G, await reading);
-    const block = new GgnBlock(library.manager, layer);
-    // The engine's loss is the mean over examples; this one's is the sum.
-    const system = new System(library, block.over(layer), {
+    const mean = await reading;
+    const block = new GgnBlock(manager, layer);
+    // The network's loss is the mean over examples; this one's is the sum.
+    const system = new System(manager, {
+      operator: block.over(layer),
       scale: count,
       layer,
       count,
@@ -273,14 +223,9 @@ export async function convolution(
         network.dispose();
       },
     });
-    const gradient = { ...mean, data: mean.data.map((x) => x * count) };
-    return {
-      gradient,
-      apply: (V) => system.apply(V),
-      solve: (R, options) => system.solve(R, options),
-      approximate: (kind, R, damping) => system.approximate(kind, R, damping),
-      dispose: () => system.dispose(),
-    };
+    return Object.assign(system, {
+      gradient: { ...mean, data: mean.data.map((x) => x * count) },
+    });
   } catch (error) {
     network.dispose();
     throw error;

