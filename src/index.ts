@@ -12,6 +12,6 @@ export * from "./host/index.js";
 export * from "./linalg/index.js";
 export * from "./network/index.js";
 export * from "./optimizers/index.js";
-export { type KernelTime, PipelineManager, Profiler, Recorder } from "./pipeline/index.js";
+export { type KernelTime, PipelineManager, Profiler, type Recorder } from "./pipeline/index.js";
 export * from "./solve/index.js";
 export { type Certificate, type VerifyOptions, verify } from "./verify/index.js";
