@@ -8,6 +8,7 @@ const kernelTests = "test/{harness,pipeline,linalg,host,curvature,optimizers,net
 
 /** The demo page's modules import the library by its name. */
 const library = {
+  "kfac-webgpu/kernels": path("src/kernels.ts"),
   "kfac-webgpu/reference": path("src/reference/index.ts"),
   "kfac-webgpu": path("src/index.ts"),
 };

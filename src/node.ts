@@ -1,5 +1,6 @@
 /**
- * The engine in Node, through Dawn (npm package `webgpu`, to be installed beside this one).
+ * All of `kfac-webgpu` in Node, through Dawn (npm package `webgpu`, to be installed beside this one), and data sets and
+ * checkpoints on disk.
  *
  * @packageDocumentation
  */
