@@ -4,11 +4,11 @@
  */
 import { piDamping, requireDamping } from "./damping.js";
 import { eigh } from "./eigh.js";
+import type { Factors } from "./factors.js";
 import { gram } from "./gram.js";
 import { invert } from "./invert.js";
 import { matmul } from "./matmul.js";
 import { add, hadamard, kronecker, type Matrix, matrix, requireShape, scale } from "./matrix.js";
-import type { Factors } from "./network.js";
 import { blockJacobians, type CurvatureOperator, denseHessian, type PositionBlock } from "./operator.js";
 import { norm, trace } from "./reduce.js";
 import { sandwich } from "./sandwich.js";

@@ -11,15 +11,20 @@ export {
   threefry2x32,
   uniform,
 } from "../random/index.js";
+export * from "./activation.js";
 export * from "./approximations.js";
 export * from "./cg.js";
+export * from "./chain.js";
 export * from "./cholesky.js";
 export * from "./conv.js";
 export * from "./conv-network.js";
 export * from "./damping.js";
 export * from "./eigh.js";
+export * from "./factors.js";
 export * from "./finite-difference.js";
+export * from "./fisher.js";
 export * from "./gram.js";
+export * from "./graph.js";
 export * from "./invert.js";
 export * from "./kfac.js";
 export * from "./loss.js";
@@ -31,6 +36,7 @@ export * from "./network.js";
 export * from "./newton.js";
 export * from "./newton-exact.js";
 export * from "./operator.js";
+export * from "./ops.js";
 export * from "./pooling.js";
 export * from "./rank.js";
 export * from "./reduce.js";

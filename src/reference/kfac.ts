@@ -8,9 +8,9 @@
 import { ArgumentError } from "../errors.js";
 import { STATUS_NON_FINITE, STATUS_NOT_POSITIVE_DEFINITE } from "./cholesky.js";
 import { exactTikhonov, piDamping, requireDamping } from "./damping.js";
+import type { Factors } from "./factors.js";
 import { invert } from "./invert.js";
 import { add, type Matrix, matrix, requireShape, scale } from "./matrix.js";
-import type { Factors } from "./network.js";
 import { dot, isFiniteMatrix, trace } from "./reduce.js";
 import { sandwich } from "./sandwich.js";
 

@@ -7,7 +7,7 @@
  * - "softmaxCrossEntropy":    −Σ_c t_c log p_c with p = softmax(z), target a class index or a row of probabilities.
  * - "sigmoidCrossEntropy":    −Σ_c [t_c log σ(z_c) + (1 − t_c) log(1 − σ(z_c))], target t in [0, 1].
  *
- * Monte-Carlo targets are drawn from the model's own distribution by Threefry-2x32 (random.ts) under the key
+ * Monte-Carlo targets are drawn from the model's own distribution by Threefry-2x32 (src/random/threefry.ts) under the key
  * (seed, step), all u32:
  * - softmax: one draw per (row, sample). Counter (row, sample), word 0 → uniform u; the class is the first c whose
  *   running sum p_0 + … + p_c exceeds u (the last class if none does). Sampled gradient p − onehot(class).
@@ -22,6 +22,9 @@ import { normalPair, threefry2x32, uniform } from "../random/threefry.js";
 import { type Matrix, matrix, requireShape } from "./matrix.js";
 
 export type LossKind = "halfSquaredError" | "softmaxCrossEntropy" | "sigmoidCrossEntropy";
+
+/** How the examples' losses are put together: their sum, or their sum over N. */
+export type Reduction = "mean" | "sum";
 
 /** An N × C matrix of targets, or N class indices (softmax cross-entropy only). */
 export type Targets = Matrix | ArrayLike<number>;

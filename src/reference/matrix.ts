@@ -143,6 +143,15 @@ export function appendOnesColumn(m: Matrix): Matrix {
   return out;
 }
 
+/** m without its last column, the inverse of `appendOnesColumn`. */
+export function dropLastColumn(m: Matrix): Matrix {
+  const out = matrix(m.rows, m.cols - 1);
+  for (let i = 0; i < m.rows; i++) {
+    out.data.set(m.data.subarray(i * m.cols, i * m.cols + out.cols), i * out.cols);
+  }
+  return out;
+}
+
 /** Row i as a 1 × cols matrix (a copy). */
 export function rowOf(m: Matrix, i: number): Matrix {
   return { rows: 1, cols: m.cols, data: m.data.slice(i * m.cols, (i + 1) * m.cols) };
@@ -161,6 +170,27 @@ export function stackRows(blocks: readonly Matrix[]): Matrix {
   for (const block of blocks) {
     out.data.set(block.data, offset);
     offset += block.data.length;
+  }
+  return out;
+}
+
+/** All columns of all matrices, one block beside the other. One block alone is returned as it is. */
+export function stackColumns(blocks: readonly Matrix[]): Matrix {
+  const [first] = blocks;
+  if (first !== undefined && blocks.length === 1) return first;
+  const rows = first?.rows ?? 0;
+  let cols = 0;
+  blocks.forEach((block, i) => {
+    requireShape("stackColumns", `block ${i}`, block, rows, block.cols);
+    cols += block.cols;
+  });
+  const out = matrix(rows, cols);
+  let start = 0;
+  for (const block of blocks) {
+    for (let i = 0; i < rows; i++) {
+      out.data.set(block.data.subarray(i * block.cols, (i + 1) * block.cols), i * cols + start);
+    }
+    start += block.cols;
   }
   return out;
 }

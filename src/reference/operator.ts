@@ -8,7 +8,6 @@
 import { ArgumentError, ShapeError } from "../errors.js";
 import { matmul } from "./matmul.js";
 import { add, type Matrix, matrix, requireShape, scale, stackRows, unvec, vec } from "./matrix.js";
-import type { CurvatureRows } from "./network.js";
 import { dot } from "./reduce.js";
 
 /** A symmetric linear map on out × in matrices. */
@@ -26,6 +25,21 @@ export interface PositionBlock {
   /** `B[i][c]`, out × T: column t is b_{t,c}, the derivative in the layer's output at position t (no 1/N inside). */
   B: readonly (readonly Matrix[])[];
   /** What sums over i and c are divided by: N, or N·samples for Monte-Carlo columns; 1 for a sum loss. */
+  divisor: number;
+}
+
+/** Inputs and derivatives of all linear layers of a dense network, one example a row. */
+export interface CurvatureRows {
+  /** A of each linear layer, N × (in + bias). */
+  A: Matrix[];
+  /**
+   * B of each linear layer, (N·columns) × out: row c·N + i is column c of B_i, the derivative of example i's OWN loss
+   * (no 1/N inside), one block of N rows per backward pass.
+   */
+  B: Matrix[];
+  /** Columns of each B_i: C for "exact", `samples` for "monteCarlo", 1 for "empirical". */
+  columns: number;
+  /** Divide Σ bb' by this to get B̄: N, and for "monteCarlo" N·samples. */
   divisor: number;
 }
 

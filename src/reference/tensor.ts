@@ -24,6 +24,14 @@ export function tensor(shape: readonly [number, number, number, number], data?: 
   return { shape, data: data instanceof Float64Array ? data : Float64Array.from(data) };
 }
 
+/** What flows between layers: feature maps N × C × H × W, or one example a row, N × features. */
+export type Value = Tensor | Matrix;
+
+/** Whether a value is a tensor (and not a matrix). */
+export function isTensor(value: Value): value is Tensor {
+  return "shape" in value;
+}
+
 /** N × (C·H·W), one example a row in the order (c, y, x). Shares the tensor's storage. */
 export function flatten(x: Tensor): Matrix {
   const [n, c, h, w] = x.shape;
