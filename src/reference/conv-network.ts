@@ -40,6 +40,8 @@ import {
 import type { PoolOptions } from "./pooling.js";
 import type { Tensor } from "./tensor.js";
 
+export type { ForwardStep, TrainableStep } from "./graph.js";
+
 /** z_t = W a_t, W as in conv.ts. */
 export interface ConvLayer {
   kind: "conv";
