@@ -25,6 +25,7 @@ export * from "./finite-difference.js";
 export * from "./fisher.js";
 export * from "./gram.js";
 export * from "./graph.js";
+export * from "./graph-difference.js";
 export * from "./invert.js";
 export * from "./kfac.js";
 export * from "./loss.js";
