@@ -13,9 +13,9 @@ import { type LossKind, lossGradient, lossValues, type Reduction, type Targets }
 import { add, type Matrix, matrix, requireShape, scale, stackColumns } from "./matrix.js";
 import type { PositionBlock } from "./operator.js";
 import { flatten, isTensor, type Value } from "./tensor.js";
+import type { Weights } from "./weights.js";
 
-/** Matrices by name: the weights of a graph, their gradients, an optimiser's moments. */
-export type Weights = Readonly<Record<string, Matrix>>;
+export type { Weights } from "./weights.js";
 
 /** Inputs of a graph by name, each with one example a row or N feature maps; N is the same for all. */
 export type GraphInputs = Readonly<Record<string, Value>>;

@@ -9,7 +9,7 @@ import { ArgumentError } from "../errors.js";
 import { STATUS_NON_FINITE, STATUS_NOT_POSITIVE_DEFINITE } from "./cholesky.js";
 import { exactTikhonov, piDamping, requireDamping } from "./damping.js";
 import type { Factors } from "./factors.js";
-import { invert } from "./invert.js";
+import { type InvertResult, invert } from "./invert.js";
 import { add, type Matrix, matrix, requireShape, scale } from "./matrix.js";
 import { dot, isFiniteMatrix, trace } from "./reduce.js";
 import { sandwich } from "./sandwich.js";
@@ -69,11 +69,22 @@ export function precondition(
     return { update: matrix(G.rows, G.cols), status: STATUS_NON_FINITE };
   }
   if (method === "exact") return { update: exactTikhonov(factors.A, G, factors.B, damping), status: 0 };
-  const { a, b } = piDamping(trace(factors.A), G.cols, trace(factors.B), G.rows, damping);
-  const right = invert(factors.A, { damping: a });
-  const left = invert(factors.B, { damping: b });
-  return { update: sandwich(left.inverse, G, right.inverse), status: left.status | right.status };
+  const { A, B } = dampedInverses(factors, damping);
+  return { update: sandwich(B.inverse, G, A.inverse), status: A.status | B.status };
 }
+
+/**
+ * (Ā + π√λ I)⁻¹ and (B̄ + √λ/π I)⁻¹ with the bits `STATUS_*` of each inversion.
+ *
+ * @throws ArgumentError for a damping that is negative or not finite, ShapeError for factors that are not square.
+ */
+export function dampedInverses({ A, B }: Factors, damping: number): { A: InvertResult; B: InvertResult } {
+  const { a, b } = piDamping(trace(A), A.rows, trace(B), B.rows, damping);
+  return { A: invert(A, { damping: a }), B: invert(B, { damping: b }) };
+}
+
+/** Bits of a status with which an inverse must not be used. */
+export const STATUS_FATAL = STATUS_NON_FINITE | STATUS_NOT_POSITIVE_DEFINITE;
 
 /**
  * ν = min(1, √(κ / (η² Σ_l ⟨G_l, U_l⟩))): the step ηνU then has a squared norm η²ν² Σ⟨G, U⟩ ≤ κ in the curvature
@@ -185,9 +196,8 @@ export function kfacStep(
     if (f === undefined) return { update: matrix(G.rows, G.cols), status: STATUS_NON_FINITE };
     return precondition(f, G, damping, dampingMethod);
   });
-  const fatal = STATUS_NON_FINITE | STATUS_NOT_POSITIVE_DEFINITE;
   const fails = ({ update, status }: Preconditioned, l: number) =>
-    (status & fatal) !== 0 || !isFiniteMatrix(update) || !isFiniteMatrix(full[l]!);
+    (status & STATUS_FATAL) !== 0 || !isFiniteMatrix(update) || !isFiniteMatrix(full[l]!);
   const skipped = results.flatMap((result, l) => (fails(result, l) ? [l] : []));
   const good = full.map((_, l) => l).filter((l) => !skipped.includes(l));
   const updates = results.map((r) => r.update);
