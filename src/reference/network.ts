@@ -2,7 +2,7 @@
  * A dense network in f64: linear layers and element-wise activations, the twin of the GPU network of dense layers.
  * Inputs, outputs and back-propagated derivatives hold one example a row. A chain over graph.ts.
  */
-import { initialWeights as randomWeights } from "../random/index.js";
+import { type InitialWeightsOptions, initialWeights as randomWeights } from "../random/index.js";
 import type { ActivationLayer } from "./activation.js";
 import {
   CHAIN_INPUT,
@@ -47,11 +47,7 @@ export function linear(weights: Matrix, bias = true): LinearLayer {
 }
 
 /** Initial weights as a matrix, out × (in + bias): see `initialWeights` in src/random. */
-export function initialWeights(
-  out: number,
-  inputs: number,
-  options: Parameters<typeof randomWeights>[2],
-): Matrix {
+export function initialWeights(out: number, inputs: number, options: InitialWeightsOptions): Matrix {
   return matrix(out, inputs + (options.bias === false ? 0 : 1), randomWeights(out, inputs, options));
 }
 

@@ -1,14 +1,7 @@
 /** Random problems, the same on every adapter, and the way between f64 and the engine's f32. */
 import type { HostMatrix } from "../linalg/index.js";
-import {
-  eigh,
-  type Matrix,
-  matmul,
-  matrix,
-  RandomStream,
-  symmetrize,
-  transpose,
-} from "../reference/index.js";
+import { RandomStream } from "../random/index.js";
+import { eigh, type Matrix, matmul, matrix, symmetrize, transpose } from "../reference/index.js";
 
 export class Draw {
   readonly #random: RandomStream;
