@@ -176,7 +176,11 @@ export function graphLossAndGradients(
   return passLossAndGradients(graphForward(graph, weights, inputs), kind, targets, reduction);
 }
 
-/** `graphLossAndGradients` of a pass that has been run. */
+/**
+ * `graphLossAndGradients` of a pass that has been run.
+ *
+ * @throws as the loss for targets that do not fit the outputs.
+ */
 export function passLossAndGradients(
   pass: GraphPass,
   kind: LossKind,
@@ -228,7 +232,11 @@ export function graphCurvature(
   return passCurvature(graphForward(graph, weights, inputs), kind, fisher);
 }
 
-/** `graphCurvature` of a pass that has been run. */
+/**
+ * `graphCurvature` of a pass that has been run.
+ *
+ * @throws as `curvatureStarts`; ArgumentError where tied nodes differ in groups.
+ */
 export function passCurvature(
   pass: GraphPass,
   kind: LossKind,

@@ -18,9 +18,10 @@
  * `row` counts within the whole batch from 0.
  */
 import { ArgumentError, ShapeError } from "../errors.js";
-import { normalPair, threefry2x32, uniform } from "../random/threefry.js";
+import { normalPair, threefry2x32, uniform } from "../random/index.js";
 import { type Matrix, matrix, requireShape } from "./matrix.js";
 
+/** The losses of the head of this file. */
 export type LossKind = "halfSquaredError" | "softmaxCrossEntropy" | "sigmoidCrossEntropy";
 
 /** How the examples' losses are put together: their sum, or their sum over N. */
@@ -55,7 +56,11 @@ function logSumExp(row: Float64Array): number {
   return largest + Math.log(total);
 }
 
-/** Loss of each example, N numbers. Throws `ShapeError` or `ArgumentError` for targets that do not fit Z or the loss. */
+/**
+ * Loss of each example, N numbers.
+ *
+ * @throws ShapeError or ArgumentError for targets that do not fit Z or the loss.
+ */
 export function lossValues(kind: LossKind, Z: Matrix, targets: Targets): Float64Array {
   const T = targetMatrix("lossValues", kind, Z, targets);
   const out = new Float64Array(Z.rows);
@@ -75,7 +80,11 @@ export function lossValues(kind: LossKind, Z: Matrix, targets: Targets): Float64
   return out;
 }
 
-/** ∂J_i/∂z of each example, N × C. */
+/**
+ * ∂J_i/∂z of each example, N × C.
+ *
+ * @throws ShapeError or ArgumentError for targets that do not fit Z or the loss.
+ */
 export function lossGradient(kind: LossKind, Z: Matrix, targets: Targets): Matrix {
   const T = targetMatrix("lossGradient", kind, Z, targets);
   const mean = modelMean(kind, Z);
@@ -97,6 +106,8 @@ export function lossGradient(kind: LossKind, Z: Matrix, targets: Targets): Matri
 /**
  * Λ, the C × C Hessian in z of the loss of example `row`. It does not depend on the target: softmax diag(p) − pp',
  * sigmoid diag(σ(1 − σ)), half squared error I.
+ *
+ * @throws ArgumentError for a row that is not there.
  */
 export function lossHessian(kind: LossKind, Z: Matrix, row: number): Matrix {
   requireRow("lossHessian", Z, row);
@@ -118,6 +129,8 @@ export function lossHessian(kind: LossKind, Z: Matrix, row: number): Matrix {
  * Column `column` of Λ^½ of every example, N × C (row i is the column of example i): for softmax √p_c (e_c − p), for
  * sigmoid √(σ(1 − σ)) e_c, for half squared error e_c. Summed over columns, Λ^½ Λ^½' = Λ. For softmax this square root
  * is not symmetric; any Λ^½ with that product gives the same B_iB_i'.
+ *
+ * @throws ArgumentError for a column that is not there.
  */
 export function lossSquareRootColumn(kind: LossKind, Z: Matrix, column: number): Matrix {
   const C = Z.cols;

@@ -43,7 +43,11 @@ export interface CurvatureRows {
   divisor: number;
 }
 
-/** [out, in] of a block; throws `ArgumentError` for an empty one, `ShapeError` where its parts disagree. */
+/**
+ * [out, in] of a block.
+ *
+ * @throws ArgumentError for an empty one, ShapeError where its parts disagree.
+ */
 export function blockShape(block: PositionBlock): [number, number] {
   const a = block.A[0];
   const b = block.B[0]?.[0];
@@ -60,13 +64,21 @@ export function blockShape(block: PositionBlock): [number, number] {
   return [b.rows, a.rows];
 }
 
-/** All J_ic = Σ_t b_{t,c} a_t' of a block, out × in, examples slowest. */
+/**
+ * All J_ic = Σ_t b_{t,c} a_t' of a block, out × in, examples slowest.
+ *
+ * @throws as `blockShape`.
+ */
 export function blockJacobians(block: PositionBlock): Matrix[] {
   blockShape(block);
   return block.A.flatMap((A, i) => block.B[i]!.map((B) => matmul(B, A, { transposeB: true })));
 }
 
-/** V ↦ (1/divisor) Σ_k J_k ⟨J_k, V⟩ for Jacobians of one shape. */
+/**
+ * V ↦ (1/divisor) Σ_k J_k ⟨J_k, V⟩ for Jacobians of one shape.
+ *
+ * @throws ArgumentError for none, ShapeError for Jacobians or a V of another shape.
+ */
 export function jacobianOperator(jacobians: readonly Matrix[], divisor: number): CurvatureOperator {
   const first = jacobians[0];
   if (first === undefined) {
@@ -93,6 +105,8 @@ export function jacobianOperator(jacobians: readonly Matrix[], divisor: number):
 /**
  * The exact GGN block of a layer with positions. Several blocks are the groups of one grouped convolution: their rows are
  * stacked (J_ic too), so the curvature between groups is kept. Holds all J_ic: N·C·out·in numbers.
+ *
+ * @throws ArgumentError for no blocks or empty ones, ShapeError where their parts disagree.
  */
 export function positionOperator(blocks: PositionBlock | readonly PositionBlock[]): CurvatureOperator {
   const list: readonly PositionBlock[] = "divisor" in blocks ? [blocks] : blocks;
@@ -112,8 +126,10 @@ export interface MatrixExample {
 }
 
 /**
- * V ↦ alpha · Σ_i B_iB_i' V A_iA_i', the note's H = Σ_i A_iA_i' ⊗ B_iB_i'; alpha 1/N for the mean loss, 1 unless given.
+ * V ↦ alpha · Σ_i B_iB_i' V A_iA_i', the note's H = Σ_i A_iA_i' ⊗ B_iB_i'; alpha is 1/N for the mean loss and defaults to 1.
  * Here every (column of A_i, column of B_i) is an output of its own.
+ *
+ * @throws ArgumentError for none, ShapeError for examples or a V of another shape.
  */
 export function kroneckerSumOperator(examples: readonly MatrixExample[], alpha = 1): CurvatureOperator {
   const first = examples[0];
@@ -170,7 +186,11 @@ export function perPositionBlock(
   };
 }
 
-/** The block (one position) of dense layer `layer`. */
+/**
+ * The block (one position) of dense layer `layer`.
+ *
+ * @throws ArgumentError for a layer that is not there.
+ */
 export function denseBlock(rows: CurvatureRows, layer: number): PositionBlock {
   const A = rows.A[layer];
   const B = rows.B[layer];
