@@ -496,7 +496,9 @@ describe("operations against differences of their own forward pass", () => {
     expect(Math.max(columns, forward)).toBeLessThan(1e-13);
   });
 
-  it("oneHot: nothing goes back to indices", () => {
+  it("oneHot: a one in the row of the index at each position, and nothing goes back to indices", () => {
+    const { output } = oneHotOp(3).forward([matrix(2, 2, [2, 0, 1, 1])]);
+    expect(output).toEqual(tensor([2, 3, 1, 2], [0, 1, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0]));
     expect(opErrors(oneHotOp(5), [indices(3)], undefined, { indices: [0] }).inputs).toEqual([0]);
   });
 

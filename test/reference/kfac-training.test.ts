@@ -6,6 +6,7 @@ import {
   batchFactors,
   conv2dOp,
   curvatureRows,
+  dampedInverses,
   denseOp,
   dot,
   expandFactors,
@@ -335,6 +336,21 @@ describe("layers that cannot step", () => {
     const third = step({ a: one, b: one }, second.state);
     expect(third.state.layers.b!.boost).toBeCloseTo(Math.sqrt(10), 14);
     expect(third.state.layers.a!.boost).toBe(1);
+  });
+
+  it("invert with the raised λ", () => {
+    const damped = { ...options, damping: 0.1 };
+    const run = (fresh: Factors, state: KfacTrainingState) =>
+      kfacTrainingStep(weights, gradients, { a: one, b: fresh }, state, damped).state;
+    const negative = run({ A: scale(one.A, -3), B: one.B }, run(one, start));
+    expect(negative.layers.b!.boost).toBe(10);
+    // The mean of A, −3A and 5A is A again.
+    const { b } = run({ A: scale(one.A, 5), B: one.B }, negative).layers;
+    for (const side of ["A", "B"] as const) {
+      const expected = dampedInverses(one, 1)[side].inverse;
+      expect(relativeError(b!.inverses[side]!, expected)).toBeLessThan(1e-14);
+      expect(relativeError(b!.inverses[side]!, dampedInverses(one, 0.1)[side].inverse)).toBeGreaterThan(0.1);
+    }
   });
 
   it("leave out a batch that is not finite, and a gradient that is not", () => {
