@@ -1,4 +1,5 @@
 import { ArgumentError, ShapeError } from "../errors.js";
+import { packRows, readMatrix } from "../host/index.js";
 import { isTrainable, type Layer, onesFills, type TrainableLayer, type Values } from "../layers/layer.js";
 import { type Module, requireSize } from "../layers/modules.js";
 import { copyStrided, multiplyPacked } from "../linalg/index.js";
@@ -233,12 +234,9 @@ export class Network implements Model {
       const recorder = this.#manager.record();
       this.#forward(recorder, size);
       const Z = this.#output.place.rows(size, this.outputs);
-      const reading = recorder.read(Z.buffer, 4 * Z.offset, 4 * size * Z.stride);
+      const reading = readMatrix(recorder, Z);
       recorder.submit();
-      const rows = new Float32Array(await reading);
-      for (let i = 0; i < size; i++) {
-        predictions.set(rows.subarray(i * Z.stride, i * Z.stride + this.outputs), (start + i) * this.outputs);
-      }
+      predictions.set((await reading).data, start * this.outputs);
     };
     await inChunks("predict", count, this.batchSize, submit, options.signal);
     return predictions;
@@ -329,9 +327,7 @@ export class Network implements Model {
   #writeInputs(inputs: Float32Array, count: number): void {
     const { features } = this;
     const { buffer, offset, stride } = this.#input.place.rows(count);
-    for (let i = 0; i < count; i++) {
-      this.#staging.set(inputs.subarray(i * features, (i + 1) * features), i * stride);
-    }
+    packRows(inputs, { rows: count, cols: features, stride }, this.#staging);
     this.#manager.device.queue.writeBuffer(buffer, 4 * offset, this.#staging, 0, count * stride);
     this.#loaded = undefined;
     this.#workspace.endPass();

@@ -15,6 +15,8 @@ const ROOMS = [
 ];
 
 const names = new Map<string, string[]>();
+/** Modules outside of the package that an entry reaches, by entry. */
+const outside = new Map<string, Set<string>>();
 const file = (name: string) => join(root, "src", `${name}.ts`);
 const namesOf = (entry: string) => names.get(file(entry))!;
 const text = (list: readonly string[]) => list.join("\n");
@@ -33,7 +35,22 @@ beforeAll(() => {
     });
     names.set(name, found.sort());
   }
+  for (const entry of ENTRIES) outside.set(entry, reachedFrom(file(entry), program));
 }, 120_000);
+
+/** Packages and built-in modules that a file, or one that it imports, asks for. */
+function reachedFrom(start: string, program: ts.Program): Set<string> {
+  const reached = new Set<string>();
+  const seen = new Set([start]);
+  for (const name of seen) {
+    for (const { fileName } of ts.preProcessFile(program.getSourceFile(name)!.text).importedFiles) {
+      const { resolvedModule } = ts.resolveModuleName(fileName, name, program.getCompilerOptions(), ts.sys);
+      if (!fileName.startsWith(".")) reached.add(fileName);
+      else if (resolvedModule?.extension === ".ts") seen.add(resolvedModule.resolvedFileName);
+    }
+  }
+  return reached;
+}
 
 /** An interface or the like, or a class that is exported as a type. */
 function isTypeOnly(checker: ts.TypeChecker, symbol: ts.Symbol): boolean {
@@ -308,6 +325,18 @@ describe("public names", () => {
       namesOf(entry).filter((name) => !name.startsWith("type ")),
     );
     expect(values.filter((name, k) => values.indexOf(name) !== k)).toEqual([]);
+  });
+
+  it("what a page loads needs no file system", () => {
+    for (const entry of ["index", "kernels"]) expect([...outside.get(entry)!]).toEqual(["typegpu"]);
+    expect([...outside.get("reference/index")!]).toEqual([]);
+    expect([...outside.get("node")!].sort()).toEqual([
+      "node:fs",
+      "node:path",
+      "node:zlib",
+      "typegpu",
+      "webgpu",
+    ]);
   });
 
   it("what rooms share with one another and programs do not get", () => {
