@@ -7,6 +7,7 @@ export * from "./curvature/index.js";
 export type { Capabilities, DeviceOptions } from "./device/index.js";
 export { createEngine, Engine } from "./engine.js";
 export * from "./errors.js";
+export * from "./host/index.js";
 export * from "./linalg/index.js";
 export * from "./network/index.js";
 export * from "./optimizers/index.js";
