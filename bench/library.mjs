@@ -6,7 +6,9 @@ async function built(name) {
     return await import(new URL(`../dist/${name}.js`, import.meta.url).href);
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND";
-    throw missing ? new Error(`dist/${name}.js is not there: build it with npm run build`, { cause: error }) : error;
+    throw missing
+      ? new Error(`dist/${name}.js is not there: build it with npm run build`, { cause: error })
+      : error;
   }
 }
 

@@ -13,7 +13,7 @@ export const eigh = {
       : [decomposition(1, 64), decomposition(1, 128), decomposition(1, 256), decomposition(256, 128)],
 };
 
-/** @param {number} count @param {number} n @returns {import("./index.mjs").Case} */
+/** @param {number} count @param {number} n @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["eigh"]>} */
 function decomposition(count, n) {
   return {
     id: `eigh ${count > 1 ? `${count} of ` : ""}${n}x${n}`,

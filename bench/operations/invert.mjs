@@ -38,7 +38,7 @@ export const invert = {
 /**
  * @param {string} label @param {number[]} sizes @param {number} size
  * @param {string} [series]
- * @returns {import("./index.mjs").Case}
+ * @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["invert"]>}
  */
 function inversion(label, sizes, size, series) {
   const elements = sizes.reduce((sum, n) => sum + n * n, 0);

@@ -12,6 +12,7 @@ export {
   type Side,
   sample,
   samplePairs,
+  type Told,
 } from "./samples.js";
 export { type Interval, intervalRank, median, medianInterval } from "./statistics.js";
 export { Stopwatch } from "./stopwatch.js";

@@ -1,13 +1,18 @@
 /** How a figure is made: repetitions that fill a sample, interleaved pairs, the ratio within each pair. */
 import { type Interval, median, medianInterval } from "./statistics.js";
 
+/** Milliseconds of all repetitions of a sample, as their runner tells them. */
+export interface Told {
+  /** By a clock of its own, instead of ours. */
+  totalMs?: number;
+  /** From the submit on. */
+  deviceMs?: number;
+}
+
 /** What can be timed. */
 export interface Runner {
-  /**
-   * Performs the repetitions and waits for the last. It may tell the milliseconds of all of them by a clock of its own
-   * (`totalMs`), or those from the submit on (`deviceMs`).
-   */
-  run(repetitions: number): Promise<{ totalMs?: number; deviceMs?: number } | undefined | void>;
+  /** Performs the repetitions and waits for the last. */
+  run(repetitions: number): Promise<void> | Promise<Told>;
   /** Before each sample, untimed. */
   enter?(): Promise<void> | void;
   /** Repetitions of a sample that memory allows; defaults to 5000. */
@@ -51,7 +56,7 @@ export interface Side {
 export async function sample(runner: Runner, repetitions: number): Promise<Sample> {
   await runner.enter?.();
   const start = performance.now();
-  const told = (await runner.run(repetitions)) ?? {};
+  const told: Told = (await runner.run(repetitions)) ?? {};
   const ms = (told.totalMs ?? performance.now() - start) / repetitions;
   return told.deviceMs === undefined ? { ms } : { ms, deviceMs: told.deviceMs / repetitions };
 }

@@ -1,6 +1,13 @@
 // The library beside another in this page: samples that leave the page its frames, interleaved as in bench/.
 import { AbortedError } from "kfac-webgpu";
-import { affordablePairs, calibrate, medianMs, type Runner, sample, samplePairs } from "../../../../src/timing/index.js";
+import {
+  affordablePairs,
+  calibrate,
+  medianMs,
+  type Runner,
+  sample,
+  samplePairs,
+} from "../../../../src/timing/index.js";
 import { nextFrame } from "../../../ui/frame.js";
 import type { Contender } from "./contender.js";
 
