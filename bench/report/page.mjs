@@ -6,7 +6,8 @@ const { escapeText, htmlDocument } = charts;
 const STYLE = `
 body{margin:0 auto;padding:24px 16px 64px;max-width:1560px;font-size:15px}
 main{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,560px),1fr));gap:20px}
-figure{margin:0;border:1px solid var(--rule);border-radius:8px;overflow:hidden;align-self:start}
+figure{margin:0;border:1px solid var(--rule);border-radius:8px;overflow-x:auto;align-self:start}
+figure .chart{min-width:600px}
 pre{overflow-x:auto;font:12.5px/1.45 ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 .facts{color:var(--soft)}
 `;

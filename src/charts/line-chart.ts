@@ -36,6 +36,8 @@ export interface Axis extends AxisText {
   log?: boolean;
   /** Ticks of one's own instead of round numbers. */
   ticks?: readonly number[];
+  /** Only whole numbers get ticks, as there is nothing between them; defaults to false. */
+  whole?: boolean;
 }
 
 /** What is drawn over one horizontal axis. */
@@ -83,10 +85,10 @@ export function lineChart(chart: LineChart): string {
         looks,
         head,
       );
-  const [left, right] = [64, WIDTH - (single ? rightMargin(chart, all) : 100)];
   const [top, bottom] = [single ? head + 14 : who.bottom + 36, height - 52];
+  const y = scaleOf(yAxis, extentOf(points, 1), [bottom, top], { wanted: yAxis.log ? 8 : 5, nice: true });
+  const [left, right] = [leftMargin(y, yAxis), WIDTH - (single ? rightMargin(chart, all) : 100)];
   const width = (right - left - GAP * (panels.length - 1)) / panels.length;
-  const y = scaleOf(yAxis, extentOf(points, 1), [bottom, top], { wanted: 7, nice: true });
   const [least, most] = extentOf(points, 0);
   // A linear axis begins at zero, so that it shows how far everything has come.
   const xs: Extent = xAxis.log ? [least, most] : [Math.min(0, least), most];
@@ -111,16 +113,22 @@ export function lineChart(chart: LineChart): string {
   ]);
 }
 
-function scaleOf({ log, ticks }: Axis, extent: Extent, pixels: Pixels, options: ScaleOptions): Scale {
-  return log
+function scaleOf({ log, ticks, whole }: Axis, extent: Extent, pixels: Pixels, options: ScaleOptions): Scale {
+  const scale = log
     ? logScale(extent, pixels, { ...options, ticks, margin: 0.04 })
     : linearScale(extent, pixels, { ...options, ticks });
+  return whole ? { ...scale, ticks: scale.ticks.filter(Number.isInteger) } : scale;
 }
 
 function extentOf(points: readonly Point[], axis: 0 | 1): Extent {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const point of points) [low, high] = [Math.min(low, point[axis]), Math.max(high, point[axis])];
   return [low, high];
+}
+
+/** The axis's name and its numbers stand beside each other. */
+function leftMargin({ ticks }: Scale, { format = tickText }: Axis): number {
+  return 36 + 7 * Math.max(4, ...ticks.map((value) => format(value).length));
 }
 
 /** Names at the edge need space for the longest. */

@@ -1,5 +1,12 @@
 /** Who looks how in a chart: one colour, one mark and one kind of line throughout. */
-import { type SymbolType, symbol, symbolCircle, symbolDiamond, symbolSquare, symbolTriangle } from "d3-shape";
+import {
+  type SymbolType,
+  symbol,
+  symbolCircle,
+  symbolDiamond2,
+  symbolSquare,
+  symbolTriangle,
+} from "d3-shape";
 import { type Place, round, tag, tip } from "./svg.js";
 
 /** The look of one series. */
@@ -22,7 +29,7 @@ const MARKS: Record<Look["mark"], SymbolType> = {
   circle: symbolCircle,
   square: symbolSquare,
   triangle: symbolTriangle,
-  diamond: symbolDiamond,
+  diamond: symbolDiamond2,
 };
 
 /** Colours of paper and ink, as custom properties of the elements that a CSS selector names, for light and dark. */

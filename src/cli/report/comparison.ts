@@ -61,7 +61,7 @@ export function comparisonReport(comparison: Comparison): string {
     charts: [
       {
         title: "Training loss by step",
-        x: { label: "step" },
+        x: { label: "step", whole: true },
         y: { label: "training loss", log: true },
         series: series("step", "loss"),
       },
@@ -73,7 +73,7 @@ export function comparisonReport(comparison: Comparison): string {
       },
       {
         title: "Test accuracy by step",
-        x: { label: "step" },
+        x: { label: "step", whole: true },
         y: { label: "test accuracy", format: shortPercent },
         series: series("step", "testAccuracy").map((one) => ({
           ...one,

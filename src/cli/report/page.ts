@@ -49,7 +49,7 @@ h1{font-size:28px;line-height:1.2;margin:0 0 8px}
 h2{font-size:17px;margin:0 0 8px}
 p{margin:0 0 12px} .lead,.note{color:var(--soft)} .note{font-size:14px;margin:8px 0 0}
 section{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:18px 20px;margin-top:20px}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto} .scroll .chart{min-width:600px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:15px}
 th,td{text-align:right;padding:7px 0 7px 18px;border-bottom:1px solid var(--rule);vertical-align:bottom}
 td{white-space:nowrap}
@@ -65,7 +65,7 @@ export function renderPage({ title, lead, table, charts, facts }: Page): string 
     table && `<section>${renderTable(table)}</section>`,
     ...charts.map(({ series, ...chart }) => {
       const drawing = lineChart({ ...chart, looks: LOOKS, panels: [{ series }], names: "ends" });
-      return `<section>\n<h2>${escapeText(chart.title)}</h2>\n${drawing}\n</section>`;
+      return `<section>\n<h2>${escapeText(chart.title)}</h2>\n<div class="scroll">${drawing}</div>\n</section>`;
     }),
     `<section>\n<h2>Setting</h2>\n<dl>${facts
       .map(([name, value]) => `<dt>${escapeText(name)}</dt><dd>${escapeText(value)}</dd>`)

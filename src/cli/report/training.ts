@@ -33,14 +33,14 @@ export function trainingReport({
     ];
   };
   const charts: Chart[] = [
-    { title: "Loss by step", x: { label: "step" }, y: loss, series: curve("step") },
+    { title: "Loss by step", x: { label: "step", whole: true }, y: loss, series: curve("step") },
     { title: "Loss by time", x: { label: "seconds" }, y: loss, series: curve("seconds") },
   ];
   const tested = epochs.filter(({ testAccuracy }) => testAccuracy !== null);
   if (tested.length > 1) {
     charts.push({
       title: "Test accuracy by epoch",
-      x: { label: "epoch" },
+      x: { label: "epoch", whole: true },
       y: { label: "accuracy", format: shortPercent },
       series: [
         {
