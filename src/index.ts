@@ -11,5 +11,5 @@ export * from "./host/index.js";
 export * from "./linalg/index.js";
 export * from "./network/index.js";
 export * from "./optimizers/index.js";
-export { type KernelTime, PipelineManager, Profiler, Recorder } from "./pipeline/index.js";
+export { type KernelTime, PipelineManager, Profiler, type Recorder } from "./pipeline/index.js";
 export { type Certificate, type VerifyOptions, verify } from "./verify/index.js";
