@@ -72,6 +72,16 @@ export class Arena {
 }
 
 /**
+ * The matrices of each set in an arena of its own.
+ * @param {Lab} lab @param {readonly { list: readonly { S: Float32Array, n: number }[] }[]} sets
+ */
+export const squareArenas = (lab, sets) =>
+  sets.map(({ list }) => {
+    const matrices = list.map(({ S, n }) => ({ rows: n, cols: n, data: S }));
+    return new Arena(lab, matrices);
+  });
+
+/**
  * Repetitions of `record` over rotating sets of inputs, all in one submit. Each has a recorder of its own over the shared
  * encoder, so that scratch is reused from one to the next.
  * @template T

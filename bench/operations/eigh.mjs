@@ -1,6 +1,6 @@
 import { eighError } from "../check.mjs";
 import { spd } from "../data.mjs";
-import { Arena, recordedRunner } from "../gpu.mjs";
+import { Arena, recordedRunner, squareArenas } from "../gpu.mjs";
 
 /** @type {import("./index.mjs").Operation} */
 export const eigh = {
@@ -34,13 +34,7 @@ function decomposition(count, n) {
     ours(lab, sets) {
       const { eigh: record } = lab.library;
       const shapes = Array.from({ length: count }, () => ({ rows: n, cols: n }));
-      const inputs = sets.map(
-        ({ list }) =>
-          new Arena(
-            lab,
-            list.map(({ S }) => ({ rows: n, cols: n, data: S })),
-          ),
-      );
+      const inputs = squareArenas(lab, sets);
       const vectors = new Arena(lab, shapes);
       const values = new Arena(
         lab,
