@@ -1,4 +1,4 @@
-/** How the benchmark makes its figures. */
+/** How figures are made: medians, intervals, calibration, interleaved pairs. */
 import { describe, expect, test } from "vitest";
 import {
   affordablePairs,
@@ -6,10 +6,12 @@ import {
   intervalRank,
   median,
   medianInterval,
+  medianMs,
   pairedRatios,
   type Runner,
+  Stopwatch,
   samplePairs,
-} from "../../bench/measure.mjs";
+} from "../../src/timing/index.js";
 
 describe("medians and their intervals", () => {
   test("median of odd and even counts, in any order; none of nothing", () => {
@@ -84,7 +86,6 @@ function runnerOf(ms: number, log: string[] = [], name = ""): Runner & { calls: 
       const end = performance.now() + ms * repetitions;
       while (performance.now() < end);
     },
-    dispose() {},
   };
 }
 
@@ -115,5 +116,39 @@ test("pairs are interleaved", async () => {
   expect(log.join("")).toBe("ABABAB");
   expect(a.calls).toEqual([2, 2, 2]);
   expect(samples.a).toHaveLength(3);
+  expect(samples.ratio).toMatchObject({ count: 3, confidence: 0.75 });
+  expect(samples.ratio.value).toBe(medianInterval(pairedRatios(samples.a, samples.b)).value);
+  expect(samples.ratio.value).toBeGreaterThan(1.5);
+  expect(medianMs(samples.b)).toBeGreaterThan(0.29);
   expect(Math.min(...samples.b.map(({ ms }) => ms))).toBeGreaterThan(0.29);
+});
+
+test("what a runner tells counts instead of the clock, and each sample is entered first", async () => {
+  const log: string[] = [];
+  const runner: Runner = {
+    enter: () => void log.push("enter"),
+    run: async (repetitions) => {
+      log.push("run");
+      return { totalMs: 5 * repetitions, deviceMs: 2 * repetitions };
+    },
+  };
+  const { a, b, ratio } = await samplePairs({ runner, repetitions: 3 }, { runner, repetitions: 1 }, 2);
+  expect([...a, ...b]).toEqual(Array(4).fill({ ms: 5, deviceMs: 2 }));
+  expect(ratio).toMatchObject({ value: 1, low: 1, high: 1, count: 2 });
+  expect(log).toEqual(Array(4).fill(["enter", "run"]).flat());
+});
+
+test("a stopwatch counts what runs, and goes on from what is on the clock", () => {
+  let now = 1000;
+  const watch = new Stopwatch(() => now, 2);
+  now += 500;
+  expect(watch.seconds).toBe(2.5);
+  watch.pause();
+  now += 10_000;
+  expect(watch.seconds).toBe(2.5);
+  watch.pause();
+  watch.resume();
+  now += 250;
+  watch.resume();
+  expect(watch.seconds).toBe(2.75);
 });
