@@ -10,6 +10,8 @@
 //          data is left alone: nothing was tried.
 //
 // Martens & Grosse 2015, sections 5 and 6.3. Dispatched by src/curvature/blocks/kronecker.ts.
+//
+// Written by `npm run shaders` from source/factor_state.wgsl.
 
 struct LayerProblem {
   alphaA: f32,
@@ -17,6 +19,11 @@ struct LayerProblem {
   sizeA: f32,
   sizeB: f32,
   takes: u32,
+}
+
+struct FactorSettings {
+  damping: f32,
+  decay: f32,
 }
 
 struct LayerState {
@@ -31,11 +38,6 @@ struct LayerState {
   boost: f32,
   lambda: f32,
   pi: f32,
-}
-
-struct FactorSettings {
-  damping: f32,
-  decay: f32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<LayerProblem>;
@@ -81,8 +83,12 @@ fn empty(index: u32) -> bool {
   return layers[index].countA == 0u || layers[index].countB == 0u;
 }
 
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
 fn finite(value: f32) -> bool {
-  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
 
 fn usable(trace: f32) -> bool {

@@ -7,6 +7,8 @@
 //
 // Layout: all matrices have the stride of D and no offset; left_k[o] is number o·leftStride of its buffer. A workgroup
 // serves one row, except in peak. Dispatched by src/curvature/kernels/spectrum.ts.
+//
+// Written by `npm run shaders` from source/spectrum.wgsl.
 
 struct SpectrumProblem {
   rows: u32,
@@ -25,14 +27,21 @@ struct SpectrumProblem {
 @group(0) @binding(2) var<storage, read> d: array<f32>;
 @group(0) @binding(3) var<storage, read> state: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
-
 // outer reads (left 1, right 1, left 2, right 2) from x, d, state and second.
 @group(0) @binding(5) var<storage, read> second: array<f32>;
 
 override THREADS: u32 = 64;
 
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
+fn finite(value: f32) -> bool {
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
+}
+
 fn positive(value: f32) -> bool {
-  return value > 0.0 && (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+  return value > 0.0 && finite(value);
 }
 
 @compute @workgroup_size(THREADS)

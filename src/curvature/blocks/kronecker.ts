@@ -46,7 +46,7 @@ export const LayerState = d.struct({
   pi: d.f32,
 });
 
-const FactorSettings = d.struct({ damping: d.f32, decay: d.f32 });
+export const FactorSettings = d.struct({ damping: d.f32, decay: d.f32 });
 
 export const factorStateLayout = tgpu
   .bindGroupLayout({
