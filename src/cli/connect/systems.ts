@@ -1,8 +1,6 @@
 /** Exact Hessians on the engine, for `kfac newton`: products and conjugate gradients on the GPU. */
-import type { Approximation } from "../../curvature/approximations/approximation.js";
-import type { ExampleSource } from "../../curvature/approximations/examples.js";
+import type { Approximation, ExampleSource } from "../../curvature/approximations/approximation.js";
 import { createApproximation } from "../../curvature/approximations/kinds.js";
-import { KroneckerApproximation } from "../../curvature/approximations/kronecker.js";
 import { GgnBlock } from "../../curvature/exact/ggn.js";
 import { kroneckerSum } from "../../curvature/exact/kronecker-sum.js";
 import type { CurvatureOperator } from "../../curvature/exact/operator.js";
@@ -140,10 +138,7 @@ class System implements CurvatureSystem {
     const count = this.#count;
     if (this.#approximation?.kind !== kind) {
       this.#approximation?.made.dispose();
-      const made =
-        kind === "kfoc"
-          ? new KroneckerApproximation(manager, this.#layer, kind, { iterations: KFOC_ITERATIONS })
-          : createApproximation(manager, this.#layer, kind);
+      const made = createApproximation(manager, this.#layer, kind, { iterations: KFOC_ITERATIONS });
       this.#approximation = { kind, made };
       const recorder = manager.record();
       made.fit(recorder, this.#layer);
@@ -220,17 +215,13 @@ function pairsOf(
     }
   }
   const b = memory.upload({ rows: C * count, cols: out, data });
-  const unused = () => {
-    throw new Error("A layer of one position is read where it lies.");
-  };
   return {
     in: a.cols,
     out,
     positions: 1,
     inputs: () => ({ rows: a, scale: 1 / count }),
+    outputs: () => ({ rows: b, scale: 1 / count }),
     curvatureRows: () => ({ rows: b, columns: C, count, divisor: count }),
-    apply: unused,
-    pullback: unused,
   };
 }
 

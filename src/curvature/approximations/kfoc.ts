@@ -2,10 +2,10 @@ import { type Matrix, matmul, multiplyPacked, padded, paddedView, reduce } from 
 import { scoped } from "../../linalg/layout/scoped.js";
 import { SplitSum } from "../../linalg/products/split.js";
 import type { Recorder } from "../../pipeline/index.js";
+import { scratchRows } from "../blocks/examples.js";
 import { project, weigh } from "../kernels/contract.js";
 import { type ExampleRows, formJacobians } from "../kernels/jacobian.js";
 import { scaleByRoot } from "../kernels/spectrum.js";
-import { scratchRows } from "./examples.js";
 import { expandFactors, type FactorPair } from "./position-factors.js";
 
 /** Most numbers of the Jacobians that are formed at once. */
