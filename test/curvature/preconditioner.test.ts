@@ -131,8 +131,18 @@ for (const layout of ["columns", "rows"] as const) {
       refresh(t, p);
       for (const [l, layer] of LAYERS.entries()) {
         const expected = factors(layer, data[l]!);
-        assertClose(await download(t, p.factors.A(l)), expected.A.data, 1e-6, `A of ${layer.name}`);
-        assertClose(await download(t, p.factors.B(l)), expected.B.data, 1e-6, `B of ${layer.name}`);
+        assertClose(
+          await download(t, p.curvature.factors(l)!.A),
+          expected.A.data,
+          1e-6,
+          `A of ${layer.name}`,
+        );
+        assertClose(
+          await download(t, p.curvature.factors(l)!.B),
+          expected.B.data,
+          1e-6,
+          `B of ${layer.name}`,
+        );
         const U = await update(t, p, layer.name, data[l]!.G, { place });
         const wanted = precondition(expected, data[l]!.G, DAMPING).update;
         assertClose(U, wanted.data, updateBound(expected, DAMPING), `U of ${layer.name}`);
@@ -205,7 +215,7 @@ kernelTest("preconditioner: positions: A is a mean over them, B a sum", async (t
     accumulate(t, p, layer.name, rows, { loss, examples: 6, layout: "rows" });
     refresh(t, p);
     const U = await update(t, p, layer.name, loss === "mean" ? G : rounded(scale(G, 6)));
-    assertClose(await download(t, p.factors.B(2)), expected.B.data, 1e-6, `B, ${loss} loss`);
+    assertClose(await download(t, p.curvature.factors(2)!.B), expected.B.data, 1e-6, `B, ${loss} loss`);
     assertClose(U, wanted.data, updateBound(expected, DAMPING), `U, ${loss} loss`);
     p.dispose();
   }

@@ -1,9 +1,12 @@
 import type { Capabilities } from "../../device/index.js";
 import { ArgumentError, UnsupportedLayerError } from "../../errors.js";
+import type { Matrix } from "../../linalg/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { Block, BlockItem, BlockProduct, BlockSite, BlockUpdate, CurvatureLayer } from "./block.js";
 import { type BlockOptions, planBlocks } from "./choice.js";
+import { EkfacBlock } from "./ekfac.js";
 import { BLOCKS } from "./kinds.js";
+import { KroneckerBlock } from "./kronecker.js";
 import { LayerStates } from "./layer-states.js";
 import { requireDamping, requireDecay } from "./options.js";
 import type { LayerStatus } from "./status.js";
@@ -114,6 +117,13 @@ export class Curvature implements Disposable {
     const place = this.#places[layer];
     if (place) return place;
     throw new ArgumentError("curvature", "layer", `must be below ${this.layers.length}, got ${layer}`);
+  }
+
+  /** Ā, in × in, and B̄, out × out, of a layer whose block keeps them: K-FAC's own or EKFAC; undefined elsewhere. */
+  factors(layer: number): { A: Matrix; B: Matrix } | undefined {
+    const { block, index } = this.place(layer);
+    if (!(block instanceof KroneckerBlock || block instanceof EkfacBlock)) return undefined;
+    return { A: block.A(index), B: block.B(index) };
   }
 
   /** The state of every layer, `LayerState` one after another: for read-backs and for kernels that ask what is ready. */
