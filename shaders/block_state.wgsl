@@ -7,7 +7,7 @@
 // adopt   after a refresh: (1, 0) where a new basis replaces the old one, (0, 1) where the old one stays because numbers were
 //         not finite or the rotations did not suffice. A factor that is not finite starts afresh. λ is noted as it is.
 // fitted  after a fit to one batch: whether there is a fit, or the batch was left out; (0, 1) or (0, 0), to wipe it out.
-// damped  after that fit was damped: λ, and whether it can be solved.
+// damped  after that fit was damped: λ, and whether it can be solved. Both leave 0 among the counts where it can, 1 elsewhere.
 //
 // Layout: layers belongs to all blocks of a model, and entry says which one of it is a problem's; everything else is the
 // block's own: number `layer` of flags, counts and scales, and the status words from word `status` on. A thread serves one
@@ -106,6 +106,10 @@ fn adopt(@builtin(global_invocation_id) id: vec3u) {
   scales[problem.layer] = vec2f(1.0, 0.0);
 }
 
+fn closed(entry: u32) -> f32 {
+  return select(1.0, 0.0, layers[entry].readyA == 1u && layers[entry].readyB == 1u);
+}
+
 @compute @workgroup_size(64)
 fn fitted(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= arrayLength(&problems)) {
@@ -124,6 +128,7 @@ fn fitted(@builtin(global_invocation_id) id: vec3u) {
     layers[entry].failures += 1u;
     layers[entry].readyA = 0u;
   }
+  counts[problem.layer] = closed(entry);
 }
 
 @compute @workgroup_size(64)
@@ -142,10 +147,10 @@ fn damped(@builtin(global_invocation_id) id: vec3u) {
   layers[entry].pi = 1.0;
   layers[entry].statusA = a;
   layers[entry].statusB = b;
+  layers[entry].readyB = 1u;
   if (((a | b) & FAILED) != 0u) {
     layers[entry].failures += 1u;
     layers[entry].readyB = 0u;
-    return;
   }
-  layers[entry].readyB = 1u;
+  counts[problem.layer] = closed(entry);
 }

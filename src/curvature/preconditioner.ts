@@ -185,7 +185,12 @@ export class Preconditioner implements Disposable {
     this.#record(encoder, (recorder) => {
       const { length, views } = layOutMatrices(given.map(({ index }) => this.#layers[index]!));
       const updates = views(recorder.scratch(length));
-      const gradients = this.#mean ? given.map(({ G }) => G) : views(recorder.scratch(length));
+      const gradients = this.#mean
+        ? packRows(
+            recorder,
+            given.map(({ G }) => ({ view: G, layout: "rows", bias: false })),
+          )
+        : views(recorder.scratch(length));
       if (!this.#mean) {
         const scales = given.map(({ examples }) => ({ alpha: 1 / examples, beta: 0 }));
         blend(
@@ -313,7 +318,7 @@ interface Unpacked {
   bias: boolean;
 }
 
-/** All examples as aligned rows: read where they lie, or copied into one scratch buffer. */
+/** Matrices, or examples, as aligned rows: read where they lie, or copied into one scratch buffer for all. */
 function packRows(recorder: Recorder, operands: readonly Unpacked[]): Matrix[] {
   let length = 0;
   const places = operands.map(({ view, layout, bias }) => {

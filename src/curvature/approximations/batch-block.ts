@@ -1,5 +1,5 @@
 import { blend } from "../../linalg/blend.js";
-import { checkFinite, paddedView } from "../../linalg/index.js";
+import { checkFinite, guard, paddedView } from "../../linalg/index.js";
 import { scoped } from "../../linalg/layout/scoped.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type {
@@ -13,6 +13,7 @@ import type {
 import { decide } from "../blocks/block-state.js";
 import type { LayerShape } from "../blocks/examples.js";
 import { BlockSettings } from "../blocks/settings.js";
+import { layOutMatrices } from "../blocks/spectra.js";
 import { GATE, type LayerFit } from "./layer-fit.js";
 
 /**
@@ -27,6 +28,8 @@ export class BatchBlock implements Block {
   readonly #settings: BlockSettings;
   /** (0, 1) to leave a fit as it is, (0, 0) to wipe it out. */
   readonly #scales: GPUBuffer;
+  /** 0 for each layer that has a fit and damped it, 1 elsewhere. */
+  readonly #gates: GPUBuffer;
 
   constructor(
     site: BlockSite,
@@ -36,9 +39,10 @@ export class BatchBlock implements Block {
     this.name = name;
     this.#site = site;
     this.#settings = new BlockSettings(site.manager, site.damping, site.emaDecay);
-    this.#scales = site.manager.createStorage("fit scales", 2);
+    this.#scales = site.manager.createStorage("fit scales", 2 * site.layers.length);
+    this.#gates = site.manager.createStorage("fit gates", site.layers.length);
     this.fits = site.layers.map((layer) => make(site.manager, layer));
-    site.states.reset(site.entries);
+    this.#close();
   }
 
   get damping(): number {
@@ -50,11 +54,12 @@ export class BatchBlock implements Block {
   }
 
   get tensors(): Readonly<Record<string, GPUBuffer>> {
-    return Object.fromEntries(
+    const own = Object.fromEntries(
       this.fits.flatMap(({ tensors }, layer) =>
         Object.entries(tensors).map(([name, buffer]) => [`${layer}.${name}`, buffer]),
       ),
     );
+    return { ...own, gates: this.#gates };
   }
 
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void {
@@ -66,20 +71,20 @@ export class BatchBlock implements Block {
         checkFinite(
           inner,
           fit.status,
-          groups.flatMap(({ a, b }) => [a, b]).map((x) => ({ x, flag: GATE, bit: 2 })),
+          groups.flatMap(({ a, b }) => [a, b]).map((x) => ({ x, flag: GATE.word, bit: GATE.bit })),
         );
         const made = fit.fit(inner, groups);
         checkFinite(
           inner,
           fit.status,
-          made.map((x) => ({ x, flag: GATE, bit: 2 })),
+          made.map((x) => ({ x, flag: GATE.word, bit: GATE.bit })),
         );
         this.#decide(inner, "fitted", layer);
         // What is not finite must not come back from a checkpoint either.
         const unread = paddedView(inner.scratch(4), 0, 1, 1);
         blend(
           inner,
-          made.map((S) => ({ T: unread, S, scale: 0 })),
+          made.map((S) => ({ T: unread, S, scale: layer })),
           this.#scales,
         );
       });
@@ -95,9 +100,16 @@ export class BatchBlock implements Block {
 
   precondition(recorder: Recorder, items: readonly BlockItem[]): void {
     const { entries, states } = this.#site;
-    for (const { layer, G, into } of items) {
-      this.fits[layer]!.solve(recorder, G, into, states.damping(entries[layer]!));
+    const { length, views } = layOutMatrices(items.map(({ layer }) => this.#site.layers[layer]!));
+    const free = views(recorder.scratch(length));
+    for (const [k, { layer, G }] of items.entries()) {
+      this.fits[layer]!.invert(recorder, G, free[k]!, states.damping(entries[layer]!));
     }
+    guard(
+      recorder,
+      this.#gates,
+      items.map(({ layer, into }, k) => ({ source: free[k]!, target: into, flag: layer })),
+    );
   }
 
   apply(recorder: Recorder, products: readonly BlockProduct[]): void {
@@ -112,15 +124,16 @@ export class BatchBlock implements Block {
   }
 
   reset(): void {
-    const encoder = this.#site.manager.device.createCommandEncoder();
+    const { device } = this.#site.manager;
+    const encoder = device.createCommandEncoder();
     for (const buffer of Object.values(this.tensors)) encoder.clearBuffer(buffer);
-    this.#site.manager.device.queue.submit([encoder.finish()]);
-    this.#site.states.reset(this.#site.entries);
+    device.queue.submit([encoder.finish()]);
+    this.#close();
   }
 
   dispose(): void {
     this.#settings.dispose();
-    this.#site.manager.destroyBuffer(this.#scales);
+    for (const buffer of [this.#scales, this.#gates]) this.#site.manager.destroyBuffer(buffer);
     for (const fit of this.fits) fit.dispose();
   }
 
@@ -128,13 +141,21 @@ export class BatchBlock implements Block {
     this.dispose();
   }
 
+  /** Nothing is fitted. */
+  #close(): void {
+    const { manager, layers, states, entries } = this.#site;
+    manager.device.queue.writeBuffer(this.#gates, 0, new Float32Array(layers.length).fill(1));
+    states.reset(entries);
+  }
+
   #decide(recorder: Recorder, decision: "fitted" | "damped", layer: number): void {
     const { entries, states } = this.#site;
-    decide(recorder, decision, [{ entry: entries[layer]!, layer: 0, lambda: this.damping }], {
+    decide(recorder, decision, [{ entry: entries[layer]!, layer, lambda: this.damping }], {
       settings: this.#settings.buffer,
       layers: states.buffer,
       status: this.fits[layer]!.status,
       scales: this.#scales,
+      counts: this.#gates,
     });
   }
 }

@@ -35,7 +35,7 @@ export class DiagonalFit extends LayerFit {
     this.#spectra.multiply(recorder, [{ layer: 0, X: V, into }]);
   }
 
-  protected invert(recorder: Recorder, G: Matrix, into: Matrix, lambda: StoredDamping): void {
+  invert(recorder: Recorder, G: Matrix, into: Matrix, lambda: StoredDamping): void {
     this.#spectra.divide(recorder, [{ layer: 0, X: G, into }], () => lambda);
   }
 }

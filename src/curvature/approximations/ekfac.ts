@@ -59,7 +59,7 @@ export class EkfacFit extends LayerFit {
     if (lambda === 0) this.#basis.findPeak(recorder);
   }
 
-  protected invert(recorder: Recorder, G: Matrix, into: Matrix, lambda: StoredDamping): void {
+  invert(recorder: Recorder, G: Matrix, into: Matrix, lambda: StoredDamping): void {
     this.#basis.solve(recorder, G, lambda, into);
   }
 }

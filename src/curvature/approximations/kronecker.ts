@@ -102,7 +102,7 @@ export class KroneckerFit extends LayerFit {
     );
   }
 
-  protected invert(recorder: Recorder, G: Matrix, into: Matrix, lambda: StoredDamping): void {
+  invert(recorder: Recorder, G: Matrix, into: Matrix, lambda: StoredDamping): void {
     if (this.#exact) this.#exact.solve(recorder, G, lambda, into);
     else sandwich(recorder, { P: this.#inverses!.B, G, Q: this.#inverses!.A, into });
   }

@@ -1,13 +1,13 @@
-import { guard, type Matrix, paddedLength, paddedView } from "../../linalg/index.js";
+import { type Matrix, paddedLength, paddedView } from "../../linalg/index.js";
 import type { CurvatureStatistics } from "../../model/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
-import { type LayerShape, type RecordedExamples, recordOneGroup, scratchRows } from "../blocks/examples.js";
+import { type LayerShape, type RecordedExamples, recordOneGroup } from "../blocks/examples.js";
 import type { StoredDamping } from "../kernels/spectrum.js";
 
 /** Words of a fit's status: two matrices' of `eigh` or `invert`, one of what is not finite. */
 export const APPROXIMATION_STATUS = 3;
-/** The word that keeps a solution back. */
-export const GATE = 2;
+/** The word that keeps a fit back, and its bit. */
+export const GATE = { word: 2, bit: 2 } as const;
 
 /**
  * An approximation H̃ of one layer's exact block over one batch, from the same inputs and derivatives. `BatchBlock` puts fits
@@ -18,7 +18,7 @@ export abstract class LayerFit implements Disposable {
   readonly cols: number;
   /**
    * `APPROXIMATION_STATUS` words, u32, of the last fit and damping; all 0 when all is well. Bit 2: numbers that were not
-   * finite; a solution is then zero where they were in the layer's data. Bits 1 and 4 as `InvertStatus`, 8 as `EighStatus`.
+   * finite. Bits 1 and 4 as `InvertStatus`, 8 as `EighStatus`.
    */
   readonly status: GPUBuffer;
   protected readonly manager: PipelineManager;
@@ -52,12 +52,8 @@ export abstract class LayerFit implements Disposable {
   /** Records into ← H̃ V, both out × in. */
   abstract apply(recorder: Recorder, V: Matrix, into: Matrix): void;
 
-  /** Records into ← (H̃ + λI)⁻¹ G with the λ of the last `damp`, both out × in; zero where the layer's data were not finite. */
-  solve(recorder: Recorder, G: Matrix, into: Matrix, lambda: StoredDamping): void {
-    const free = scratchRows(recorder, this.rows, this.cols);
-    this.invert(recorder, G, free, lambda);
-    guard(recorder, this.status, [{ source: free, target: into, flag: GATE }]);
-  }
+  /** Records into ← (H̃ + λI)⁻¹ G with the λ of the last `damp`, both out × in; `into` is aligned scratch. */
+  abstract invert(recorder: Recorder, G: Matrix, into: Matrix, lambda: StoredDamping): void;
 
   dispose(): void {
     for (const buffer of Object.values(this.#buffers)) this.manager.destroyBuffer(buffer);
@@ -66,9 +62,6 @@ export abstract class LayerFit implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
-
-  /** Records into ← (H̃ + λI)⁻¹ G into scratch of the same shape. */
-  protected abstract invert(recorder: Recorder, G: Matrix, into: Matrix, lambda: StoredDamping): void;
 
   /** Memory that `dispose` frees and a checkpoint holds, each under a label of its own. */
   protected storage(label: string, length: number): GPUBuffer {

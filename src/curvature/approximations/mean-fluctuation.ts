@@ -77,7 +77,7 @@ export class MeanFluctuationFit extends LayerFit {
     else this.#basis.forgetPeak(recorder);
   }
 
-  protected invert(recorder: Recorder, G: Matrix, into: Matrix): void {
+  invert(recorder: Recorder, G: Matrix, into: Matrix): void {
     // The damping is in the spectrum already; directions that it does not reach are zero in the basis.
     this.#basis.solve(recorder, G, 0, into);
   }

@@ -53,7 +53,7 @@ export interface BlockStateBuffers {
 
 /**
  * Records a decision of `block_state.wgsl` for layers of one block: `"weigh"` reads flags and writes counts and scales,
- * `"adopt"` reads status and writes counts and scales, `"fitted"` reads status and writes scales, `"damped"` reads status.
+ * `"adopt"` and `"fitted"` read status and write counts and scales, `"damped"` reads status and writes counts.
  */
 export function decide(
   recorder: Recorder,

@@ -57,7 +57,7 @@ export class LayerStates implements Disposable {
 
   /** λ of an entry's last refresh, for kernels that divide by it once the entry is ready. */
   damping(entry: number): StoredDamping {
-    return { buffer: this.buffer, index: entry * WORDS + LAMBDA, ready: entry * WORDS + READY[0] };
+    return { buffer: this.buffer, index: entry * WORDS + LAMBDA, ready: entry * WORDS + READY[1] };
   }
 
   dispose(): void {
