@@ -21,6 +21,11 @@ export {
   compareCurvature,
 } from "./approximations/compare.js";
 export {
+  type CompareLayersOptions,
+  compareLayers,
+  type LayerComparison,
+} from "./approximations/compare-layers.js";
+export {
   APPROXIMATIONS,
   type ApproximationKind,
   type ApproximationOptions,
@@ -37,14 +42,7 @@ export type {
   BlockUpdate,
   CurvatureLayer,
 } from "./blocks/block.js";
-export {
-  type BlockChoice,
-  type BlockOptions,
-  type BlockPlan,
-  FALLBACKS,
-  type Fallback,
-  planBlocks,
-} from "./blocks/choice.js";
+export { type BlockChoice, type BlockOptions, FALLBACKS, type Fallback } from "./blocks/choice.js";
 export {
   type BlockPlace,
   Curvature,
@@ -55,7 +53,7 @@ export {
 export { DiagonalBlock } from "./blocks/diagonal.js";
 export { EkfacBlock } from "./blocks/ekfac.js";
 export { GradientBlock } from "./blocks/gradient.js";
-export { BLOCK_KINDS, BLOCKS, type BlockKind, type MovingKind } from "./blocks/kinds.js";
+export { BLOCK_KINDS, type BlockKind, type MovingKind } from "./blocks/kinds.js";
 export { KroneckerBlock } from "./blocks/kronecker.js";
 export { LayerState, LayerStates } from "./blocks/layer-states.js";
 export { LAYER_STATE_BYTES, type LayerStatus, statusText } from "./blocks/status.js";

@@ -9,7 +9,6 @@ import {
   gramKernels,
   type Matrix,
   matmulKernels,
-  paddedView,
 } from "../../linalg/index.js";
 import { scoped } from "../../linalg/layout/scoped.js";
 import type { Kernel, PipelineManager, Recorder } from "../../pipeline/index.js";
