@@ -1,10 +1,3 @@
 # // Needs `id`, `count` and `problems`; gives the workgroup's number in all, and its problem's index.
 let number = id.x + id.y * count.x;
-// The last problem whose first workgroup is not after this one.
-var index = 0u;
-for (var end = arrayLength(&problems); end - index > 1u;) {
-  let middle = (index + end) / 2u;
-  let before = problems[middle].first <= number;
-  index = select(index, middle, before);
-  end = select(middle, end, before);
-}
+# include("search_problem");

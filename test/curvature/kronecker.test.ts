@@ -1,11 +1,12 @@
 import {
-  type FactorOptions,
-  type FactorSize,
-  Factors,
-  type FactorUpdate,
+  type BlockUpdate,
+  Curvature,
+  type CurvatureOptions,
+  type KroneckerBlock,
 } from "../../src/curvature/index.js";
 import { ArgumentError } from "../../src/errors.js";
 import { InvertStatus, padded, type Matrix as View } from "../../src/linalg/index.js";
+import type { LayerSize } from "../../src/model/index.js";
 import type { PipelineManager } from "../../src/pipeline/index.js";
 import { piDamping } from "../../src/reference/damping.js";
 import { invert } from "../../src/reference/invert.js";
@@ -26,7 +27,7 @@ import {
 import { download, factorsOf, normals, type Rows, target, updateBound, upload } from "./helpers.js";
 
 /** Inputs and outputs are all different, odd, and on both sides of a tile's and a sweep's edge. */
-const LAYERS: FactorSize[] = [
+const LAYERS: LayerSize[] = [
   { name: "a", in: 7, out: 3 },
   { name: "b", in: 33, out: 18 },
   { name: "c", in: 1, out: 67 },
@@ -36,31 +37,38 @@ function aligned(t: TestContext, M: Matrix) {
   return upload(t, M, { gap: padded(M.cols) - M.cols }) as View;
 }
 
-function updateOf(t: TestContext, layer: number, rows: Rows): FactorUpdate {
+function updateOf(t: TestContext, layer: number, rows: Rows): BlockUpdate {
   const scale = 1 / rows.A.rows;
-  return { layer, A: { rows: aligned(t, rows.A), scale }, B: { rows: aligned(t, rows.B), scale } };
+  const [A, B] = [aligned(t, rows.A), aligned(t, rows.B)];
+  return { layer, statistics: { inputs: () => ({ rows: A, scale }), outputs: () => ({ rows: B, scale }) } };
 }
 
-function batch(random: Random, layer: FactorSize, count: number, columns = 2, scale = 1): Rows {
+function batch(random: Random, layer: LayerSize, count: number, columns = 2, scale = 1): Rows {
   return {
     A: normals(random, count, layer.in, scale),
     B: normals(random, count * columns, layer.out, 0.3),
   };
 }
 
-function accumulate(manager: PipelineManager, factors: Factors, updates: FactorUpdate[]): void {
+/** With Kronecker layers alone there is one block, and its numbers are the model's. */
+function block({ blocks }: Curvature): KroneckerBlock {
+  assertEqual(blocks.length, 1, "blocks");
+  return blocks[0] as KroneckerBlock;
+}
+
+function accumulate(manager: PipelineManager, factors: Curvature, updates: BlockUpdate[]): void {
   const recorder = manager.record();
   factors.accumulate(recorder, updates);
   recorder.submit();
 }
 
-function refresh(manager: PipelineManager, factors: Factors): void {
+function refresh(manager: PipelineManager, factors: Curvature): void {
   const recorder = manager.record();
   factors.refresh(recorder);
   recorder.submit();
 }
 
-async function stateOf(manager: PipelineManager, factors: Factors) {
+async function stateOf(manager: PipelineManager, factors: Curvature) {
   const recorder = manager.record();
   const bytes = recorder.read(factors.state);
   recorder.submit();
@@ -68,7 +76,13 @@ async function stateOf(manager: PipelineManager, factors: Factors) {
 }
 
 /** U of one layer for G. */
-async function update(t: TestContext, manager: PipelineManager, factors: Factors, layer: number, G: Matrix) {
+async function update(
+  t: TestContext,
+  manager: PipelineManager,
+  factors: Curvature,
+  layer: number,
+  G: Matrix,
+) {
   const U = target(t, G.rows, G.cols);
   const recorder = manager.record();
   factors.precondition(recorder, [{ layer, G: upload(t, G) as View, into: U as never }]);
@@ -76,9 +90,9 @@ async function update(t: TestContext, manager: PipelineManager, factors: Factors
   return download(t, U);
 }
 
-function open(t: TestContext, layers: readonly FactorSize[], options?: FactorOptions) {
+function open(t: TestContext, layers: readonly LayerSize[], options?: CurvatureOptions) {
   const { manager } = t.engine;
-  return { manager, factors: new Factors(manager, layers, options) };
+  return { manager, factors: new Curvature(manager, layers, options) };
 }
 
 kernelTest("factors: moving means follow the f64 twin, each layer at its own pace", async (t) => {
@@ -88,7 +102,7 @@ kernelTest("factors: moving means follow the f64 twin, each layer at its own pac
   const means: (HostFactors | undefined)[] = LAYERS.map(() => undefined);
   const counts = LAYERS.map(() => 0);
   for (let step = 1; step <= 6; step++) {
-    const updates: FactorUpdate[] = [];
+    const updates: BlockUpdate[] = [];
     for (const [l, layer] of LAYERS.entries()) {
       // Layer b takes every other batch, in a different order than the layers'.
       if (l === 1 && step % 2 === 0) continue;
@@ -99,8 +113,8 @@ kernelTest("factors: moving means follow the f64 twin, each layer at its own pac
     accumulate(manager, factors, updates);
     for (const [l, mean] of means.entries()) {
       const what = `step ${step}, layer ${l}`;
-      assertClose(await download(t, factors.A(l)), mean!.A.data, 1e-6, `${what}: A`);
-      assertClose(await download(t, factors.B(l)), mean!.B.data, 1e-6, `${what}: B`);
+      assertClose(await download(t, block(factors).A(l)), mean!.A.data, 1e-6, `${what}: A`);
+      assertClose(await download(t, block(factors).B(l)), mean!.B.data, 1e-6, `${what}: B`);
     }
   }
   const states = await stateOf(manager, factors);
@@ -123,7 +137,7 @@ kernelTest("factors: the mean forgets at 0.95 unless told otherwise, and not at 
     accumulate(manager, factors, [updateOf(t, 0, rows)]);
     // 1 − 1/t reaches 0.95 at t = 20.
     if (![1, 2, 19, 20, 21, 24].includes(step)) continue;
-    assertClose(await download(t, factors.A(0)), mean.A.data, 2e-6, `A after ${step}`);
+    assertClose(await download(t, block(factors).A(0)), mean.A.data, 2e-6, `A after ${step}`);
   }
   factors.dispose();
 });
@@ -145,9 +159,9 @@ kernelTest("factors: damped inverses and U against the f64 twin", async (t) => {
       const split = piDamping(trace(A), A.rows, trace(B), B.rows, damping);
       const bound = updateBound({ A, B }, damping);
       const wanted = invert(A, { damping: split.a }).inverse;
-      assertClose(await download(t, factors.inverseA(l)), wanted.data, bound, `${what}: inverse of A`);
+      assertClose(await download(t, block(factors).inverseA(l)), wanted.data, bound, `${what}: inverse of A`);
       const left = invert(B, { damping: split.b }).inverse;
-      assertClose(await download(t, factors.inverseB(l)), left.data, bound, `${what}: inverse of B`);
+      assertClose(await download(t, block(factors).inverseB(l)), left.data, bound, `${what}: inverse of B`);
       const G = normals(random, B.rows, A.rows);
       const U = precondition({ A, B }, G, damping).update;
       assertClose(await update(t, manager, factors, l, G), U.data, bound, `${what}: U`);
@@ -218,8 +232,8 @@ for (const [name, bad] of poisons) {
       for (const l of LAYERS.keys()) {
         const first = factorsOf(good[l]!);
         const mean = l === 1 ? first : updateFactors(first, factorsOf(next[l]!), 2, 0.5);
-        assertClose(await download(t, factors.A(l)), mean.A.data, 1e-6, `A of layer ${l}`);
-        assertClose(await download(t, factors.B(l)), mean.B.data, 1e-6, `B of layer ${l}`);
+        assertClose(await download(t, block(factors).A(l)), mean.A.data, 1e-6, `A of layer ${l}`);
+        assertClose(await download(t, block(factors).B(l)), mean.B.data, 1e-6, `B of layer ${l}`);
         assertEqual(states[l]!.skipped, l === 1 ? 1 : 0, `batches left out of layer ${l}`);
         assertEqual(states[l]!.batches.A, l === 1 ? 1 : 2, `batches in layer ${l}`);
       }
@@ -227,8 +241,8 @@ for (const [name, bad] of poisons) {
       const last = batch(random, LAYERS[1]!, 20);
       accumulate(manager, factors, [updateOf(t, 1, last)]);
       const mean = updateFactors(factorsOf(good[1]!), factorsOf(last), 2, 0.5);
-      assertClose(await download(t, factors.A(1)), mean.A.data, 1e-6, "A after a good batch");
-      assertClose(await download(t, factors.B(1)), mean.B.data, 1e-6, "B after a good batch");
+      assertClose(await download(t, block(factors).A(1)), mean.A.data, 1e-6, "A after a good batch");
+      assertClose(await download(t, block(factors).B(1)), mean.B.data, 1e-6, "B after a good batch");
       factors.dispose();
     });
   }
@@ -246,7 +260,7 @@ for (const side of ["A", "B"] as const) {
       good.map((rows, l) => updateOf(t, l, rows)),
     );
     refresh(manager, factors);
-    const before = await download(t, side === "A" ? factors.inverseA(1) : factors.inverseB(1));
+    const before = await download(t, side === "A" ? block(factors).inverseA(1) : block(factors).inverseB(1));
     const other = side === "A" ? "B" : "A";
 
     const huge = batch(random, LAYERS[1]!, 30);
@@ -261,7 +275,7 @@ for (const side of ["A", "B"] as const) {
     assertEqual(state!.ready, true, "still ready");
     assertEqual(state!.batches[side], 0, `the mean of ${side} starts afresh`);
     assertEqual(state!.batches[other], 2, `the mean of ${other} goes on`);
-    const kept = await download(t, side === "A" ? factors.inverseA(1) : factors.inverseB(1));
+    const kept = await download(t, side === "A" ? block(factors).inverseA(1) : block(factors).inverseB(1));
     assertClose(kept, before, 0, `inverse of ${side} is the old one`);
     // What goes with the old inverse must be split by the old π: see that U stays on its scale.
     const G = normals(random, LAYERS[1]!.out, LAYERS[1]!.in);
@@ -280,7 +294,7 @@ for (const side of ["A", "B"] as const) {
 
     const fresh = batch(random, LAYERS[1]!, 30);
     accumulate(manager, factors, [updateOf(t, 1, fresh)]);
-    const mean = side === "A" ? factors.A(1) : factors.B(1);
+    const mean = side === "A" ? block(factors).A(1) : block(factors).B(1);
     assertClose(await download(t, mean), factorsOf(fresh)[side].data, 1e-6, `${side} afresh`);
     for (const boost of [10, 10 ** 0.5, 1, 1]) {
       refresh(manager, factors);
@@ -307,12 +321,12 @@ kernelTest(
     const rows = batch(random, layer, 30);
     accumulate(manager, factors, [updateOf(t, 0, rows)]);
     refresh(manager, factors);
-    const before = await download(t, factors.inverseA(0));
+    const before = await download(t, block(factors).inverseA(0));
     // No Gram matrix is indefinite by more than rounding, so this one is put there by hand: eigenvalues 1 and −0.5.
-    const stride = factors.A(0).stride;
+    const stride = block(factors).A(0).stride;
     const bad = new Float32Array(6 * stride);
     for (let i = 0; i < 6; i++) bad[i * stride + i] = i === 2 ? -0.5 : 1;
-    t.device.queue.writeBuffer(factors.A(0).buffer, 4 * factors.A(0).offset, bad);
+    t.device.queue.writeBuffer(block(factors).A(0).buffer, 4 * block(factors).A(0).offset, bad);
     let boost = 1;
     for (let failures = 1; ; failures++) {
       assert(failures < 9, "the boost never suffices");
@@ -328,11 +342,11 @@ kernelTest(
       assertEqual(state!.boost, boost, `boost after ${failures} failures`);
       assertEqual(state!.failures, failures, "failures");
       assertEqual(state!.batches.A, 1, "the mean is not forgotten");
-      assertClose(await download(t, factors.inverseA(0)), before, 0, "the inverse is the old one");
+      assertClose(await download(t, block(factors).inverseA(0)), before, 0, "the inverse is the old one");
     }
-    assertWritten(await download(t, factors.inverseA(0)), "the new inverse");
+    assertWritten(await download(t, block(factors).inverseA(0)), "the new inverse");
     assert(
-      (await download(t, factors.inverseA(0))).some((x, k) => x !== before[k]),
+      (await download(t, block(factors).inverseA(0))).some((x, k) => x !== before[k]),
       "the inverse is new",
     );
     factors.dispose();
@@ -349,7 +363,7 @@ kernelTest("factors: a zero factor is damped by √λ alone, and one far out of 
   refresh(manager, factors);
   const [state] = await stateOf(manager, factors);
   assertEqual(state!.pi, 1, "π of a zero factor");
-  assertClose(await download(t, factors.inverseA(0)), identity(5, 5).data, 1e-6, "inverse of √λ I");
+  assertClose(await download(t, block(factors).inverseA(0)), identity(5, 5).data, 1e-6, "inverse of √λ I");
   factors.reset();
   const small = batch(random, layer, 20, 1, 1e-12);
   for (let k = 0; k < small.B.data.length; k++) small.B.data[k]! *= 1e9;
@@ -366,14 +380,14 @@ kernelTest("factors: a zero factor is damped by √λ alone, and one far out of 
 kernelTest("factors: reset() forgets everything, dispose() frees everything", async (t) => {
   const { manager } = t.engine;
   const before = manager.counts;
-  const factors = new Factors(manager, LAYERS, { damping: 0.1 });
+  const factors = new Curvature(manager, LAYERS, { damping: 0.1 });
   assert(manager.counts.liveBuffers > before.liveBuffers, "no buffers are made");
   const random = t.random(9);
   const rows = batch(random, LAYERS[0]!, 20);
   for (let time = 0; time < 2; time++) {
     accumulate(manager, factors, [updateOf(t, 0, rows)]);
     refresh(manager, factors);
-    assertClose(await download(t, factors.A(0)), factorsOf(rows).A.data, 1e-6, `A, time ${time}`);
+    assertClose(await download(t, block(factors).A(0)), factorsOf(rows).A.data, 1e-6, `A, time ${time}`);
     factors.reset();
     const [state] = await stateOf(manager, factors);
     assertEqual(state!.batches.A, 0, "batches after reset");
@@ -384,7 +398,7 @@ kernelTest("factors: reset() forgets everything, dispose() frees everything", as
   }
   const used = manager.counts;
   factors.dispose();
-  const own = new Factors(manager, LAYERS);
+  const own = new Curvature(manager, LAYERS);
   assertEqual(manager.counts.liveBuffers, used.liveBuffers, "buffers after dispose and anew");
   assertEqual(manager.counts.liveBytes, used.liveBytes, "bytes after dispose and anew");
   own.dispose();
@@ -393,8 +407,8 @@ kernelTest("factors: reset() forgets everything, dispose() frees everything", as
 kernelTest("factors: bad options and layers are refused and leave no buffer", (t) => {
   const { manager } = t.engine;
   const before = manager.counts.liveBuffers;
-  const make = (options: FactorOptions, layers: FactorSize[] = LAYERS) => {
-    return () => new Factors(manager, layers, options);
+  const make = (options: CurvatureOptions, layers: LayerSize[] = LAYERS) => {
+    return () => new Curvature(manager, layers, options);
   };
   for (const damping of [-1e-9, Number.NaN, Number.POSITIVE_INFINITY]) {
     assertThrows(make({ damping }), ArgumentError, /damping must be .* not negative, got/);
@@ -403,8 +417,8 @@ kernelTest("factors: bad options and layers are refused and leave no buffer", (t
     assertThrows(make({ emaDecay }), ArgumentError, /emaDecay must lie in \[0, 1\), got/);
   }
   assertThrows(make({}, []), ArgumentError, /layers must be at least one/);
-  const factors = new Factors(manager, LAYERS);
-  assertThrows(() => factors.A(3), ArgumentError, /layer must be below 3, got 3/);
+  const factors = new Curvature(manager, LAYERS);
+  assertThrows(() => block(factors).A(3), ArgumentError, /layer must be below 3, got 3/);
   assertThrows(
     () => {
       factors.damping = -1;
