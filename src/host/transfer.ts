@@ -5,7 +5,6 @@
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
 import { type Matrix, type MatrixView, paddedLength, paddedView } from "../linalg/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
-import { matrix, type Matrix as ReferenceMatrix } from "../reference/matrix.js";
 
 /** A matrix in main memory, row-major: `data[i * cols + j]`. */
 export interface HostMatrix {
@@ -64,14 +63,21 @@ export async function readMatrices(recorder: Recorder, views: readonly MatrixVie
   });
 }
 
+/** A matrix as the f64 reference (`kfac-webgpu/reference`) has it, row-major. */
+export interface F64Matrix {
+  readonly rows: number;
+  readonly cols: number;
+  readonly data: Float64Array;
+}
+
 /** The f64 reference's matrix, rounded to f32. */
-export function toF32({ rows, cols, data }: ReferenceMatrix): HostMatrix {
+export function toF32({ rows, cols, data }: F64Matrix): HostMatrix {
   return { rows, cols, data: Float32Array.from(data) };
 }
 
 /** A matrix that the f64 reference takes. */
-export function toF64({ rows, cols, data }: HostMatrix): ReferenceMatrix {
-  return matrix(rows, cols, data);
+export function toF64({ rows, cols, data }: HostMatrix): F64Matrix {
+  return { rows, cols, data: Float64Array.from(data) };
 }
 
 /** Matrices on the GPU that are freed together. Their rows are padded to whole `vec4f`s by zeros. */

@@ -72,11 +72,14 @@ export async function inspect(race: Race, layer: number, signal: AbortSignal): P
   const { network, kfac } = race.contestant("kfac");
   if (!kfac) throw new Error("the first contestant is not K-FAC");
   const weights = await network.weights();
-  const { factors } = kfac;
-  const sizes = factors.layers;
+  const { curvature } = kfac;
+  const sizes = curvature.layers;
   const means = await matricesOf(
     engine,
-    sizes.flatMap((_, l) => [factors.A(l), factors.B(l)]),
+    sizes.flatMap((_, l) => {
+      const { A, B } = curvature.factors(l)!;
+      return [A, B];
+    }),
   );
   const status = await layerStatuses(engine, race);
   const spectra = await spectraOf(engine, sizes, means, status);
@@ -210,11 +213,11 @@ async function matricesOf({ manager }: Engine, views: readonly MatrixView[]): Pr
 }
 
 async function layerStatuses({ manager }: Engine, race: Race): Promise<LayerStatus[]> {
-  const { factors } = race.contestant("kfac").kfac!;
+  const { curvature } = race.contestant("kfac").kfac!;
   const recorder = manager.record();
-  const reading = recorder.read(factors.state);
+  const reading = recorder.read(curvature.state);
   recorder.submit();
-  return factors.decode(await reading);
+  return curvature.decode(await reading);
 }
 
 async function spectraOf(

@@ -22,7 +22,7 @@ import { BATCH_SIZE, COMPARISON, HIDDEN_LAYERS, SEED, SETTINGS } from "../preset
 import { Progress } from "../progress.js";
 import { type EpochLine, stepLine } from "../records.js";
 import { COMPARISON_HEAD, comparisonNote, comparisonReport, comparisonRows } from "../report/comparison.js";
-import { Stopwatch } from "../stopwatch.js";
+import { Stopwatch } from "../../timing/index.js";
 import { duration, percent, short, textTable } from "../table.js";
 import { linearRate, Trainer } from "../trainer.js";
 

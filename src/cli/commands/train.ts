@@ -20,7 +20,7 @@ import { type EpochLine, stepLine } from "../records.js";
 import { trainingReport } from "../report/training.js";
 import { requireSame, requireWritable } from "../resume.js";
 import { parseRunMeta, runIdentity, runMeta } from "../run-meta.js";
-import { Stopwatch } from "../stopwatch.js";
+import { Stopwatch } from "../../timing/index.js";
 import { duration, percent, short, textTable } from "../table.js";
 import { planTraining, TRAIN_OPTIONS, type TrainOptions, uselessOptions } from "../train-options.js";
 import type { TrainPlan } from "../train-plan.js";

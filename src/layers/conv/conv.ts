@@ -15,7 +15,7 @@ import type { TrainableLayer, Values } from "../layer.js";
 import type { Conv2dModule } from "../modules.js";
 import { averageKernels } from "../pool.js";
 import { Correlation, rowsOf } from "./correlation.js";
-import { ConvCurvature } from "./curvature.js";
+import { ConvCurvature, groupedKind } from "./curvature.js";
 import { type ConvGeometry, positionsOf, sizeOf } from "./geometry.js";
 import { patchKernels, recordFold } from "./patches.js";
 import { shiftGramKernel } from "./shift-gram.js";
@@ -68,6 +68,10 @@ export class Conv2dLayer implements TrainableLayer {
 
   get parameters(): number {
     return this.out * this.in;
+  }
+
+  get withoutKronecker(): string | undefined {
+    return groupedKind(this.#geometry.groups);
   }
 
   get W(): Matrix {
