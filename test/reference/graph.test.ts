@@ -1,4 +1,7 @@
+import { describe, expect, it } from "vitest";
+import { ArgumentError, ShapeError } from "../../src/errors.js";
 import {
+  activation,
   activationOp,
   add,
   addOp,
@@ -9,9 +12,7 @@ import {
   denseBlock,
   denseHessian,
   denseOp,
-  describe,
   expandFactors,
-  expect,
   type Fisher,
   flattenOp,
   type GraphInputs,

@@ -1,14 +1,11 @@
 import { describe, expect, it } from "vitest";
 import {
   activationOp,
-  add,
   addOp,
   averagePoolOp,
   concatOp,
   conv2dOp,
   denseOp,
-  describe,
-  expect,
   flattenOp,
   globalAveragePoolOp,
   type Matrix,
