@@ -49,11 +49,11 @@ export function logistic(): ActivationModule {
   return { kind: "logistic" };
 }
 
-/** The kinds, each with the module that it is without options: what a command line can offer by name. */
-export const activations = { relu, leakyRelu: () => leakyRelu(), tanh, logistic } as const;
+/** The shaders' number for each function. */
+const KIND_CODES: Record<ActivationModule["kind"], number> = { relu: 1, leakyRelu: 2, tanh: 3, logistic: 4 };
 
 export const activationKinds: readonly LayerKind<ActivationModule>[] = (
-  Object.keys(activations) as ActivationModule["kind"][]
+  Object.keys(KIND_CODES) as ActivationModule["kind"][]
 ).map((kind) => ({
   kind,
   treatment: "nothing to train",
@@ -125,9 +125,6 @@ export const activationBackwardKernel = defineKernel({
   code: backwardCode,
   layout: activationBackwardLayout,
 });
-
-/** The shaders' number for each function. */
-const KIND_CODES: Record<ActivationModule["kind"], number> = { relu: 1, leakyRelu: 2, tanh: 3, logistic: 4 };
 
 /** A = φ(Z), element by element. Its derivative is read off A, and overwrites that in A. */
 class ActivationLayer implements Layer {

@@ -1,4 +1,7 @@
-export { type ActivationModule, activations, leakyRelu, logistic, relu, tanh } from "./activation.js";
+export type { ParameterPlace } from "../memory/parameters.js";
+export type { RecordedPass } from "../memory/recorded-pass.js";
+export type { Workspace } from "../memory/workspace.js";
+export { type ActivationModule, leakyRelu, logistic, relu, tanh } from "./activation.js";
 export { type AddModule, add } from "./add.js";
 export { averagePool2d, type GlobalPoolModule, globalAveragePool } from "./average-pool.js";
 export { type ConcatModule, concat } from "./concat.js";

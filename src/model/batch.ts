@@ -17,7 +17,7 @@ export interface Batch<Inputs extends BatchInputs = Float32Array> {
 export type AnyBatch = Batch<BatchInputs>;
 
 /** Examples start … end − 1 of a data set too large to hold at once. */
-export type BatchSupplier<Inputs extends BatchInputs = BatchInputs> = (
+export type BatchSupplier<Inputs extends BatchInputs = Float32Array> = (
   start: number,
   end: number,
 ) => Batch<Inputs>;

@@ -1,5 +1,4 @@
 export type { AnyBatch, Batch, BatchInputs, BatchSupplier, InputArray } from "./batch.js";
-export { copyBatch, mapInputs } from "./batch.js";
 export type { CurvatureRows, Curved, FactorGram, FactorRows, FactorStatistics } from "./curved.js";
 export type { FisherKind, FisherOptions } from "./fisher.js";
 export type { Model, Pass } from "./model.js";

@@ -1,5 +1,5 @@
 import { AbortedError, ShapeError } from "../errors.js";
-import type { AnyBatch, BatchSupplier } from "../model/index.js";
+import type { AnyBatch, BatchInputs, BatchSupplier } from "../model/index.js";
 import { arraysOf, type InputPort, operandOf, sliceInputs } from "./inputs.js";
 
 /**
@@ -10,7 +10,7 @@ import { arraysOf, type InputPort, operandOf, sliceInputs } from "./inputs.js";
 export function slices(
   { inputs, targets, count }: AnyBatch,
   { ports, outputs }: { ports: readonly InputPort[]; outputs: number },
-): BatchSupplier {
+): BatchSupplier<BatchInputs> {
   const width = targets instanceof Uint32Array ? 1 : outputs;
   for (const [port, array] of arraysOf("evaluate", ports, inputs)) {
     if (array.length === count * port.features) continue;

@@ -62,7 +62,7 @@ export async function predict(
  */
 export async function evaluate(
   network: Evaluated,
-  data: AnyBatch | BatchSupplier,
+  data: AnyBatch | BatchSupplier<BatchInputs>,
   { total = 0, signal }: { total?: number; signal?: AbortSignal },
 ): Promise<Evaluation> {
   const { manager, batchSize, passes } = network;

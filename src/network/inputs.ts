@@ -3,7 +3,7 @@ import { type Form, featuresOf } from "../layers/form.js";
 import { columnsOfForm, positionsOfForm, Values } from "../layers/values.js";
 import type { RowPlace } from "../memory/storage.js";
 import type { Workspace } from "../memory/workspace.js";
-import { type BatchInputs, type InputArray, mapInputs } from "../model/index.js";
+import { type BatchInputs, type InputArray, mapInputs } from "../model/batch.js";
 
 /** One input of a network: where its batches are checked, and how they reach the GPU. */
 export class InputPort {

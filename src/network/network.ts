@@ -262,11 +262,11 @@ export class Network implements Model {
    */
   async evaluate(data: AnyBatch, options?: { signal?: AbortSignal }): Promise<Evaluation>;
   async evaluate(
-    supplier: BatchSupplier,
+    supplier: BatchSupplier<BatchInputs>,
     options: { total: number; signal?: AbortSignal },
   ): Promise<Evaluation>;
   async evaluate(
-    data: AnyBatch | BatchSupplier,
+    data: AnyBatch | BatchSupplier<BatchInputs>,
     options: { total?: number; signal?: AbortSignal } = {},
   ): Promise<Evaluation> {
     return evaluate(this.#evaluated, data, options);

@@ -1,6 +1,7 @@
 import { ArgumentError, CheckpointError } from "../errors.js";
 import { checkFinite, reduce } from "../linalg/index.js";
-import { type AnyBatch, copyBatch, type FisherOptions, type Model, type Pass } from "../model/index.js";
+import { type AnyBatch, copyBatch } from "../model/batch.js";
+import type { FisherOptions, Model, Pass } from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
 import type { Optimizer, OptimizerState, StepRecord } from "./optimizer.js";
 

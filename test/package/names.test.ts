@@ -77,6 +77,7 @@ describe("public names", () => {
       ShaderError
       ShapeError
       UnsupportedLayerError
+      add
       averagePool2d
       axpy
       batchOf
@@ -84,6 +85,7 @@ describe("public names", () => {
       batches
       compareCurvature
       compareLayers
+      concat
       conjugateGradients
       conv2d
       copy
@@ -99,6 +101,7 @@ describe("public names", () => {
       gather
       globalAveragePool
       gram
+      graph
       halfSquaredError
       imageDataset
       invert
@@ -108,6 +111,7 @@ describe("public names", () => {
       logistic
       matmul
       maxPool2d
+      oneHot
       parseIdx
       readIdx
       readMatrices
@@ -121,14 +125,18 @@ describe("public names", () => {
       softmaxCrossEntropy
       solveNewton
       tanh
+      tied
       toF32
       toF64
       type ActivationModule
       type AdamOptions
+      type AddModule
+      type AnyBatch
       type ApproximationKind
       type ApproximationMeasures
       type AxpyOperands
       type Batch
+      type BatchInputs
       type BatchSupplier
       type BlockSource
       type Capabilities
@@ -139,6 +147,7 @@ describe("public names", () => {
       type Checkpoint
       type CompareLayersOptions
       type CompareOptions
+      type ConcatModule
       type Conv2dModule
       type Conv2dOptions
       type ConvolutionMethod
@@ -150,6 +159,7 @@ describe("public names", () => {
       type Curved
       type Dataset
       type DenseModule
+      type DenseOptions
       type DeviceOptions
       type EigenProblem
       type EighOptions
@@ -159,7 +169,11 @@ describe("public names", () => {
       type FactorStatistics
       type FisherKind
       type FisherOptions
+      type FlattenModule
+      type GlobalPoolModule
       type GramOperands
+      type Graph
+      type GraphValue
       type HostEigh
       type HostInverse
       type HostMatrix
@@ -167,6 +181,8 @@ describe("public names", () => {
       type HostOperations
       type IdxArray
       type IdxData
+      type InputArray
+      type InputForm
       type InputShape
       type Inversion
       type InvertBuffers
@@ -199,24 +215,26 @@ describe("public names", () => {
       type NewtonProblem
       type NewtonRecord
       type NewtonSolution
+      type OneHotModule
       type Optimizer
       type OptimizerState
       type Pair
       type Pass
       type PipelineManager
       type PoolModule
+      type PoolOptions
       type PreconditionedLayer
       type PreconditionerOptions
       type Recorder
       type Reduction
       type Refinement
-      type ReshapeModule
       type SandwichOperands
       type SgdOptions
       type ShapeLike
       type SolverEngine
       type StepRecord
       type Tensor
+      type TiedModule
       type Trainable
       type TrainableLayer
       type VerifyOptions
@@ -248,6 +266,7 @@ describe("public names", () => {
       LayerState
       MeanFluctuationApproximation
       PipelineManager
+      Values
       activationBackwardKernel
       activationKernel
       axpyKernel
@@ -258,6 +277,7 @@ describe("public names", () => {
       copyStrided
       defineKernel
       eighKernels
+      exampleRows
       factorKernels
       finiteKernel
       fisherKernel
@@ -268,6 +288,7 @@ describe("public names", () => {
       guardKernel
       invertKernels
       isAligned
+      layerKinds
       lossKernel
       matmulKernels
       multiplyPacked
@@ -280,24 +301,42 @@ describe("public names", () => {
       paddedView
       partition
       reduceKernels
+      registerLayer
       requireShape
       statusText
+      twinOf
       type Binding
       type FactorOptions
       type FactorSize
       type FactorUpdate
       type FiniteCheck
+      type Form
       type GuardedCopy
+      type ImageForm
+      type IndicesForm
       type Kernel
       type KroneckerKind
       type KroneckerOptions
+      type Layer
+      type LayerKind
+      type LayerModule
       type ManagerCounts
+      type Neighbours
+      type OutputPlaces
       type PackedGram
       type PackedProduct
+      type ParameterPlace
       type ReadRange
+      type RecordedPass
       type Recorder
       type RowPlace
+      type SequenceForm
+      type Site
       type StridedCopy
+      type Traits
+      type Twin
+      type VectorForm
+      type Workspace
       unpackRows
       withConstants"
     `);
