@@ -24,7 +24,11 @@ export interface HostNumbers {
 export type RowPlace = Pick<MatrixView, "rows" | "cols" | "offset" | "stride">;
 
 /** Copies dense rows to their place: `into[offset + i · stride + j] = dense[i · cols + j]`. What lies between them stays. */
-export function packRows(dense: Float32Array | Float64Array, place: RowPlace, into: Float32Array): void {
+export function packRows(
+  dense: Float32Array | Float64Array | Uint32Array,
+  place: RowPlace,
+  into: Float32Array | Uint32Array,
+): void {
   const { rows, cols, offset = 0, stride = cols } = place;
   if (stride === cols) {
     into.set(dense.subarray(0, rows * cols), offset);

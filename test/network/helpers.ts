@@ -10,7 +10,7 @@ import type {
   Pass,
   CurvatureRows as PassColumns,
 } from "../../src/model/index.js";
-import type { ActivationModule, Loss, Module, Network } from "../../src/network/index.js";
+import type { ActivationModule, DenseModule, Loss, Module, Network } from "../../src/network/index.js";
 import { PipelineManager, type Recorder } from "../../src/pipeline/index.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
 import type { CurvatureRows } from "../../src/reference/network.js";
@@ -52,8 +52,8 @@ export async function twin(net: Network, modules: readonly Module[]): Promise<La
       const { kind, slope } = module as ActivationModule;
       return activation(kind, slope);
     }
-    const cols = module.in + (module.bias ? 1 : 0);
-    return linear(matrixOf(weights[l++]!, module.out, cols), module.bias);
+    const { in: inputs, out, bias } = module as DenseModule;
+    return linear(matrixOf(weights[l++]!, out, inputs + (bias ? 1 : 0)), bias);
   });
 }
 
@@ -261,7 +261,7 @@ function poison(t: TestContext, net: Network, { layers, fisher }: Pass): void {
   fill(net.statistics, 0, 2);
   for (const [l, layer] of net.layers.entries()) {
     fillView(layer.G, layer.in);
-    if (l > 0) fillView(stacked(layers[l]!.inputs()).rows as View, layer.input.features);
+    if (l > 0) fillView(stacked(layers[l]!.inputs()).rows as View, layer.inputs[0]!.features);
     if (fisher && l === 0) {
       const { buffer } = stacked(layers[l]!.outputs()).rows;
       fill(buffer, 0, buffer.size / 4);
