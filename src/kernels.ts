@@ -44,7 +44,34 @@ export {
   requireShape,
   type StridedCopy,
 } from "./linalg/index.js";
-export { activationBackwardKernel, activationKernel, fisherKernel, lossKernel } from "./network/index.js";
+// Kinds of layers
+export {
+  activationBackwardKernel,
+  activationKernel,
+  exampleRows,
+  type Form,
+  fisherKernel,
+  type ImageForm,
+  type IndicesForm,
+  type Layer,
+  type LayerKind,
+  type LayerModule,
+  layerKinds,
+  lossKernel,
+  type Neighbours,
+  type OutputPlaces,
+  type ParameterPlace,
+  type RecordedPass,
+  registerLayer,
+  type SequenceForm,
+  type Site,
+  type Traits,
+  type Twin,
+  twinOf,
+  Values,
+  type VectorForm,
+  type Workspace,
+} from "./network/index.js";
 // Compiling and recording
 export {
   type Binding,

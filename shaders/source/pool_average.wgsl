@@ -6,7 +6,7 @@
 // at a time; numbers beyond the last channel are left as they are. A workgroup takes one line of an output image (forward)
 // or of an input image (back). Dispatched by src/layers/pool.ts.
 
-# bindings("layers/pool", "averagePoolLayout");
+# bindings("layers/average-pool", "averagePoolLayout");
 
 override THREADS: u32 = 64;
 

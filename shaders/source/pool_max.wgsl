@@ -6,7 +6,7 @@
 // at a time. Backwards, several blocks of `examples` images lie under each other, and image i is of example i mod examples.
 // A workgroup takes one line of an output image (forward) or of an input image (back). Dispatched by src/layers/pool.ts.
 
-# bindings("layers/pool", "maxPoolLayout");
+# bindings("layers/max-pool", "maxPoolLayout");
 
 override THREADS: u32 = 64;
 

@@ -1,4 +1,4 @@
-export type { Batch, BatchSupplier } from "./batch.js";
+export type { AnyBatch, Batch, BatchInputs, BatchSupplier, InputArray } from "./batch.js";
 export type {
   CurvatureRows,
   CurvatureStatistics,

@@ -102,6 +102,7 @@ describe("public names", () => {
       ShaderError
       ShapeError
       UnsupportedLayerError
+      add
       averagePool2d
       axpy
       batchOf
@@ -109,6 +110,7 @@ describe("public names", () => {
       batches
       compareCurvature
       compareLayers
+      concat
       conjugateGradients
       conv2d
       copy
@@ -124,6 +126,7 @@ describe("public names", () => {
       gather
       globalAveragePool
       gram
+      graph
       halfSquaredError
       imageDataset
       invert
@@ -133,6 +136,7 @@ describe("public names", () => {
       logistic
       matmul
       maxPool2d
+      oneHot
       parseIdx
       readIdx
       readMatrices
@@ -146,15 +150,19 @@ describe("public names", () => {
       softmaxCrossEntropy
       solveNewton
       tanh
+      tied
       toF32
       toF64
       type ActivationModule
       type AdamOptions
+      type AddModule
+      type AnyBatch
       type ApproximationKind
       type ApproximationMeasures
       type ApproximationOptions
       type AxpyOperands
       type Batch
+      type BatchInputs
       type BatchSupplier
       type Block
       type BlockChoice
@@ -176,6 +184,7 @@ describe("public names", () => {
       type Checkpoint
       type CompareLayersOptions
       type CompareOptions
+      type ConcatModule
       type Conv2dModule
       type Conv2dOptions
       type ConvolutionMethod
@@ -191,6 +200,7 @@ describe("public names", () => {
       type Curved
       type Dataset
       type DenseModule
+      type DenseOptions
       type DeviceOptions
       type EigenProblem
       type EighOptions
@@ -202,7 +212,11 @@ describe("public names", () => {
       type Fallback
       type FisherKind
       type FisherOptions
+      type FlattenModule
+      type GlobalPoolModule
       type GramOperands
+      type Graph
+      type GraphValue
       type HostEigh
       type HostInverse
       type HostMatrix
@@ -210,6 +224,8 @@ describe("public names", () => {
       type HostOperations
       type IdxArray
       type IdxData
+      type InputArray
+      type InputForm
       type InputShape
       type Inversion
       type InvertBuffers
@@ -243,6 +259,7 @@ describe("public names", () => {
       type NewtonProblem
       type NewtonRecord
       type NewtonSolution
+      type OneHotModule
       type Optimizer
       type OptimizerState
       type Pair
@@ -250,18 +267,19 @@ describe("public names", () => {
       type PipelineManager
       type PoolModule
       type PreconditionOperands
+      type PoolOptions
       type PreconditionedLayer
       type PreconditionerOptions
       type Recorder
       type Reduction
       type Refinement
-      type ReshapeModule
       type SandwichOperands
       type SgdOptions
       type ShapeLike
       type SolverEngine
       type StepRecord
       type Tensor
+      type TiedModule
       type Trainable
       type TrainableLayer
       type VerifyOptions
@@ -288,6 +306,7 @@ describe("public names", () => {
       LAYER_STATE_BYTES
       LayerState
       PipelineManager
+      Values
       activationBackwardKernel
       activationKernel
       axpyKernel
@@ -299,6 +318,8 @@ describe("public names", () => {
       curvatureKernels
       defineKernel
       eighKernels
+      exampleRows
+      factorKernels
       finiteKernel
       fisherKernel
       gramKernels
@@ -308,6 +329,7 @@ describe("public names", () => {
       guardKernel
       invertKernels
       isAligned
+      layerKinds
       lossKernel
       matmulKernels
       multiplyPacked
@@ -320,19 +342,39 @@ describe("public names", () => {
       paddedView
       partition
       reduceKernels
+      registerLayer
       requireShape
       statusText
+      twinOf
       type Binding
       type FiniteCheck
+      type Form
       type GuardedCopy
+      type ImageForm
+      type IndicesForm
       type Kernel
+      type KroneckerKind
+      type KroneckerOptions
+      type Layer
+      type LayerKind
+      type LayerModule
       type ManagerCounts
+      type Neighbours
+      type OutputPlaces
       type PackedGram
       type PackedProduct
+      type ParameterPlace
       type ReadRange
+      type RecordedPass
       type Recorder
       type RowPlace
+      type SequenceForm
+      type Site
       type StridedCopy
+      type Traits
+      type Twin
+      type VectorForm
+      type Workspace
       unpackRows
       withConstants"
     `);

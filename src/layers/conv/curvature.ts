@@ -4,8 +4,7 @@ import { SplitSum } from "../../linalg/products/split.js";
 import type { RecordedPass } from "../../memory/recorded-pass.js";
 import type { CurvatureRows, Curved, FactorGram, LayerSize } from "../../model/index.js";
 import type { Recorder } from "../../pipeline/index.js";
-import type { Values } from "../layer.js";
-import type { Conv2dModule } from "../modules.js";
+import type { Values } from "../values.js";
 import type { Correlation } from "./correlation.js";
 import type { ConvGeometry } from "./geometry.js";
 import type { ConvWeights } from "./weights.js";
@@ -14,7 +13,7 @@ import type { ConvWeights } from "./weights.js";
 export interface ConvParts extends LayerSize {
   readonly positions: number;
   /** How K-FAC treats the positions. */
-  readonly treatment: Conv2dModule["positions"];
+  readonly treatment: "expand" | "reduce";
   readonly output: Values;
   readonly products: Correlation;
   readonly weights: ConvWeights;
