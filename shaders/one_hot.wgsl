@@ -3,6 +3,8 @@
 // Layout: indices hold one example a row, `positions` of them; rows are those of all positions, i·T + t, `cols` numbers
 // each. Offsets and strides in elements. A workgroup writes one row, its threads walk along it. Dispatched by
 // src/layers/one-hot.ts.
+//
+// Written by `npm run shaders` from source/one_hot.wgsl.
 
 struct OneHotProblem {
   rows: u32,

@@ -1,4 +1,5 @@
 import { ShapeError } from "../errors.js";
+import { readMatrix } from "../host/index.js";
 import { requireSize } from "../layers/sizes.js";
 import type { AnyBatch, BatchInputs, BatchSupplier } from "../model/index.js";
 import type { PipelineManager } from "../pipeline/index.js";
@@ -44,12 +45,9 @@ export async function predict(
     network.writeInputs(sliceInputs(ports, inputs, start, end), size);
     const recorder = manager.record();
     const Z = passes.forward(recorder, size);
-    const reading = recorder.read(Z.buffer, 4 * Z.offset, 4 * size * Z.stride);
+    const reading = readMatrix(recorder, Z);
     recorder.submit();
-    const rows = new Float32Array(await reading);
-    for (let i = 0; i < size; i++) {
-      predictions.set(rows.subarray(i * Z.stride, i * Z.stride + outputs), (start + i) * outputs);
-    }
+    predictions.set((await reading).data, start * outputs);
   };
   await inChunks("predict", count, batchSize, submit, signal);
   return predictions;

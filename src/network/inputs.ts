@@ -1,4 +1,5 @@
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
+import { packRows } from "../host/index.js";
 import { type Form, featuresOf } from "../layers/form.js";
 import { columnsOfForm, positionsOfForm, Values } from "../layers/values.js";
 import type { RowPlace } from "../memory/storage.js";
@@ -55,9 +56,7 @@ export class InputPort {
     const { buffer, offset, stride } = this.values.rows(count);
     const rows = count * this.#rows;
     const staging = this.#ensureStaging(stride);
-    for (let i = 0; i < rows; i++) {
-      staging.set(array.subarray(i * this.#cols, (i + 1) * this.#cols), i * stride);
-    }
+    packRows(array, { rows, cols: this.#cols, stride }, staging);
     queue.writeBuffer(buffer, 4 * offset, staging, 0, rows * stride);
   }
 

@@ -23,6 +23,7 @@ export class TiedCurved implements Curved {
   readonly out: number;
   readonly count: number;
   readonly positions: number;
+  readonly groups: number | undefined;
   readonly #uses: readonly Curved[];
 
   /** @param uses of one pass, at least one */
@@ -33,6 +34,7 @@ export class TiedCurved implements Curved {
     this.out = first.out;
     this.count = first.count;
     this.positions = uses.reduce((sum, { positions }) => sum + positions, 0);
+    this.groups = first.groups;
     this.#uses = uses;
   }
 

@@ -150,7 +150,7 @@ export function questions(
   t: TestContext,
   recorder: Recorder,
   curved: Curved,
-): Record<keyof Omit<Curved, "name" | "in" | "out" | "count" | "positions">, () => unknown> {
+): Record<keyof Omit<Curved, "name" | "in" | "out" | "count" | "positions" | "groups">, () => unknown> {
   const make = (rows: number, cols: number): View => {
     const stride = 4 * Math.ceil(cols / 4);
     return { buffer: t.upload(new Float32Array(rows * stride)), offset: 0, rows, cols, stride };

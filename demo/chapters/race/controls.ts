@@ -1,5 +1,5 @@
 // What may be changed, as labelled controls.
-import { type Control, controlGrid, element, select, slider } from "../../ui/index.js";
+import { controlGrid, element, listSlider, select, slider } from "../../ui/index.js";
 import { KINDS, type Kind, type LiveSettings, type RacePlan, TITLES } from "./settings.js";
 
 const STEPS = [1, 1.5, 2, 3, 4, 5, 6, 8];
@@ -32,7 +32,7 @@ export function raceControls(options: {
     options.onPlan(plan);
   };
   const rate = (kind: Kind) =>
-    scaled({
+    listSlider({
       label: `Learning rate of ${TITLES[kind].replace(/,.*/, "")}`,
       values: RATES,
       value: settings.learningRates[kind],
@@ -40,13 +40,13 @@ export function raceControls(options: {
     });
   const live = controlGrid(
     ...KINDS.map(rate),
-    scaled({
+    listSlider({
       label: "Damping λ",
       values: DAMPINGS,
       value: settings.damping,
       onInput: (damping) => set({ damping }),
     }),
-    scaled({
+    listSlider({
       label: "New inverses every",
       values: PERIODS,
       value: settings.inverseEvery,
@@ -74,7 +74,7 @@ export function raceControls(options: {
       ],
       onInput: (value) => restart({ shrink: value === "1" ? 1 : 2 }),
     }),
-    scaled({
+    listSlider({
       label: "Digits in a batch",
       values: BATCHES,
       value: plan.batchSize,
@@ -98,24 +98,4 @@ export function raceControls(options: {
       fresh,
     ),
   };
-}
-
-/** A slider over a list of numbers. */
-function scaled(options: {
-  label: string;
-  values: readonly number[];
-  value: number;
-  format?: (value: number) => string;
-  onInput(value: number): void;
-}): Control<number> {
-  const { label, values, value, format = String, onInput } = options;
-  const at = (index: number) => values[index] ?? value;
-  return slider({
-    label,
-    min: 0,
-    max: values.length - 1,
-    value: Math.max(0, values.indexOf(value)),
-    format: (index) => format(at(index)),
-    onInput: (index) => onInput(at(index)),
-  });
 }

@@ -15,7 +15,7 @@ import type { LayerModule, Site } from "../kind.js";
 import type { TrainableLayer } from "../layer.js";
 import type { Values } from "../values.js";
 import { Correlation, rowsOf } from "./correlation.js";
-import { ConvCurvature } from "./curvature.js";
+import { ConvCurvature, groupedKind } from "./curvature.js";
 import { type ConvGeometry, positionsOf } from "./geometry.js";
 import { recordFold } from "./patches.js";
 import { ConvWeights } from "./weights.js";
@@ -66,6 +66,10 @@ export class Conv2dLayer implements TrainableLayer {
 
   get parameters(): number {
     return this.out * this.in;
+  }
+
+  get withoutKronecker(): string | undefined {
+    return groupedKind(this.#geometry.groups);
   }
 
   get W(): Matrix {
