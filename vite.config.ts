@@ -7,7 +7,7 @@ const source = (path: string) => fileURLToPath(new URL(`src/${path}`, import.met
 /** Packages that only the command line's reports need: their few functions go into the build, so that nobody installs them. */
 const bundled = /^(d3-|internmap)/;
 
-// The library, the command line and what the benchmark shares with it: entries that share chunks. WGSL comes in through
+// The library's entries, the command line and what the benchmark shares with it: entries that share chunks. WGSL comes in through
 // Vite's own `?raw`.
 export default defineConfig({
   publicDir: false,
@@ -25,6 +25,7 @@ export default defineConfig({
       entry: {
         index: source("index.ts"),
         node: source("node.ts"),
+        kernels: source("kernels.ts"),
         reference: source("reference/index.ts"),
         cli: source("cli/main.ts"),
         charts: source("charts/index.ts"),

@@ -7,6 +7,7 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 
 /** The demo page's modules import the library by its name. */
 const aliases = [
+  { find: "kfac-webgpu/kernels", replacement: path("src/kernels.ts") },
   { find: "kfac-webgpu/reference", replacement: path("src/reference/index.ts") },
   { find: "kfac-webgpu", replacement: path("src/index.ts") },
 ];

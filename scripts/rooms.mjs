@@ -29,8 +29,8 @@ export const ROOMS = [
   // Any `Model` will do, whatever it is made of.
   { name: "optimizers", knows: ["curvature"], kernels: true, tests: "kernel" },
   { name: "network", knows: ["layers"], kernels: true, tests: "kernel" },
-  { name: "data", knows: ["random"], tests: "cpu" },
-  { name: "solve", knows: ["optimizers", "network", "data"], tests: "cpu" },
+  { name: "data", knows: ["optimizers", "network"], tests: "cpu" },
+  { name: "solve", knows: ["data"], tests: "kernel" },
   { name: "engine", knows: ["optimizers", "network"] },
   { name: "verify", knows: ["engine", "solve"] },
   { name: "top", knows: ["verify"] },

@@ -2,6 +2,8 @@
 // an inverse. coefficients[l] ← ν for them and 0 for the others, which are counted. κ = 0 means no clip.
 //
 // Layout: sums holds ⟨G,U⟩, ‖G‖², ‖U‖² of each layer. One thread. Dispatched by src/optimizers/directions/kfac.ts.
+//
+// Written by `npm run shaders` from source/kfac_clip.wgsl.
 
 struct KfacSettings {
   learningRate: f32,

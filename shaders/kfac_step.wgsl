@@ -2,12 +2,8 @@
 // not be finite.
 //
 // Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/directions/kfac.ts.
-
-struct KfacSettings {
-  learningRate: f32,
-  momentum: f32,
-  klClip: f32,
-}
+//
+// Written by `npm run shaders` from source/kfac_step.wgsl.
 
 struct StepProblem {
   first: u32,
@@ -15,6 +11,12 @@ struct StepProblem {
   cols: u32,
   offset: u32,
   stride: u32,
+}
+
+struct KfacSettings {
+  learningRate: f32,
+  momentum: f32,
+  klClip: f32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<StepProblem>;
@@ -26,8 +28,12 @@ struct StepProblem {
 
 override THREADS: u32 = 64;
 
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
 fn finite(value: f32) -> bool {
-  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
 
 @compute @workgroup_size(THREADS)

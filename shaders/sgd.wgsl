@@ -2,6 +2,8 @@
 // finite (flags[0] ≠ 0), and a weight that would not be finite stays as it is.
 //
 // Layout: flat f32 arrays of equal length, padding zero. Dispatched by src/optimizers/directions/sgd.ts.
+//
+// Written by `npm run shaders` from source/sgd.wgsl.
 
 struct SgdSettings {
   length: u32,
@@ -16,8 +18,12 @@ struct SgdSettings {
 @group(0) @binding(3) var<storage, read_write> velocity: array<f32>;
 @group(0) @binding(4) var<storage, read_write> weights: array<f32>;
 
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
 fn finite(value: f32) -> bool {
-  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
 
 @compute @workgroup_size(64)

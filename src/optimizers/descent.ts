@@ -1,6 +1,7 @@
 import { ArgumentError, CheckpointError } from "../errors.js";
 import { checkFinite, reduce } from "../linalg/index.js";
-import type { Batch, FisherOptions, Model, Pass } from "../model/index.js";
+import { type AnyBatch, copyBatch } from "../model/batch.js";
+import type { FisherOptions, Model, Pass } from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
 import type { Optimizer, OptimizerState, StepRecord } from "./optimizer.js";
 
@@ -55,7 +56,7 @@ export abstract class Descent implements Optimizer {
     this.#learningRate = requirePositive("learningRate", value);
   }
 
-  step(batch: Batch): Promise<StepRecord> {
+  step(batch: AnyBatch): Promise<StepRecord> {
     const learningRate = this.#learningRate;
     if (this.#ready && this.#waiting === 0) {
       try {
@@ -68,7 +69,7 @@ export abstract class Descent implements Optimizer {
       }
     }
     // The first steps wait for the kernels; what they were given must not change meanwhile.
-    const own = { ...batch, inputs: copied(batch.inputs), targets: copied(batch.targets) };
+    const own = copyBatch(batch);
     this.#waiting++;
     this.#prepared ??= this.manager.prepare(this.#kernels);
     const outcome = this.#prepared.then(
@@ -141,7 +142,7 @@ export abstract class Descent implements Optimizer {
   }
 
   /** Submits a step. */
-  #send(batch: Batch, learningRate: number): Promise<StepRecord> {
+  #send(batch: AnyBatch, learningRate: number): Promise<StepRecord> {
     this.manager.handle.assertUsable();
     this.source.load(batch);
     const number = this.#steps + 1;
@@ -249,12 +250,6 @@ export abstract class FirstOrder extends Descent {
     this.manager.destroyBuffer(this.flags);
     this.manager.destroyBuffer(this.sums);
   }
-}
-
-function copied<T>(data: T): T {
-  return ArrayBuffer.isView(data) && "slice" in data
-    ? ((data as unknown as Float32Array).slice() as T)
-    : data;
 }
 
 export function requirePositive(argument: string, value: number): number {

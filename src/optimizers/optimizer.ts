@@ -1,4 +1,5 @@
-import type { Batch, LayerStatus } from "../curvature/index.js";
+import type { LayerStatus } from "../curvature/index.js";
+import type { AnyBatch } from "../model/index.js";
 
 /** What one step did. It arrives some time after the step was submitted. */
 export interface StepRecord {
@@ -39,7 +40,7 @@ export interface Optimizer extends Disposable {
    * back, and need not be awaited. The first step is sent once the kernels are compiled. Bad batches are refused by a
    * typed error before anything is sent.
    */
-  step(batch: Batch): Promise<StepRecord>;
+  step(batch: AnyBatch): Promise<StepRecord>;
   /** Reads everything a run needs to continue bitwise, besides the network's weights. */
   state(): Promise<OptimizerState>;
   /** Puts such a state back. @throws CheckpointError when it belongs to another optimiser or network; nothing changes. */

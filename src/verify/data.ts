@@ -1,14 +1,6 @@
-/** Random problems, the same on every adapter, and the way between f64 and the engine's f32. */
-import type { HostMatrix } from "../host/index.js";
-import {
-  eigh,
-  type Matrix,
-  matmul,
-  matrix,
-  RandomStream,
-  symmetrize,
-  transpose,
-} from "../reference/index.js";
+/** Random problems, the same on every adapter. */
+import { RandomStream } from "../random/index.js";
+import { eigh, type Matrix, matmul, matrix, symmetrize, transpose } from "../reference/index.js";
 
 export class Draw {
   readonly #random: RandomStream;
@@ -33,14 +25,6 @@ export class Draw {
     const S = symmetrize(matmul(matmul(Q, D), transpose(Q)));
     return matrix(n, n, S.data.map(Math.fround));
   }
-}
-
-export function toHost(m: Matrix): HostMatrix {
-  return { rows: m.rows, cols: m.cols, data: Float32Array.from(m.data) };
-}
-
-export function fromHost({ rows, cols, data }: HostMatrix): Matrix {
-  return matrix(rows, cols, data);
 }
 
 /** λ_max/λ_min. */

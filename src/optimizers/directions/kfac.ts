@@ -2,10 +2,12 @@ import tgpu, { d } from "typegpu";
 import clipCode from "../../../shaders/kfac_clip.wgsl?raw";
 import stepCode from "../../../shaders/kfac_step.wgsl?raw";
 import {
-  Factors,
+  type BlockChoice,
+  Curvature,
+  curvatureKernels,
+  type Fallback,
   type FisherKind,
   type FisherOptions,
-  factorKernels,
   LAYER_STATE_BYTES,
   LayerState,
   type Model,
@@ -87,6 +89,10 @@ export interface KfacOptions {
   fisher?: FisherKind | { kind: FisherKind; samples?: number };
   /** Key of the Monte-Carlo samples; 0 unless given. */
   seed?: number;
+  /** How each layer's curvature is estimated; defaults to `"kronecker"`. See `BlockChoice`. */
+  curvature?: BlockChoice;
+  /** What becomes of layers whose curvature has no Kronecker form; they are refused by default. */
+  fallback?: Fallback;
 }
 
 /**
@@ -95,7 +101,7 @@ export interface KfacOptions {
  */
 export class Kfac extends Descent {
   readonly name = "kfac";
-  readonly factors: Factors;
+  readonly curvature: Curvature;
   readonly #momentum: number;
   readonly #factorEvery: number;
   readonly #inverseEvery: number;
@@ -112,7 +118,10 @@ export class Kfac extends Descent {
 
   constructor(manager: PipelineManager, source: Model, options: KfacOptions = {}) {
     super(manager, source, options.learningRate ?? 0.1, [
-      ...factorKernels(manager.handle.capabilities),
+      ...curvatureKernels(manager.handle.capabilities, source.layers, {
+        blocks: options.curvature,
+        fallback: options.fallback,
+      }),
       axpyKernel,
       clipKernel,
       stepKernel,
@@ -126,7 +135,8 @@ export class Kfac extends Descent {
     const { kind = "monteCarlo", samples = 1 } = fisher ?? {};
     this.#fisher = { kind, samples: requirePeriod("fisher.samples", samples), seed: options.seed ?? 0 };
     const { damping = 1e-2, emaDecay } = options;
-    this.factors = new Factors(manager, source.layers, { damping, emaDecay });
+    const { curvature: blocks, fallback } = options;
+    this.curvature = new Curvature(manager, source.layers, { damping, emaDecay, blocks, fallback });
     const count = source.layers.length;
     this.#settings = new Settings(manager, "kfac settings", KfacSettings);
     this.#update = manager.createStorage("update", source.length);
@@ -139,12 +149,12 @@ export class Kfac extends Descent {
   }
 
   get damping(): number {
-    return this.factors.damping;
+    return this.curvature.damping;
   }
 
   /** Counts from the next inversion on. */
   set damping(value: number) {
-    this.factors.damping = value;
+    this.curvature.damping = value;
   }
 
   protected override fisher(number: number): FisherOptions | undefined {
@@ -152,15 +162,15 @@ export class Kfac extends Descent {
   }
 
   protected record(recorder: Recorder, { number, learningRate, pass }: Step): RecordRange[] {
-    const { source, factors } = this;
+    const { source, curvature } = this;
     const { layers } = source;
     if (this.#takesFactors(number)) {
-      factors.accumulate(
+      curvature.accumulate(
         recorder,
-        pass.layers.map((layer, index) => ({ layer: index, A: layer.inputs(), B: layer.outputs() })),
+        pass.layers.map((statistics, layer) => ({ layer, statistics })),
       );
     }
-    if (this.#inverts(number)) factors.refresh(recorder);
+    if (this.#inverts(number)) curvature.refresh(recorder);
     if (this.#weightDecay > 0) {
       axpy(
         recorder,
@@ -168,14 +178,14 @@ export class Kfac extends Descent {
       );
     }
     const updates = layers.map(({ G }) => ({ ...G, buffer: this.#update }));
-    factors.precondition(
+    curvature.precondition(
       recorder,
       layers.map(({ G }, layer) => ({ layer, G, into: updates[layer]! })),
     );
     this.#recordStep(recorder, updates, learningRate);
     return [
       { buffer: this.#outcome, bytes: d.sizeOf(Outcome) },
-      { buffer: factors.state, bytes: LAYER_STATE_BYTES * layers.length },
+      { buffer: curvature.state, bytes: LAYER_STATE_BYTES * layers.length },
     ];
   }
 
@@ -186,7 +196,7 @@ export class Kfac extends Descent {
   protected decode([outcome, state]: ArrayBuffer[], learningRate: number) {
     const [clip, , gradientSquared, updateSquared] = new Float32Array(outcome!);
     const skippedLayers = new Uint32Array(outcome!)[4]!;
-    const layers = this.factors.decode(state!);
+    const layers = this.curvature.decode(state!);
     const troubled = layers.find(({ text }) => text !== "ok");
     return {
       gradientNorm: Math.sqrt(gradientSquared!),
@@ -199,11 +209,11 @@ export class Kfac extends Descent {
   }
 
   protected tensors(): Record<string, GPUBuffer> {
-    return { ...this.factors.buffers, velocity: this.#velocity };
+    return { ...this.curvature.tensors, velocity: this.#velocity };
   }
 
   dispose(): void {
-    this.factors.dispose();
+    this.curvature.dispose();
     this.#settings.dispose();
     for (const buffer of [
       this.#update,
@@ -260,7 +270,7 @@ export class Kfac extends Descent {
     const [sums, flags, coefficients, outcome] = [this.#sums, this.#flags, this.#coefficients, this.#outcome];
     recorder.dispatch(
       clipKernel,
-      { settings, sums, flags, layers: this.factors.state, coefficients, outcome },
+      { settings, sums, flags, layers: this.curvature.state, coefficients, outcome },
       1,
     );
     const { rows, groups } = group(
