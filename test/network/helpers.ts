@@ -2,6 +2,7 @@ import { openDevice } from "../../src/device/index.js";
 import { ArgumentError } from "../../src/errors.js";
 import type { Matrix as View } from "../../src/linalg/index.js";
 import type {
+  AnyBatch,
   Batch,
   Curved,
   FactorRows,
@@ -85,7 +86,10 @@ export function randomBatch(
 }
 
 /** Targets as the reference takes them. */
-export function targetsOf({ targets, count }: Batch, outputs: number): Matrix | Uint32Array {
+export function targetsOf(
+  { targets, count }: Pick<Batch, "targets" | "count">,
+  outputs: number,
+): Matrix | Uint32Array {
   return targets instanceof Uint32Array ? targets : matrixOf(targets, count, outputs);
 }
 
@@ -123,7 +127,7 @@ export interface SubmittedPass extends Pass {
 export function pass(
   net: Network,
   manager: PipelineManager,
-  batch: Batch,
+  batch: AnyBatch,
   fisher?: FisherOptions,
 ): SubmittedPass {
   net.load(batch);
