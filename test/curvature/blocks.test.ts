@@ -2,15 +2,19 @@
 import {
   BLOCK_KINDS,
   type CurvatureLayer,
+  type DiagonalBlock,
   denseHessian,
   type EkfacBlock,
+  GgnBlock,
 } from "../../src/curvature/index.js";
 import type { Matrix as View } from "../../src/linalg/index.js";
+import { dense, softmaxCrossEntropy, tanh, tied } from "../../src/network/index.js";
 import type { Recorder } from "../../src/pipeline/index.js";
 import { expandFactors, kroneckerApproximation } from "../../src/reference/approximations.js";
 import { denseHessian as dense64, positionOperator } from "../../src/reference/operator.js";
 import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
+import { randomBatch } from "../network/helpers.js";
 import {
   batchOf,
   distance,
@@ -284,4 +288,35 @@ kernelTest("blocks: a layer that offers G alone gets squares of the mean gradien
       assertClose(U!, squares.solve(own[0]!).data, 1e-5, `step ${step}: U`);
     }
   });
+});
+
+kernelTest("blocks: a layer that is applied twice has the diagonal of its own exact block", async (t) => {
+  const modules = [dense(5, 5, { name: "twice" }), tanh(), tied("twice"), tanh(), dense(5, 3)];
+  const net = t.engine.network(modules, softmaxCrossEntropy(), { batchSize: 12, seed: 4 });
+  const manager = managerOf(t);
+  net.load(randomBatch(t.random(16), 12, 5, 3, net.loss));
+  const recorder = manager.record();
+  const { layers } = net.recordPass(recorder, { kind: "exact" });
+  recorder.submit();
+  await withCurvature(t, net.layers, { blocks: "diagonal", damping: 0.1 }, async (curvature) => {
+    submit(manager, (inner) =>
+      curvature.accumulate(
+        inner,
+        layers.map((statistics, layer) => ({ layer, statistics })),
+      ),
+    );
+    for (const [l, layer] of layers.entries()) {
+      const exact = new GgnBlock(manager, layer);
+      const { data, rows } = await denseHessian(manager, exact.over(layer));
+      const own = await download(t, (curvature.blocks[0] as DiagonalBlock).diagonal(l));
+      // H is on column-major vec(W).
+      const diagonal = Array.from(own, (_, k) => {
+        const at = (k % layer.in) * layer.out + Math.floor(k / layer.in);
+        return data[at * (rows + 1)]!;
+      });
+      assertClose(own, diagonal, 1e-5, `diagonal of ${layer.name}`);
+      exact.dispose();
+    }
+  });
+  net.dispose();
 });

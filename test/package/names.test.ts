@@ -266,8 +266,8 @@ describe("public names", () => {
       type Pass
       type PipelineManager
       type PoolModule
-      type PreconditionOperands
       type PoolOptions
+      type PreconditionOperands
       type PreconditionedLayer
       type PreconditionerOptions
       type Recorder
@@ -319,7 +319,6 @@ describe("public names", () => {
       defineKernel
       eighKernels
       exampleRows
-      factorKernels
       finiteKernel
       fisherKernel
       gramKernels
@@ -353,8 +352,6 @@ describe("public names", () => {
       type ImageForm
       type IndicesForm
       type Kernel
-      type KroneckerKind
-      type KroneckerOptions
       type Layer
       type LayerKind
       type LayerModule
