@@ -182,6 +182,7 @@ describe("public names", () => {
       type CgProblemOptions
       type CgResult
       type Checkpoint
+      type CommandRecorder
       type CompareLayersOptions
       type CompareOptions
       type ConcatModule
@@ -206,6 +207,7 @@ describe("public names", () => {
       type EighOptions
       type Evaluation
       type ExampleSource
+      type F64Matrix
       type FactorGram
       type FactorRows
       type FactorStatistics
@@ -274,6 +276,8 @@ describe("public names", () => {
       type Reduction
       type Refinement
       type SandwichOperands
+      type SavedNetwork
+      type SavedOptimizer
       type SgdOptions
       type ShapeLike
       type SolverEngine
@@ -348,6 +352,7 @@ describe("public names", () => {
       type Binding
       type FiniteCheck
       type Form
+      type Grouped
       type GuardedCopy
       type ImageForm
       type IndicesForm
@@ -364,10 +369,12 @@ describe("public names", () => {
       type ReadRange
       type RecordedPass
       type Recorder
-      type RowPlace
+      type Resources
+      type RowLayout
       type SequenceForm
       type Site
       type StridedCopy
+      type Strides
       type Traits
       type Twin
       type VectorForm
