@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
 /** The same list as in test/harness/suite.ts, which runs these files in a page and in Deno. */
-const kernelTests = "test/{harness,pipeline,linalg,curvature,optimizer,network}/*.test.ts";
+const kernelTests = "test/{harness,pipeline,linalg,host,curvature,optimizers,network}/*.test.ts";
 
 /** The demo page's modules import the library by its name. */
 const library = {
@@ -20,7 +20,7 @@ export default defineConfig({
         resolve: { alias: library },
         test: {
           name: "cpu",
-          include: ["test/{reference,data,cli,scripts,device,adapters,bench,demo/unit}/*.test.ts"],
+          include: ["test/{random,reference,data,cli,scripts,device,bench,demo/unit}/*.test.ts"],
           testTimeout: 60_000,
         },
       },

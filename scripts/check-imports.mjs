@@ -4,46 +4,46 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const leaves = ["errors", "reference"];
+const ground = ["errors", "random"];
+const gpu = [...ground, "device", "pipeline", "linalg", "shaders"];
+const training = [
+  ...gpu,
+  "reference",
+  "host",
+  "model",
+  "memory",
+  "curvature",
+  "layers",
+  "optimizers",
+  "network",
+];
 
-/** What each room may import besides itself. A room that is not listed may not exist. @type {Record<string, string[]>} */
+/**
+ * What each room may import besides itself, from the lowest to the highest. A room that is not listed may not exist.
+ * @type {Record<string, string[]>}
+ */
 export const allowed = {
   errors: [],
-  reference: ["errors"],
-  data: leaves,
+  random: ["errors"],
+  reference: ground,
   device: ["errors"],
   pipeline: ["errors", "device"],
-  linalg: [...leaves, "data", "device", "pipeline", "shaders"],
-  curvature: [...leaves, "data", "device", "pipeline", "linalg", "shaders"],
-  optimizer: [...leaves, "data", "device", "pipeline", "linalg", "curvature", "shaders"],
-  network: [...leaves, "data", "device", "pipeline", "linalg", "curvature", "optimizer", "shaders"],
-  adapters: [...leaves, "data", "device", "pipeline", "linalg", "curvature", "optimizer", "network", "top"],
-  verify: [...leaves, "data", "device", "pipeline", "linalg", "curvature", "optimizer", "network", "top"],
-  cli: [
-    ...leaves,
-    "data",
-    "device",
-    "pipeline",
-    "linalg",
-    "curvature",
-    "optimizer",
-    "network",
-    "verify",
-    "top",
-  ],
-  top: [
-    ...leaves,
-    "data",
-    "device",
-    "pipeline",
-    "linalg",
-    "curvature",
-    "optimizer",
-    "network",
-    "adapters",
-    "verify",
-    "cli",
-  ],
+  linalg: gpu,
+  host: gpu,
+  model: gpu,
+  memory: [...gpu, "model"],
+  curvature: [...gpu, "host", "model"],
+  // What a kind of layer is in f64 stands beside it.
+  layers: [...gpu, "reference", "model", "memory", "curvature"],
+  // Any `Model` will do, whatever it is made of.
+  optimizers: [...gpu, "model", "curvature"],
+  network: [...gpu, "reference", "host", "model", "memory", "curvature", "layers"],
+  data: ground,
+  solve: [...training, "data"],
+  // The engine is what these two work with; the engine and `index.ts` hand them out.
+  verify: [...training, "data", "solve", "top"],
+  cli: [...training, "data", "solve", "verify", "top"],
+  top: [...training, "data", "solve", "verify", "cli"],
 };
 
 /** The room of a file, given relative to the project: `src/linalg/products/gram.ts` is linalg; src's own files are "top". @param {string} file */

@@ -2,7 +2,7 @@ import type { Model } from "./curvature/index.js";
 import { type PreconditionedLayer, Preconditioner, type PreconditionerOptions } from "./curvature/index.js";
 import { type Capabilities, type DeviceHandle, type DeviceOptions, openDevice } from "./device/index.js";
 import type { DeviceLostError } from "./errors.js";
-import { HostOperations } from "./linalg/index.js";
+import { HostOperations } from "./host/index.js";
 import { type Loss, type Module, Network, type NetworkOptions } from "./network/index.js";
 import {
   Adam,

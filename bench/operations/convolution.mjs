@@ -94,19 +94,19 @@ function ourFactor(lab, { count, channels, size, kernel }, d, sets) {
     });
     network.load({ inputs: images, targets: new Float32Array(count), count });
     const recorder = engine.manager.record();
-    network.recordPass(recorder);
+    const pass = network.recordPass(recorder);
     recorder.submit();
-    return network;
+    return { network, inputs: pass.layers[0].inputs() };
   });
   const output = new Arena(lab, [{ rows: d, cols: d }]);
   return recordedRunner(
     lab,
-    networks.map((network) => network.layers[0].inputs()),
+    networks.map(({ inputs }) => inputs),
     (recorder, factor) => factor.gram(recorder, output.views[0]),
     {
       output: () => output.read(),
       dispose() {
-        for (const network of networks) network.dispose();
+        for (const { network } of networks) network.dispose();
         output.dispose();
       },
     },

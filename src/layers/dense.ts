@@ -36,7 +36,6 @@ export class DenseLayer implements TrainableLayer {
   readonly bias: boolean;
   readonly input: Values;
   readonly output: Values;
-  readonly #workspace: Workspace;
   readonly #options: DenseOptions;
   readonly #parameters: ParameterPlace;
 
@@ -52,7 +51,6 @@ export class DenseLayer implements TrainableLayer {
       place: workspace.values.place(module.out + 1),
       delta: workspace.deltas.place(module.out),
     };
-    this.#workspace = workspace;
     this.#options = options;
     this.#parameters = workspace.parameters.place(this.out, this.in);
   }

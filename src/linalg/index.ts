@@ -1,4 +1,3 @@
-export { type HostEigh, type HostInverse, type HostMatrix, HostOperations } from "../host/operations.js";
 export { type AxpyOperands, axpy, axpyKernel } from "./axpy.js";
 export {
   type CgOptions,

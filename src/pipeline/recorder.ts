@@ -11,11 +11,64 @@ interface Readback {
   reject(error: unknown): void;
 }
 
+/** Bytes of a buffer to read, from the start unless `offset` says otherwise. */
+export interface ReadRange {
+  readonly buffer: GPUBuffer;
+  readonly offset?: number;
+  readonly bytes: number;
+}
+
 /**
- * Records operations into one command encoder, so that a whole training step is one submit. Dispatches share one
- * compute pass until a copy, or timing, ends it.
+ * Where operations say what the GPU is to do, in order; a whole training step is one recording and one submit.
+ * `manager.record()` opens one; `manager.collect()` hands out one that only notes which kernels it is asked for.
  */
-export class Recorder {
+export interface Recorder {
+  /** What operations draw on: capabilities, problem tables. */
+  readonly manager: Resources;
+
+  /** Dispatches recorded so far, those of nested recorders left out. */
+  readonly dispatches: number;
+
+  /**
+   * Dispatches `groups` workgroups of `kernel`. They are numbered in one dimension and spread over two where the count
+   * asks for it: the shader's number is `workgroup_id.x + workgroup_id.y * num_workgroups.x`, and it leaves at the end
+   * of its table.
+   */
+  dispatch(kernel: Kernel, bindings: Readonly<Record<string, Binding>>, groups: number): void;
+
+  /** Copies bytes between buffers; offsets and `bytes` are multiples of 4. */
+  copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void;
+
+  /** Fills bytes with zeros, to the end of the buffer by default. */
+  clear(buffer: GPUBuffer, offset?: number, bytes?: number): void;
+
+  /** Storage for `length` f32 from the pool, for this recording only; it goes back once the commands are submitted. */
+  scratch(length: number): GPUBuffer;
+
+  /** Takes scratch back before the recording ends: what is recorded from here on may overwrite it. */
+  release(...buffers: GPUBuffer[]): void;
+
+  /**
+   * A recorder that continues this one, with scratch of its own that is free again at its `end()`. Nothing may be
+   * recorded here in between.
+   */
+  nested(): Recorder;
+
+  /** Records a copy out of `buffer`; the promise resolves some time after `submit()`, never before. */
+  read(buffer: GPUBuffer, offset?: number, bytes?: number): Promise<ArrayBuffer>;
+
+  /** Records copies out of several buffers through one staging buffer. */
+  readRanges(ranges: readonly ReadRange[]): Promise<ArrayBuffer[]>;
+
+  /** Hands scratch back; on the caller's encoder, and of a nested recorder, this is the last call. */
+  end(): void;
+
+  /** Sends everything recorded, in one submit, and starts the read-backs. Waits for nothing. */
+  submit(): void;
+}
+
+/** Records into one command encoder. Dispatches share one compute pass until a copy, or timing, ends it. */
+export class CommandRecorder implements Recorder {
   readonly manager: Resources;
   readonly encoder: GPUCommandEncoder;
   readonly #own: boolean;
@@ -34,16 +87,10 @@ export class Recorder {
     this.encoder = encoder ?? manager.device.createCommandEncoder({ label: "kfac-webgpu" });
   }
 
-  /** Dispatches recorded so far. */
   get dispatches(): number {
     return this.#dispatches;
   }
 
-  /**
-   * Dispatches `groups` workgroups of `kernel`. They are numbered in one dimension and spread over two where the count
-   * asks for it: the shader's number is `workgroup_id.x + workgroup_id.y * num_workgroups.x`, and it leaves at the end
-   * of its table.
-   */
   dispatch(kernel: Kernel, bindings: Readonly<Record<string, Binding>>, groups: number): void {
     if (groups === 0) return;
     const { manager } = this;
@@ -66,7 +113,6 @@ export class Recorder {
     if (timestamps) this.#endPass();
   }
 
-  /** Copies bytes between buffers. */
   copy(
     source: GPUBuffer,
     sourceOffset: number,
@@ -78,13 +124,11 @@ export class Recorder {
     this.encoder.copyBufferToBuffer(source, sourceOffset, target, targetOffset, bytes);
   }
 
-  /** Fills bytes with zeros. */
   clear(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): void {
     this.#endPass();
     this.encoder.clearBuffer(buffer, offset, bytes);
   }
 
-  /** Storage from the pool for this recording only; it goes back once the commands are submitted. */
   scratch(length: number): GPUBuffer {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const size = Math.ceil(length / 4) * 16;
@@ -96,7 +140,6 @@ export class Recorder {
     return buffer;
   }
 
-  /** Takes scratch back before the recording ends: what is recorded from here on may overwrite it. */
   release(...buffers: GPUBuffer[]): void {
     for (const buffer of buffers) {
       const size = this.#sizes.get(buffer)!;
@@ -104,16 +147,17 @@ export class Recorder {
     }
   }
 
-  /** Records a copy out of `buffer`; the promise resolves some time after `submit()`, never before. */
+  nested(): Recorder {
+    this.#endPass();
+    return new CommandRecorder(this.manager, this.encoder);
+  }
+
   async read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {
     const [data] = await this.readRanges([{ buffer, offset, bytes }]);
     return data!;
   }
 
-  /** Records copies out of several buffers through one staging buffer. */
-  readRanges(
-    ranges: readonly { buffer: GPUBuffer; offset?: number; bytes: number }[],
-  ): Promise<ArrayBuffer[]> {
+  readRanges(ranges: readonly ReadRange[]): Promise<ArrayBuffer[]> {
     if (!this.#own) throw new Error("reading needs a recorder that submits its own commands");
     const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0);
     const staging = this.manager.pool.take(total, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
@@ -133,13 +177,11 @@ export class Recorder {
     });
   }
 
-  /** Ends the open pass and hands scratch back; on the caller's encoder this is the last call. */
   end(): void {
     this.#endPass();
     this.#giveBack();
   }
 
-  /** Sends everything recorded, in one submit, and starts the read-backs. Waits for nothing. */
   submit(): void {
     if (!this.#own) throw new Error("submit() belongs to whoever made the encoder");
     this.#endPass();

@@ -6,6 +6,7 @@ import { Compiler } from "./compile.js";
 import type { Kernel } from "./kernel.js";
 import { BufferPool } from "./pool.js";
 import type { Profiler } from "./profiler.js";
+import { standIn } from "./stand-in.js";
 
 /** A part of a buffer bound to a kernel: the whole buffer unless offset (multiple of 256) and size say otherwise. */
 export type Binding = GPUBuffer | { buffer: GPUBuffer; offset: number; size: number };
@@ -30,6 +31,8 @@ export class Resources {
   readonly pool: BufferPool;
   /** When set, every dispatch is timed (needs `timestamp-query`). */
   profiler: Profiler | undefined;
+  /** Kernels are being collected: tables are not made, since nothing will read them. */
+  protected collecting = false;
   readonly #root: TgpuRoot;
   readonly #compiler: Compiler;
   readonly #bindGroups = new LruCache<GPUBindGroup>(CACHE_CAPACITY);
@@ -126,6 +129,7 @@ export class Resources {
    * so sizes that do not change cost nothing after the first step.
    */
   table<S extends d.AnyWgslStruct>(schema: S, rows: readonly d.InferInput<S>[]): GPUBuffer {
+    if (this.collecting) return standIn(rows.length * d.sizeOf(schema));
     const key = `${this.#idOf(schema)}${textOf(rows)}`;
     let table = this.#tables.get(key);
     if (!table) {

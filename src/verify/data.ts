@@ -1,5 +1,5 @@
 /** Random problems, the same on every adapter, and the way between f64 and the engine's f32. */
-import type { HostMatrix } from "../linalg/index.js";
+import type { HostMatrix } from "../host/index.js";
 import {
   eigh,
   type Matrix,

@@ -1,6 +1,7 @@
 /** Measures of how good an approximation is, against the f64 measures. */
-import { APPROXIMATIONS } from "../../src/curvature/approximations/kinds.js";
+
 import { type CurvatureComparison, compareCurvature } from "../../src/curvature/approximations/compare.js";
+import { APPROXIMATIONS } from "../../src/curvature/approximations/kinds.js";
 import { AbortedError, ArgumentError } from "../../src/errors.js";
 import {
   ekfac,

@@ -1,10 +1,11 @@
 /** The exact curvature and its approximations on convolutions of a network, where positions share their weights. */
-import { APPROXIMATIONS, createApproximation } from "../../src/curvature/approximations/kinds.js";
+
 import { compareCurvature } from "../../src/curvature/approximations/compare.js";
+import { APPROXIMATIONS, createApproximation } from "../../src/curvature/approximations/kinds.js";
 import { GgnBlock } from "../../src/curvature/exact/ggn.js";
 import { denseHessian as denseMatrix } from "../../src/curvature/exact/operator.js";
-import type { Model, LayerSource } from "../../src/model/index.js";
-import { UnsupportedLayerError } from "../../src/errors.js";
+import { ArgumentError, UnsupportedLayerError } from "../../src/errors.js";
+import type { Curved, Pass } from "../../src/model/index.js";
 import {
   averagePool2d,
   conv2d,
@@ -46,7 +47,7 @@ import {
 } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { convTwin, images, type Shape } from "../network/conv-helpers.js";
-import { randomBatch } from "../network/helpers.js";
+import { pass, randomBatch } from "../network/helpers.js";
 import { submit } from "./layers.js";
 
 const EXACT = { kind: "exact" } as const;
@@ -54,6 +55,7 @@ const SHAPE: Shape = [2, 6, 5];
 
 interface Case {
   net: Network;
+  pass: Pass;
   blocks: PositionBlock[][];
   /** H of layer l by finite differences. */
   differences(l: number): Matrix;
@@ -67,12 +69,12 @@ async function recorded(
 ): Promise<Case> {
   const net = new Network(managerOf(t), modules, loss, { batchSize: count, seed: 3, input: SHAPE });
   const batch = randomBatch(t.random(5), count, net.features, net.outputs, loss);
-  net.load(batch);
-  submit(managerOf(t), (recorder) => net.recordPass(recorder, EXACT));
+  const recordedPass = pass(net, managerOf(t), batch, EXACT);
   const reference = await convTwin(net, modules);
   const X = images(batch, SHAPE);
   return {
     net,
+    pass: recordedPass,
     blocks: convCurvature(reference, loss.kind, X, EXACT),
     differences(l) {
       const weights = convWeightsOf(reference);
@@ -87,9 +89,9 @@ async function recorded(
   };
 }
 
-async function hessianOf(t: TestContext, layer: LayerSource): Promise<Float32Array> {
+async function hessianOf(t: TestContext, layer: Curved): Promise<Float32Array> {
   const block = new GgnBlock(managerOf(t), layer);
-  const { data } = await denseMatrix(managerOf(t), block);
+  const { data } = await denseMatrix(managerOf(t), block.over(layer));
   block.dispose();
   return data;
 }
@@ -122,8 +124,9 @@ const networks: [string, Module[], ReturnType<typeof softmaxCrossEntropy>][] = [
 
 for (const [name, modules, loss] of networks) {
   kernelTest(`convolution: exact curvature, ${name}, against f64 and finite differences`, async (t) => {
-    const { net, blocks, differences } = await recorded(t, modules, loss, 5);
-    for (const [l, layer] of net.layers.entries()) {
+    const own = await recorded(t, modules, loss, 5);
+    const { net, blocks, differences } = own;
+    for (const [l, layer] of own.pass.layers.entries()) {
       const H = await hessianOf(t, layer);
       assertClose(H, denseHessian(positionOperator(blocks[l]!)).data, 1e-5, `H of ${layer.name}`);
       assertClose(H, differences(l).data, 1e-4, `H of ${layer.name} by differences`);
@@ -134,8 +137,9 @@ for (const [name, modules, loss] of networks) {
 
 kernelTest("convolution: every approximation of every layer against f64", async (t) => {
   const [, modules, loss] = networks[0]!;
-  const { net, blocks } = await recorded(t, modules, loss, 6);
-  for (const [l, layer] of net.layers.entries()) {
+  const own = await recorded(t, modules, loss, 6);
+  const { net, blocks } = own;
+  for (const [l, layer] of own.pass.layers.entries()) {
     const [block] = blocks[l]!;
     const expand = kroneckerApproximation("expand", expandFactors(block!));
     const twins = {
@@ -148,8 +152,8 @@ kernelTest("convolution: every approximation of every layer against f64", async 
     };
     for (const kind of APPROXIMATIONS) {
       if (kind === "diagonal") continue;
-      const approximation = createApproximation(managerOf(t), layer, EXACT, kind);
-      submit(managerOf(t), (recorder) => approximation.fit(recorder));
+      const approximation = createApproximation(managerOf(t), layer, kind);
+      submit(managerOf(t), (recorder) => approximation.fit(recorder, layer));
       const { data } = await denseMatrix(managerOf(t), approximation);
       const bound = kind === "kfoc" ? 5e-3 : 1e-4;
       assertClose(data, twins[kind].dense().data, bound, `${kind} of ${layer.name}`);
@@ -161,32 +165,63 @@ kernelTest("convolution: every approximation of every layer against f64", async 
 
 kernelTest("convolution: approximations refuse several groups, the exact block does not", async (t) => {
   const [, modules, loss] = networks[2]!;
-  const { net } = await recorded(t, modules, loss, 4);
+  const own = await recorded(t, modules, loss, 4);
+  const { net } = own;
+  const layer = own.pass.layers[0]!;
   const recorder = managerOf(t).record();
   for (const kind of APPROXIMATIONS) {
-    const approximation = createApproximation(managerOf(t), net.layers[0]!, EXACT, kind);
-    assertThrows(() => approximation.fit(recorder), UnsupportedLayerError, /group/);
+    const approximation = createApproximation(managerOf(t), layer, kind);
+    assertThrows(() => approximation.fit(recorder, layer), UnsupportedLayerError, /group/);
     approximation.dispose();
   }
+  assertEqual(recorder.dispatches, 0, "dispatches");
   recorder.submit();
   net.dispose();
 });
 
+kernelTest(
+  "convolution: approximations and comparisons refuse a pass without columns and an old one",
+  async (t) => {
+    const [, modules, loss] = networks[0]!;
+    const { net, pass: old } = await recorded(t, modules, loss, 4);
+    const batch = randomBatch(t.random(6), 4, net.features, net.outputs, loss);
+    const bare = pass(net, managerOf(t), batch);
+    for (const [l, layer] of net.layers.entries()) {
+      for (const kind of APPROXIMATIONS) {
+        const approximation = createApproximation(managerOf(t), layer, kind);
+        const recorder = managerOf(t).record();
+        const fitTo = ({ layers }: Pass) => approximation.fit(recorder, layers[l]!);
+        assertThrows(() => fitTo(old), ArgumentError, /is over/);
+        assertThrows(() => fitTo(bare), ArgumentError, /has no columns/);
+        assertEqual(recorder.dispatches, 0, `${kind} of ${layer.name}: dispatches`);
+        recorder.submit();
+        approximation.dispose();
+      }
+      const compare = ({ layers }: Pass) =>
+        compareCurvature(managerOf(t), layers[l]!, { damping: 1, G: layer.G });
+      await assertThrows(() => compare(old), ArgumentError, /is over/);
+      await assertThrows(() => compare(bare), ArgumentError, /has no columns/);
+    }
+    net.dispose();
+  },
+);
+
 kernelTest("convolution: a linear network behind a global pool is reduce's, not expand's", async (t) => {
   const linear: Module[] = [conv2d(2, 3, 2), globalAveragePool()];
-  const { net } = await recorded(t, linear, halfSquaredError(), 8);
-  const measures = async (source: Model) => {
-    const { approximations } = await compareCurvature(managerOf(t), source.layers[0]!, { damping: 0.01 });
+  const own = await recorded(t, linear, halfSquaredError(), 8);
+  const measures = async ({ net, pass: { layers } }: Case) => {
+    const options = { damping: 0.01, G: net.layers[0]!.G };
+    const { approximations } = await compareCurvature(managerOf(t), layers[0]!, options);
     return Object.fromEntries(approximations.map((one) => [one.name, one]));
   };
-  const right = await measures(net);
+  const right = await measures(own);
   assert(right.reduce!.error! < 1e-5 && right.kfoc!.error! < 1e-4, JSON.stringify(right.reduce));
   assert(right.meanFluctuation!.error! < 1e-5, JSON.stringify(right.meanFluctuation));
   assert(right.expand!.error! > 0.3 && right.expand!.size! < 0.5, JSON.stringify(right.expand));
-  net.dispose();
+  own.net.dispose();
   const bent: Module[] = [conv2d(2, 3, 2), tanh(), globalAveragePool()];
   const other = await recorded(t, bent, halfSquaredError(), 8);
-  const wrong = await measures(other.net);
+  const wrong = await measures(other);
   assert(wrong.reduce!.error! > 0.01, JSON.stringify(wrong.reduce));
   other.net.dispose();
 });

@@ -2,6 +2,7 @@
 import { GgnBlock } from "../../src/curvature/exact/ggn.js";
 import { denseHessian as denseMatrix } from "../../src/curvature/exact/operator.js";
 import { ArgumentError, ShapeError } from "../../src/errors.js";
+import type { Pass } from "../../src/model/index.js";
 import { dense, halfSquaredError, type Module, softmaxCrossEntropy, tanh } from "../../src/network/index.js";
 import { eigh } from "../../src/reference/eigh.js";
 import { finiteDifferenceGgn } from "../../src/reference/finite-difference.js";
@@ -23,7 +24,7 @@ import {
   type TestContext,
 } from "../harness/kernel-test.js";
 import { assertSameBits, managerOf, otherTiles } from "../linalg/helpers.js";
-import { matrixOf, randomBatch, twin } from "../network/helpers.js";
+import { matrixOf, pass, randomBatch, twin } from "../network/helpers.js";
 import { download } from "./helpers.js";
 import { blank, type LayerShape, randomData, store, submit, testLayer } from "./layers.js";
 
@@ -49,12 +50,13 @@ for (const shape of SHAPES) {
       const layer = testLayer(t, shape, data, kind);
       const expected = positionOperator(layer.block).apply(matrixOf(v, rows, cols)).data;
       const manager = kind === "exact" ? managerOf(t) : otherTiles(t);
-      const block = new GgnBlock(manager, layer, { kind });
+      const block = new GgnBlock(manager, layer);
+      const H = block.over(layer);
       const into = blank(t, rows, cols);
-      submit(manager, (recorder) => block.apply(recorder, store(t, v, rows, cols), into));
+      submit(manager, (recorder) => H.apply(recorder, store(t, v, rows, cols), into));
       assertClose(await download(t, into), expected, 3e-6, `H V, ${kind}`);
       const again = blank(t, rows, cols);
-      submit(manager, (recorder) => block.apply(recorder, store(t, v, rows, cols), again));
+      submit(manager, (recorder) => H.apply(recorder, store(t, v, rows, cols), again));
       assertSameBits(await download(t, again), await download(t, into), "a second product");
       block.dispose();
       if (manager !== managerOf(t)) manager.dispose();
@@ -67,7 +69,7 @@ kernelTest("ggn: positions are summed before the square, not after", async (t) =
   const data = randomData(t.random(2), shape);
   const layer = testLayer(t, shape, data);
   const block = new GgnBlock(managerOf(t), layer);
-  const H = await denseMatrix(managerOf(t), block);
+  const H = await denseMatrix(managerOf(t), block.over(layer));
   assertClose(H.data, denseHessian(positionOperator(layer.block)).data, 3e-6, "H");
   // What it would be were each position an output of its own.
   const parts = layer.block.A.flatMap((A, i) =>
@@ -95,7 +97,7 @@ kernelTest("ggn: symmetric and positive semi-definite", async (t) => {
   const shape = { in: 6, out: 5, positions: 3, examples: 4, columns: 2 };
   const layer = testLayer(t, shape, randomData(t.random(3), shape));
   const block = new GgnBlock(managerOf(t), layer);
-  const { data, rows: n } = await denseMatrix(managerOf(t), block);
+  const { data, rows: n } = await denseMatrix(managerOf(t), block.over(layer));
   const transposed = Float32Array.from(data, (_, k) => data[(k % n) * n + Math.floor(k / n)]!);
   assertClose(data, transposed, 1e-6, "H and H'");
   const { values } = eigh(matrix(n, n, data));
@@ -124,42 +126,46 @@ async function againstDifferences(
   const net = t.engine.network(modules, loss, { batchSize: 8, seed: 4 });
   const manager = managerOf(t);
   const batch = randomBatch(t.random(5), 7, net.features, net.outputs, loss);
-  net.load(batch);
-  const fisher = { kind: "exact" } as const;
-  submit(manager, (recorder) => net.recordPass(recorder, fisher));
+  const { layers } = pass(net, manager, batch, { kind: "exact" });
   const reference = await twin(net, modules);
   const X = matrixOf(batch.inputs, batch.count, net.features);
   const outputs = (weights: Matrix[]) => forward(withWeights(reference, weights), X).outputs;
-  for (const [l, layer] of net.layers.entries()) {
+  for (const [l, layer] of layers.entries()) {
     const weights = weightsOf(reference);
     const f = (W: Matrix) => outputs(weights.map((own, k) => (k === l ? W : own)));
     const Z = f(weights[l]!);
     const hessians = Array.from({ length: Z.rows }, (_, i) => lossHessian(loss.kind, Z, i));
     const expected = finiteDifferenceGgn(f, weights[l]!, hessians);
-    const block = new GgnBlock(manager, layer, fisher);
-    const H = await denseMatrix(manager, block);
+    const block = new GgnBlock(manager, layer);
+    const H = await denseMatrix(manager, block.over(layer));
     assertClose(H.data, expected.data, 1e-5, `H of ${layer.name}`);
     block.dispose();
   }
   net.dispose();
 }
 
-kernelTest("ggn: refuses other shapes and passes without columns, keeps its memory", (t) => {
+kernelTest("ggn: refuses other shapes, passes without columns and old ones, keeps its memory", (t) => {
   const manager = managerOf(t);
   const before = manager.counts.liveBytes;
   const loss = softmaxCrossEntropy();
   const net = t.engine.network([dense(6, 4), tanh(), dense(4, 3)], loss, { batchSize: 10 });
-  net.load(randomBatch(t.random(1), 10, 6, 3, loss));
-  submit(manager, (recorder) => net.recordPass(recorder));
+  const batch = randomBatch(t.random(1), 10, 6, 3, loss);
+  const bare = pass(net, manager, batch);
   const block = new GgnBlock(manager, net.layers[0]!);
   const recorder = manager.record();
   const [V, into] = [store(t, new Float32Array(28), 4, 7), blank(t, 4, 7)];
-  assertThrows(() => block.apply(recorder, into, V), ArgumentError, /fisher/);
-  assertThrows(() => block.apply(recorder, { ...V, cols: 6 }, into), ShapeError, /V/);
+  const over = ({ layers }: Pass) => block.over(layers[0]!);
+  assertThrows(() => block.over(bare.layers[1]!), ShapeError, /the layer/);
+  assertThrows(() => over(bare).apply(recorder, V, into), ArgumentError, /has no columns/);
+  assertThrows(() => over(bare).apply(recorder, { ...V, cols: 6 }, into), ShapeError, /V/);
+  assertThrows(() => over(bare).apply(recorder, V, { ...into, rows: 3 }), ShapeError, /into/);
+  const old = over(pass(net, manager, batch, { kind: "exact" }));
+  assertThrows(() => over(bare).apply(recorder, V, into), ArgumentError, /is over/);
+  const current = over(pass(net, manager, batch, { kind: "exact" }));
+  assertThrows(() => old.apply(recorder, V, into), ArgumentError, /is over/);
   assertEqual(recorder.dispatches, 0, "dispatches");
   recorder.submit();
-  submit(manager, (next) => net.recordPass(next, { kind: "exact" }));
-  const product = () => submit(manager, (next) => block.apply(next, V, into));
+  const product = () => submit(manager, (next) => current.apply(next, V, into));
   for (let k = 0; k < 3; k++) product();
   const counts = manager.counts;
   for (let k = 0; k < 5; k++) product();

@@ -1,6 +1,7 @@
 /** A layer on buffers of the test's own, with any number of positions, and its f64 twin. */
-import type { CurvatureRows, FactorRows, FisherOptions, LayerSource } from "../../src/model/index.js";
+
 import { matmul, paddedView, type Matrix as View } from "../../src/linalg/index.js";
+import type { CurvatureRows, Curved, FactorRows, FisherOptions } from "../../src/model/index.js";
 import type { PipelineManager, Recorder } from "../../src/pipeline/index.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
 import type { PositionBlock } from "../../src/reference/operator.js";
@@ -34,7 +35,7 @@ export function randomData(random: Random, shape: LayerShape): LayerData {
   return { A, B: random.normals(C * N * T * out) };
 }
 
-export interface TestLayer extends LayerSource {
+export interface TestLayer extends Curved {
   readonly shape: LayerShape;
   readonly block: PositionBlock;
 }
@@ -50,14 +51,12 @@ export function testLayer(
   const a = store(t, A, N * T, inputs);
   const b = store(t, B, C * N * T, out);
   const divisor = fisher === "monteCarlo" ? N * C : N;
-  const W = store(t, new Float32Array(out * inputs), out, inputs);
   return {
     name: "layer",
     in: inputs,
     out,
+    count: N,
     positions: T,
-    W,
-    G: W,
     shape,
     block: blockOf(shape, { A, B }, divisor),
     inputs: (): FactorRows => ({ rows: a, scale: 1 / (N * T) }),
@@ -68,7 +67,7 @@ export function testLayer(
     pullback(recorder: Recorder, rows: View, into: View, alpha: number): void {
       matmul(recorder, { A: rows, transposeA: true, B: a, into, alpha });
     },
-    curvatureRows: (): CurvatureRows => ({ rows: b, columns: C, count: N }),
+    curvatureRows: (): CurvatureRows => ({ rows: b, columns: C, count: N, divisor }),
   };
 }
 

@@ -1,6 +1,6 @@
 import { d, writeToArrayBuffer } from "typegpu";
-import { LAYER_STATE_BYTES, LayerState, statusText } from "../../src/curvature/index.js";
 import { layerStatus } from "../../src/curvature/blocks/status.js";
+import { LAYER_STATE_BYTES, LayerState, statusText } from "../../src/curvature/index.js";
 import { InvertStatus } from "../../src/linalg/index.js";
 import { assertEqual, kernelTest } from "../harness/kernel-test.js";
 

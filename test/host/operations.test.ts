@@ -1,7 +1,7 @@
 /** Operations on matrices in main memory: the same results, typed errors, and no memory left behind. */
 import type { Engine } from "../../src/engine.js";
 import { ArgumentError, DataError, ShapeError } from "../../src/errors.js";
-import type { HostMatrix } from "../../src/linalg/index.js";
+import type { HostMatrix } from "../../src/host/index.js";
 import * as exact from "../../src/reference/index.js";
 import {
   assert,

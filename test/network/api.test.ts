@@ -1,5 +1,5 @@
 /** The network as a user meets it: prediction, evaluation, weights, errors, memory. */
-import type { Batch } from "../../src/model/index.js";
+
 import {
   AbortedError,
   ArgumentError,
@@ -8,6 +8,7 @@ import {
   ShapeError,
   UnsupportedLayerError,
 } from "../../src/errors.js";
+import type { Batch, FisherOptions } from "../../src/model/index.js";
 import {
   dense,
   halfSquaredError,
@@ -22,12 +23,16 @@ import {
 import { forward, lossAndGradients } from "../../src/reference/network.js";
 import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
 import {
+  assertOver,
+  columnsOf,
   expectedAccuracy,
   matrixOf,
   openManager,
   pass,
+  questions,
   randomBatch,
   results,
+  stacked,
   targetsOf,
   twin,
 } from "./helpers.js";
@@ -81,18 +86,18 @@ kernelTest(
     const net = new Network(manager, modules, softmaxCrossEntropy(), { batchSize: 10 });
     const data = randomBatch(t.random(3), 10, 6, 4, net.loss);
     const other = randomBatch(t.random(4), 30, 6, 4, net.loss);
-    pass(net, manager, data, { kind: "exact" });
-    const before = await results(t, net, { kind: "exact" });
+    const first = pass(net, manager, data, { kind: "exact" });
+    const before = await results(t, net, first);
     await net.evaluate(other);
     const [loss] = await t.download(net.statistics, { length: 1 });
     assertEqual(loss!, before.loss, "loss");
-    assertThrows(() => net.layers[0]!.inputs(), ArgumentError, /recorded first/);
-    assertThrows(() => net.layers[0]!.outputs({ kind: "exact" }), ArgumentError, /recordPass/);
+    assertOver(t, manager, first, "after an evaluation");
     assertThrows(() => net.recordPass(manager.record()), ArgumentError, /load/);
+    const second = pass(net, manager, data, { kind: "exact" });
     await net.predict(other.inputs, 30);
+    assertOver(t, manager, second, "after a prediction");
     assertThrows(() => net.recordPass(manager.record()), ArgumentError, /load/);
-    pass(net, manager, data, { kind: "exact" });
-    const after = await results(t, net, { kind: "exact" });
+    const after = await results(t, net, pass(net, manager, data, { kind: "exact" }));
     assertEqual(JSON.stringify(after.G.map((g) => [...g])), JSON.stringify(before.G.map((g) => [...g])), "G");
     manager.dispose();
   },
@@ -215,16 +220,18 @@ kernelTest("network: bad batches are refused before anything is written", async 
     ],
   ];
   for (const [net, good, cases] of forLoss) {
-    pass(net, manager, good);
-    const before = await results(t, net);
+    const kept = pass(net, manager, good);
+    const before = await results(t, net, kept);
     for (const [change, error, pattern] of [...common, ...cases]) {
       assertThrows(() => net.load({ ...good, ...change }), error, pattern);
     }
-    // The batch before is still there.
+    // The batch before is still there, and so is its pass.
+    assertEqual(JSON.stringify(await results(t, net, kept)), JSON.stringify(before), "the pass before");
     const recorder = manager.record();
-    net.recordPass(recorder);
+    const again = net.recordPass(recorder);
     recorder.submit();
-    assertEqual(JSON.stringify(await results(t, net)), JSON.stringify(before), "the pass after the errors");
+    const after = await results(t, net, again);
+    assertEqual(JSON.stringify(after), JSON.stringify(before), "the pass after the errors");
     await assertThrows(() => net.predict(inputs, 4), ShapeError, /inputs/);
     await assertThrows(() => net.predict(withAt(inputs, 7, Number.NaN), 5), DataError, /NaN/);
   }
@@ -302,8 +309,8 @@ kernelTest("network: the same batch gives the same bits", async (t) => {
       batchSize: 64,
     });
     const fisher = { kind: "monteCarlo", seed: 4, step: 5 } as const;
-    pass(net, manager, randomBatch(t.random(9), 50, 70, 10, net.loss), fisher);
-    const { loss, accuracy, G, B } = await results(t, net, fisher);
+    const recorded = pass(net, manager, randomBatch(t.random(9), 50, 70, 10, net.loss), fisher);
+    const { loss, accuracy, G, B } = await results(t, net, recorded);
     const words = [...G, ...B].map((x) => new Uint32Array(x.buffer, x.byteOffset, x.length).join());
     seen.add([loss, accuracy, ...words].join("\n"));
     net.dispose();
@@ -328,7 +335,7 @@ kernelTest("network: a step after warm-up makes nothing new, and dispose() frees
   step(0);
   assertEqual(manager.counts.pipelines, pipelines, "pipelines: net.kernels names them all");
   const warm = JSON.stringify(manager.counts);
-  for (let number = 1; number <= 5; number++) assert(step(number) <= 16, "dispatches");
+  for (let number = 1; number <= 5; number++) assert(step(number).dispatches <= 16, "dispatches");
   assertEqual(JSON.stringify(manager.counts), warm, "counts");
   await t.device.queue.onSubmittedWorkDone();
   net.dispose();
@@ -338,6 +345,79 @@ kernelTest("network: a step after warm-up makes nothing new, and dispose() frees
   manager.dispose();
   assertEqual(manager.counts.liveBuffers, 0, "buffers after the manager's end");
   assertEqual(manager.counts.liveBytes, 0, "bytes after the manager's end");
+});
+
+kernelTest("network: a pass is over when another batch or pass takes its memory", async (t) => {
+  const manager = await openManager(t);
+  const net = new Network(manager, modules, softmaxCrossEntropy(), { batchSize: 8 });
+  const batch = randomBatch(t.random(1), 8, 6, 4, net.loss);
+  const record = (fisher?: FisherOptions) => {
+    const recorder = manager.record();
+    const recorded = net.recordPass(recorder, fisher);
+    recorder.submit();
+    return recorded;
+  };
+  net.load(batch);
+  const columns = { kind: "monteCarlo", samples: 2, seed: 3 } as const;
+  const first = record(columns);
+  const before = await results(t, net, first);
+  // Each takes the place of the one before: planned rows, more rows than there were, none at all, another batch.
+  const second = record({ kind: "exact" });
+  assertOver(t, manager, first, "after a pass for which derivatives grew");
+  const third = record();
+  assertOver(t, manager, second, "after a pass without columns");
+  net.load(batch);
+  assertOver(t, manager, third, "after another batch");
+  const fourth = record(columns);
+  assertOver(t, manager, first, "after a pass just like it");
+  assertEqual(JSON.stringify(await results(t, net, fourth)), JSON.stringify(before), "the same pass again");
+  // What cannot be recorded takes nothing.
+  assertThrows(() => record({ kind: "monteCarlo", samples: 2 ** 27 }), LimitError);
+  assertThrows(() => record({ kind: "monteCarlo", seed: -1 }), ArgumentError, /seed/);
+  assertEqual(JSON.stringify(await results(t, net, fourth)), JSON.stringify(before), "after errors");
+  net.dispose();
+  assertOver(t, manager, fourth, "after dispose()");
+  manager.dispose();
+});
+
+kernelTest("network: a pass without columns has inputs and products, and says what it lacks", async (t) => {
+  const manager = await openManager(t);
+  const net = new Network(manager, modules, softmaxCrossEntropy(), { batchSize: 8 });
+  const recorded = pass(net, manager, randomBatch(t.random(1), 5, 6, 4, net.loss));
+  assertEqual(recorded.fisher, undefined, "fisher");
+  assertEqual(recorded.count, 5, "count");
+  for (const curved of recorded.layers) {
+    const recorder = manager.record();
+    const ask = questions(t, recorder, curved);
+    for (const question of ["outputs", "curvatureRows"] as const) {
+      const message = new RegExp(`${curved.name}.${question}.*has no columns`);
+      assertThrows(ask[question], ArgumentError, message);
+    }
+    assertEqual(recorder.dispatches, 0, "dispatches");
+    assertEqual(stacked(curved.inputs()).rows.rows, 5, "rows of inputs");
+    ask.apply();
+    ask.pullback();
+    assert(recorder.dispatches >= 2, "products are recorded");
+    recorder.submit();
+  }
+  manager.dispose();
+});
+
+kernelTest("network: a pass keeps the columns it was recorded with", async (t) => {
+  const manager = await openManager(t);
+  const net = new Network(manager, modules, softmaxCrossEntropy(), { batchSize: 8 });
+  const fisher: FisherOptions = { kind: "monteCarlo", samples: 3, seed: 2 };
+  const recorded = pass(net, manager, randomBatch(t.random(1), 5, 6, 4, net.loss), fisher);
+  fisher.kind = "exact";
+  fisher.samples = 1;
+  assertEqual(JSON.stringify(recorded.fisher), '{"kind":"monteCarlo","samples":3,"seed":2}', "fisher");
+  for (const curved of recorded.layers) {
+    assertEqual(JSON.stringify([curved.count, curved.positions]), "[5,1]", "examples and positions");
+    const { rows, columns, divisor } = columnsOf(manager, curved);
+    assertEqual(JSON.stringify([rows.rows, columns, divisor]), "[15,3,15]", "columns");
+    assertEqual(stacked(curved.outputs()).scale, 1 / 15, "scale");
+  }
+  manager.dispose();
 });
 
 kernelTest("network: more columns than planned make room once", async (t) => {

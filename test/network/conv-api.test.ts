@@ -1,6 +1,7 @@
 /** Convolutional networks as a user meets them: training, memory, errors. */
-import type { FactorGram } from "../../src/model/index.js";
+
 import { ArgumentError, LimitError, ShapeError, UnsupportedLayerError } from "../../src/errors.js";
+import type { FactorGram, FisherOptions, Pass } from "../../src/model/index.js";
 import {
   averagePool2d,
   conv2d,
@@ -19,7 +20,7 @@ import { Adam, Kfac, Sgd } from "../../src/optimizers/index.js";
 import type { PipelineManager } from "../../src/pipeline/index.js";
 import { assert, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
 import type { Shape } from "./conv-helpers.js";
-import { download, openManager, pass, randomBatch } from "./helpers.js";
+import { assertOver, columnsOf, download, openManager, pass, questions, randomBatch } from "./helpers.js";
 
 const shape: Shape = [1, 8, 8];
 
@@ -121,9 +122,7 @@ kernelTest("conv network: net.kernels names all that a pass and its statistics d
   const net = new Network(manager, list, softmaxCrossEntropy(), { batchSize: 6, input: shape });
   await manager.prepare(net.kernels);
   const { pipelines } = manager.counts;
-  const fisher = { kind: "exact" } as const;
-  pass(net, manager, randomBatch(t.random(1), 6, 64, 2, net.loss), fisher);
-  gramsOf(t, manager, net, fisher);
+  gramsOf(t, manager, pass(net, manager, randomBatch(t.random(1), 6, 64, 2, net.loss), { kind: "exact" }));
   assertEqual(manager.counts.pipelines, pipelines, "pipelines");
   manager.dispose();
 });
@@ -131,14 +130,13 @@ kernelTest("conv network: net.kernels names all that a pass and its statistics d
 function gramsOf(
   t: { poisoned(count: number): GPUBuffer },
   manager: PipelineManager,
-  net: Network,
-  fisher: { kind: "exact" },
+  { layers }: Pass,
 ): void {
   const recorder = manager.record();
-  for (const layer of net.layers) {
+  for (const layer of layers) {
     for (const [statistics, size] of [
       [layer.inputs(), layer.in],
-      [layer.outputs(fisher), layer.out],
+      [layer.outputs(), layer.out],
     ] as const) {
       if (!("gram" in statistics)) continue;
       const stride = Math.ceil(size / 4) * 4;
@@ -172,10 +170,10 @@ kernelTest("conv network: the same batch gives the same bits, whatever was compu
   for (let repeat = 0; repeat < 3; repeat++) {
     pass(net, manager, bars(t.random(repeat), 7 + repeat), { kind: "exact" });
     const fisher = { kind: "monteCarlo", seed: 4, step: 5 } as const;
-    pass(net, manager, batch, fisher);
+    const { layers } = pass(net, manager, batch, fisher);
     const words: string[] = [];
-    for (const layer of net.layers) {
-      for (const view of [layer.G, layer.curvatureRows(fisher).rows]) {
+    for (const [l, layer] of layers.entries()) {
+      for (const view of [net.layers[l]!.G, columnsOf(manager, layer).rows]) {
         const x = await download(t, view);
         words.push(new Uint32Array(x.buffer, x.byteOffset, x.length).join());
       }
@@ -242,7 +240,10 @@ kernelTest("conv network: its table, and weights", async (t) => {
     '[["edges","conv2d",60,96,42],["maxPool2d1","maxPool2d",96,24,0],["globalAveragePool1","globalAveragePool",24,6,0]]',
     "describe()",
   );
-  assertEqual(net.layers.map((l) => `${l.in} ${l.out} ${l.positions}`).join(), "7 6 16", "layers");
+  const { layers } = pass(net, manager, randomBatch(t.random(1), 3, 60, 6, net.loss));
+  const sizes = layers.map((l) => `${l.name} ${l.in} ${l.out} ${l.count} ${l.positions}`);
+  assertEqual(sizes.join(), "edges 7 6 3 16", "layers");
+  assertEqual(net.layers.map((l) => `${l.name} ${l.in} ${l.out}`).join(), "edges 7 6", "trainable layers");
   const weights = await net.weights();
   const own = weights.map((w) => t.random(2).normals(w.length));
   net.setWeights(own);
@@ -287,17 +288,86 @@ kernelTest("conv network: bad modules, shapes and options are refused, and no me
   for (const [run, error, pattern] of cases) assertThrows(run, error, pattern);
   assertEqual(manager.counts.liveBytes, liveBytes, "bytes kept");
   const net = build(modules(), { input: shape, batchSize: 4 });
-  const layer = net.layers[0]!;
   const V = { buffer: t.upload(new Float32Array(400)), offset: 0, rows: 4, cols: 10, stride: 12 };
   const recorder = manager.record();
-  assertThrows(() => layer.inputs(), ArgumentError, /recorded first/);
-  assertThrows(() => layer.apply(recorder, V, V), ArgumentError, /recorded first/);
-  pass(net, manager, randomBatch(t.random(1), 4, 64, 3, net.loss));
-  assertThrows(() => layer.outputs({ kind: "exact" }), ArgumentError, /recordPass/);
-  assertThrows(() => layer.curvatureRows({ kind: "exact" }), ArgumentError, /recordPass/);
+  assertThrows(() => net.recordPass(recorder), ArgumentError, /load/);
+  const layer = pass(net, manager, randomBatch(t.random(1), 4, 64, 3, net.loss)).layers[0]!;
+  assertThrows(() => layer.outputs(), ArgumentError, /has no columns.*recordPass/);
+  assertThrows(() => layer.curvatureRows(recorder), ArgumentError, /has no columns.*recordPass/);
   assertThrows(() => layer.apply(recorder, V, { ...V, rows: 4 }), ShapeError, /into/);
   assertThrows(() => layer.pullback(recorder, V, V, 1), ShapeError, /rows/);
   assertThrows(() => net.load(randomBatch(t.random(1), 4, 63, 3, net.loss)), ShapeError, /inputs/);
   assertEqual(recorder.dispatches, 0, "dispatches");
   manager.dispose();
 });
+
+kernelTest("conv network: a pass is over when another batch or pass takes its memory", async (t) => {
+  const manager = await openManager(t);
+  for (const positions of ["expand", "reduce"] as const) {
+    const net = new Network(manager, modules(positions), softmaxCrossEntropy(), {
+      batchSize: 4,
+      input: shape,
+    });
+    const batch = randomBatch(t.random(1), 4, 64, 3, net.loss);
+    const record = (fisher?: FisherOptions) => {
+      const recorder = manager.record();
+      const recorded = net.recordPass(recorder, fisher);
+      recorder.submit();
+      return recorded;
+    };
+    const numbers = async ({ layers }: Pass) => {
+      const rows = await Promise.all(layers.map((layer) => download(t, columnsOf(manager, layer).rows)));
+      return rows.map((row) => row.join()).join("\n");
+    };
+    net.load(batch);
+    const first = record({ kind: "monteCarlo" });
+    const before = await numbers(first);
+    const second = record({ kind: "exact" });
+    assertOver(t, manager, first, "after a pass for which derivatives grew");
+    const third = record();
+    assertOver(t, manager, second, "after a pass without columns");
+    net.load(batch);
+    assertOver(t, manager, third, "after another batch");
+    const fourth = record({ kind: "monteCarlo" });
+    assertOver(t, manager, first, "after a pass just like it");
+    assertEqual(await numbers(fourth), before, "the same pass again");
+    await net.evaluate(batch);
+    assertOver(t, manager, fourth, "after an evaluation");
+    const fifth = pass(net, manager, batch, { kind: "exact" });
+    net.dispose();
+    assertOver(t, manager, fifth, "after dispose()");
+  }
+  manager.dispose();
+});
+
+kernelTest(
+  "conv network: a pass without columns has inputs and products, and says what it lacks",
+  async (t) => {
+    const manager = await openManager(t);
+    for (const positions of ["expand", "reduce"] as const) {
+      const net = new Network(manager, modules(positions), softmaxCrossEntropy(), {
+        batchSize: 4,
+        input: shape,
+      });
+      const recorded = pass(net, manager, randomBatch(t.random(1), 3, 64, 3, net.loss));
+      assertEqual(recorded.fisher, undefined, "fisher");
+      assertEqual(recorded.layers.map((l) => l.count * l.positions).join(), "192,12,3,3", "rows");
+      for (const curved of recorded.layers) {
+        const recorder = manager.record();
+        const ask = questions(t, recorder, curved);
+        for (const question of ["outputs", "curvatureRows"] as const) {
+          const message = new RegExp(`${curved.name}.${question}.*has no columns`);
+          assertThrows(ask[question], ArgumentError, message);
+        }
+        assertEqual(recorder.dispatches, 0, "dispatches");
+        ask.inputs();
+        ask.apply();
+        ask.pullback();
+        assert(recorder.dispatches >= 2, "products are recorded");
+        recorder.submit();
+      }
+      net.dispose();
+    }
+    manager.dispose();
+  },
+);

@@ -1,5 +1,5 @@
-import type { Batch, FactorStatistics, FisherOptions, LayerSource } from "../../src/model/index.js";
 import { padded, paddedView, type Matrix as View } from "../../src/linalg/index.js";
+import type { Batch, Curved, FactorStatistics, FisherOptions, Pass } from "../../src/model/index.js";
 import type { Module, Network } from "../../src/network/index.js";
 import type { PipelineManager, Recorder } from "../../src/pipeline/index.js";
 import { expandFactors, reduceFactors } from "../../src/reference/approximations.js";
@@ -19,8 +19,8 @@ import type { Matrix } from "../../src/reference/matrix.js";
 import { activation, type Fisher, linear } from "../../src/reference/network.js";
 import type { PositionBlock } from "../../src/reference/operator.js";
 import { type Tensor, tensor } from "../../src/reference/tensor.js";
-import { assertClose, POISON, type TestContext } from "../harness/kernel-test.js";
-import { download, matrixOf, pass, targetsOf } from "./helpers.js";
+import { assertClose, assertEqual, POISON, type TestContext } from "../harness/kernel-test.js";
+import { columnsOf, download, matrixOf, pass, targetsOf } from "./helpers.js";
 
 export type Shape = readonly [number, number, number];
 
@@ -103,18 +103,18 @@ export async function factorOf(
 }
 
 /** Overwrites what the next pass must write: G, derivatives, images; with padding where there is some. */
-function poison(t: TestContext, net: Network, fisher: FisherOptions | undefined): void {
+function poison(t: TestContext, manager: PipelineManager, net: Network, { layers, fisher }: Pass): void {
   const fill = (buffer: GPUBuffer, offset: number, length: number) => {
     const data = Float32Array.from({ length }, (_, k) => (k % 2 === 0 ? Number.NaN : POISON));
     t.device.queue.writeBuffer(buffer, 4 * offset, data);
   };
   fill(net.statistics, 0, 2);
-  for (const layer of net.layers) {
+  for (const [l, layer] of net.layers.entries()) {
     const { buffer, offset, rows, cols, stride } = layer.G;
     for (let i = 0; i < rows; i++) fill(buffer, offset + i * stride, cols);
     if (layer.input.shape) fill(layer.input.place.storage.rows, 0, layer.input.place.storage.rows.size / 4);
     if (!fisher) continue;
-    const B = layer.curvatureRows(fisher).rows.buffer;
+    const B = columnsOf(manager, layers[l]!).rows.buffer;
     fill(B, 0, B.size / 4);
   }
 }
@@ -137,9 +137,8 @@ export async function checkConvPass(
   bound = 2e-5,
 ): Promise<void> {
   const twin = await convTwin(net, modules);
-  pass(net, manager, batch, fisher);
-  poison(t, net, fisher);
-  pass(net, manager, batch, fisher);
+  poison(t, manager, net, pass(net, manager, batch, fisher));
+  const { layers } = pass(net, manager, batch, fisher);
   const X = images(batch, shape);
   const targets = targetsOf(batch, net.outputs);
   const wanted = convLossAndGradients(twin, net.loss.kind, X, targets);
@@ -148,31 +147,35 @@ export async function checkConvPass(
   const blocks = fisher && convCurvature(twin, net.loss.kind, X, fisherOf(fisher, batch, net.outputs));
   const steps = trainableSteps(convForward(twin, X));
   const treatments = modules.filter(({ kind }) => kind === "dense" || kind === "conv2d") as Treatments[];
-  for (const [l, layer] of net.layers.entries()) {
+  for (const [l, layer] of layers.entries()) {
     const of = `${what}, ${layer.name}`;
-    assertClose(await download(t, layer.G), wanted.gradients[l]!.data, bound, `${of}: G`);
+    assertClose(await download(t, net.layers[l]!.G), wanted.gradients[l]!.data, bound, `${of}: G`);
     await checkProducts(t, manager, layer, steps[l]!, batch.count, of, bound);
     if (!fisher || !blocks) continue;
-    await checkRows(t, layer, blocks[l]!, fisher, of, bound);
+    await checkRows(t, manager, layer, blocks[l]!, fisher, of, bound);
     if (blocks[l]!.length > 1) continue;
     const { positions = "expand" } = treatments[l]!;
     const factors = (positions === "reduce" ? reduceFactors : expandFactors)(blocks[l]![0]!);
     const A = await factorOf(t, manager, layer.inputs(), layer.in);
     assertClose(A, factors.A.data, bound, `${of}: Ā (${positions})`);
-    const B = await factorOf(t, manager, layer.outputs(fisher), layer.out);
+    const B = await factorOf(t, manager, layer.outputs(), layer.out);
     assertClose(B, factors.B.data, bound, `${of}: B̄ (${positions}, ${fisher.kind})`);
   }
 }
 
 async function checkRows(
   t: TestContext,
-  layer: LayerSource,
+  manager: PipelineManager,
+  layer: Curved,
   blocks: readonly PositionBlock[],
   fisher: FisherOptions,
   of: string,
   bound: number,
 ): Promise<void> {
-  const { rows, columns, count } = layer.curvatureRows(fisher);
+  const { rows, columns, count, divisor } = columnsOf(manager, layer);
+  assertEqual(count, blocks[0]!.B.length, `${of}: examples`);
+  assertEqual(columns, blocks[0]!.B[0]!.length, `${of}: columns`);
+  assertEqual(divisor, blocks[0]!.divisor, `${of}: divisor`);
   const T = layer.positions;
   const each = layer.out / blocks.length;
   const expected = new Float64Array(columns * count * T * layer.out);
@@ -195,7 +198,7 @@ async function checkRows(
 async function checkProducts(
   t: TestContext,
   manager: PipelineManager,
-  layer: LayerSource,
+  layer: Curved,
   step: TrainableStep,
   count: number,
   of: string,

@@ -1,8 +1,8 @@
 /** Draws of the Monte-Carlo Fisher: the same bits, numbers and classes as the reference's. */
 import code from "../../shaders/fisher.wgsl?raw";
 import { dense, Network, softmaxCrossEntropy } from "../../src/network/index.js";
-import { sampledGradient } from "../../src/reference/loss.js";
 import { threefry2x32, uniform } from "../../src/random/index.js";
+import { sampledGradient } from "../../src/reference/loss.js";
 import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
 import { download, matrixOf, openManager, pass, randomBatch, stacked } from "./helpers.js";
 
@@ -76,13 +76,10 @@ kernelTest("fisher: sampled classes are the reference's", async (t) => {
     [12345, 0xffffffff],
   ] as const) {
     const fisher = { kind: "monteCarlo", samples, seed, step } as const;
-    pass(net, manager, batch, fisher);
-    const B = stacked(net.layers[0]!.outputs(fisher));
+    const { layers } = pass(net, manager, batch, fisher);
+    const B = stacked(layers[0]!.outputs());
     assertEqual(B.rows.rows, samples * count, "rows");
-    const rows = await download(
-      t,
-      stacked(net.layers[0]!.outputs(fisher)).rows as Parameters<typeof download>[1],
-    );
+    const rows = await download(t, B.rows);
     for (let sample = 0; sample < samples; sample++) {
       const expected = sampledGradient("softmaxCrossEntropy", Z, { seed, step, sample });
       for (let i = 0; i < count; i++) {
@@ -111,11 +108,8 @@ kernelTest("fisher: another seed, step or sample gives other draws", async (t) =
   ];
   for (const key of keys) {
     const fisher = { kind: "monteCarlo", samples: 2, ...key } as const;
-    pass(net, manager, batch, fisher);
-    const rows = await download(
-      t,
-      stacked(net.layers[0]!.outputs(fisher)).rows as Parameters<typeof download>[1],
-    );
+    const { layers } = pass(net, manager, batch, fisher);
+    const rows = await download(t, stacked(layers[0]!.outputs()).rows);
     seen.add(rows.subarray(0, 240).join()).add(rows.subarray(240).join());
   }
   assert(seen.size === 6, `${seen.size} of 6 draws differ`);

@@ -1,8 +1,17 @@
-import type { Batch, FactorRows, FactorStatistics, FisherOptions } from "../../src/model/index.js";
 import { openDevice } from "../../src/device/index.js";
+import { ArgumentError } from "../../src/errors.js";
 import type { Matrix as View } from "../../src/linalg/index.js";
+import type {
+  Batch,
+  Curved,
+  FactorRows,
+  FactorStatistics,
+  FisherOptions,
+  Pass,
+  CurvatureRows as PassColumns,
+} from "../../src/model/index.js";
 import type { ActivationModule, Loss, Module, Network } from "../../src/network/index.js";
-import { PipelineManager } from "../../src/pipeline/index.js";
+import { PipelineManager, type Recorder } from "../../src/pipeline/index.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
 import type { CurvatureRows } from "../../src/reference/network.js";
 import {
@@ -13,7 +22,15 @@ import {
   linear,
   lossAndGradients,
 } from "../../src/reference/network.js";
-import { assert, assertClose, POISON, type Random, type TestContext } from "../harness/kernel-test.js";
+import {
+  assert,
+  assertClose,
+  assertEqual,
+  assertThrows,
+  POISON,
+  type Random,
+  type TestContext,
+} from "../harness/kernel-test.js";
 
 /** A manager on the test's device; `dispose()` it at the end. */
 export async function openManager(t: TestContext): Promise<PipelineManager> {
@@ -97,23 +114,85 @@ export interface PassResult {
   scales: { A: number; B: number }[];
 }
 
-export function pass(net: Network, manager: PipelineManager, batch: Batch, fisher?: FisherOptions): number {
-  net.load(batch);
-  const recorder = manager.record();
-  net.recordPass(recorder, fisher);
-  recorder.submit();
-  return recorder.dispatches;
+/** A pass that has been submitted, and what it took. */
+export interface SubmittedPass extends Pass {
+  readonly dispatches: number;
 }
 
-export async function results(t: TestContext, net: Network, fisher?: FisherOptions): Promise<PassResult> {
+/** Loads, records and submits. */
+export function pass(
+  net: Network,
+  manager: PipelineManager,
+  batch: Batch,
+  fisher?: FisherOptions,
+): SubmittedPass {
+  net.load(batch);
+  const recorder = manager.record();
+  const recorded = net.recordPass(recorder, fisher);
+  recorder.submit();
+  return { ...recorded, dispatches: recorder.dispatches };
+}
+
+/** Where the columns of a layer are. */
+export function columnsOf(manager: PipelineManager, curved: Curved): PassColumns {
+  const recorder = manager.record();
+  const columns = curved.curvatureRows(recorder);
+  recorder.submit();
+  return columns;
+}
+
+/** Everything that can be asked of a layer in a pass, with operands of the right shapes. */
+export function questions(
+  t: TestContext,
+  recorder: Recorder,
+  curved: Curved,
+): Record<keyof Omit<Curved, "name" | "in" | "out" | "count" | "positions">, () => unknown> {
+  const make = (rows: number, cols: number): View => {
+    const stride = 4 * Math.ceil(cols / 4);
+    return { buffer: t.upload(new Float32Array(rows * stride)), offset: 0, rows, cols, stride };
+  };
+  const W = make(curved.out, curved.in);
+  const Z = make(curved.count * curved.positions, curved.out);
+  return {
+    inputs: () => curved.inputs(),
+    outputs: () => curved.outputs(),
+    apply: () => curved.apply(recorder, W, Z),
+    pullback: () => curved.pullback(recorder, Z, W, 1),
+    curvatureRows: () => curved.curvatureRows(recorder),
+  };
+}
+
+/** No layer of a pass answers any more, and nothing is recorded: its memory is another's. */
+export function assertOver(
+  t: TestContext,
+  manager: PipelineManager,
+  { layers }: Pick<Pass, "layers">,
+  what: string,
+): void {
+  const recorder = manager.record();
+  for (const curved of layers) {
+    for (const [question, ask] of Object.entries(questions(t, recorder, curved))) {
+      const pattern = new RegExp(`${curved.name}.${question}.*pass is over`);
+      try {
+        assertThrows(ask, ArgumentError, pattern);
+      } catch (failure) {
+        throw new Error(`${what}: ${curved.name}.${question}`, { cause: failure });
+      }
+    }
+  }
+  assertEqual(recorder.dispatches, 0, `${what}: dispatches`);
+  recorder.submit();
+}
+
+export async function results(t: TestContext, net: Network, { layers, fisher }: Pass): Promise<PassResult> {
   const [loss, accuracy] = await t.download(net.statistics, { length: 2 });
   const out: PassResult = { loss: loss!, accuracy: accuracy!, G: [], A: [], B: [], scales: [] };
-  for (const layer of net.layers) {
-    out.G.push(await download(t, layer.G));
+  for (const [l, layer] of layers.entries()) {
+    out.G.push(await download(t, net.layers[l]!.G));
     const A = stacked(layer.inputs());
     out.A.push(await download(t, A.rows as View));
     if (!fisher) continue;
-    const B = stacked(layer.outputs(fisher));
+    const B = stacked(layer.outputs());
     out.B.push(await download(t, B.rows as View));
     out.scales.push({ A: A.scale, B: B.scale });
   }
@@ -171,7 +250,7 @@ export function expectedAccuracy(outputs: Matrix, batch: Batch, loss: Loss): num
 }
 
 /** Overwrites everything that the next pass must write: G, statistics, values above the inputs, derivatives. */
-function poison(t: TestContext, net: Network, fisher: FisherOptions | undefined): void {
+function poison(t: TestContext, net: Network, { layers, fisher }: Pass): void {
   const fill = (buffer: GPUBuffer, offset: number, count: number) => {
     const data = Float32Array.from({ length: count }, (_, k) => (k % 2 === 0 ? Number.NaN : POISON));
     t.device.queue.writeBuffer(buffer, 4 * offset, data);
@@ -182,9 +261,9 @@ function poison(t: TestContext, net: Network, fisher: FisherOptions | undefined)
   fill(net.statistics, 0, 2);
   for (const [l, layer] of net.layers.entries()) {
     fillView(layer.G, layer.in);
-    if (l > 0) fillView(stacked(layer.inputs()).rows as View, layer.input.features);
+    if (l > 0) fillView(stacked(layers[l]!.inputs()).rows as View, layer.input.features);
     if (fisher && l === 0) {
-      const { buffer } = stacked(layer.outputs(fisher)).rows;
+      const { buffer } = stacked(layers[l]!.outputs()).rows;
       fill(buffer, 0, buffer.size / 4);
     }
   }
@@ -202,10 +281,9 @@ export async function checkPass(
   bound = 2e-5,
 ): Promise<void> {
   const reference = await twin(net, modules);
-  pass(net, manager, batch, fisher);
-  poison(t, net, fisher);
-  pass(net, manager, batch, fisher);
-  const actual = await results(t, net, fisher);
+  poison(t, net, pass(net, manager, batch, fisher));
+  const recorded = pass(net, manager, batch, fisher);
+  const actual = await results(t, net, recorded);
   const wanted = expected(reference, net.loss, batch, net.features, net.outputs, fisher);
   assertClose([actual.loss], [wanted.pass.loss], bound, `${what}: loss`);
   const accuracy = expectedAccuracy(wanted.pass.outputs, batch, net.loss);
@@ -221,5 +299,9 @@ export async function checkPass(
     assertClose(actual.B[l]!, wanted.rows.B[l]!.data, bound, `${of}: B (${fisher?.kind})`);
     assertClose([actual.scales[l]!.B], [1 / wanted.rows.divisor], 1e-7, `${of}: scale of B`);
     assertClose([actual.scales[l]!.A], [1 / batch.count], 1e-7, `${of}: scale of A`);
+    const { columns, count, divisor } = columnsOf(manager, recorded.layers[l]!);
+    assertEqual(count, batch.count, `${of}: examples`);
+    assertEqual(columns * count, wanted.rows.B[l]!.rows, `${of}: columns`);
+    assertEqual(divisor, wanted.rows.divisor, `${of}: divisor`);
   }
 }

@@ -1,8 +1,9 @@
 /** The Gram matrix of a convolution's patches by correlations of image lines, held against the patches themselves in f64. */
-import { padded } from "../../src/linalg/index.js";
+
 import { convGeometry } from "../../src/layers/conv/geometry.js";
-import { conv2d } from "../../src/network/index.js";
 import { ShiftGram } from "../../src/layers/conv/shift-gram.js";
+import { padded } from "../../src/linalg/index.js";
+import { conv2d } from "../../src/network/index.js";
 import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
 import { managerOf, run } from "../linalg/helpers.js";
 

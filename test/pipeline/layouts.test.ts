@@ -10,10 +10,10 @@ import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
 
 type Layout = Kernel["layout"];
 
-const modules = import.meta.glob("/src/{linalg,curvature,optimizer,network}/*.ts", {
+const modules = import.meta.glob("/src/{linalg,curvature,layers,network,optimizers}/**/*.ts", {
   eager: true,
 }) as Record<string, Record<string, unknown>>;
-const sources = import.meta.glob("/src/{linalg,curvature,optimizer,network}/*.ts", {
+const sources = import.meta.glob("/src/{linalg,curvature,layers,network,optimizers}/**/*.ts", {
   query: "?raw",
   import: "default",
   eager: true,
@@ -36,9 +36,9 @@ interface Definition {
 const definitions = Object.entries(sources).flatMap(([path, text]) => {
   const imports = new Map<string, string>();
   for (const [, identifier, file] of text.matchAll(
-    /import (\w+) from "\.\.\/\.\.(\/shaders\/\w+\.wgsl)\?raw"/g,
+    /import (\w+) from "(?:\.\.\/)+(shaders\/\w+\.wgsl)\?raw"/g,
   )) {
-    imports.set(identifier!, file!);
+    imports.set(identifier!, `/${file}`);
   }
   return [...text.matchAll(/\bname: "(\w+)",\s*code(?:: (\w+))?,\s*layout: (\w+)/g)].map(
     ([, name, code = "code", layout]): Definition => ({

@@ -1,6 +1,8 @@
 // The exact H_u of a convolution and its approximations, on the GPU.
 import {
   type ApproximationMeasures,
+  type CurvatureOperator,
+  type Curved,
   compareCurvature,
   conjugateGradients,
   conv2d,
@@ -86,23 +88,25 @@ export async function study(
     const batch = head(examples, EXAMPLES);
     network.load(batch);
     const recorder = manager.record();
-    network.recordPass(recorder, EXACT);
+    const pass = network.recordPass(recorder, EXACT);
     recorder.submit();
-    const layer = network.layers[MEASURED]!;
-    const block = new GgnBlock(manager, layer, EXACT);
-    const exact = await denseHessian(manager, block);
-    const { step, certificate } = await exactStep(engine, block, layer.G, problem.damping, signal);
+    const layer = pass.layers[MEASURED]!;
+    const { G } = network.layers[MEASURED]!;
+    const block = new GgnBlock(manager, layer);
+    const operator = block.over(layer);
+    const exact = await denseHessian(manager, operator);
+    const { step, certificate } = await exactStep(engine, operator, G, problem.damping, signal);
     block.dispose();
     const approximations = {} as Study["approximations"];
     for (const name of APPROXIMATIONS) {
       stage(`Forming ${name}`);
-      const formedMatrix = await formed(engine, network, name, problem.damping);
+      const formedMatrix = await formed(engine, layer, name, problem.damping);
       approximations[name] = { dense: formedMatrix, ...distance(formedMatrix.data, exact.data) };
     }
     stage("Conjugate gradients");
     const comparison = await compareCurvature(manager, layer, {
       damping: problem.damping,
-      fisher: EXACT,
+      G,
       kinds: APPROXIMATIONS,
       // The errors are those of the matrices formed above; one random product is the least that can be asked for.
       denseLimit: 1,
@@ -171,18 +175,18 @@ async function train(
 
 async function exactStep(
   { manager }: Engine,
-  block: GgnBlock,
+  operator: CurvatureOperator,
   G: Network["layers"][number]["G"],
   damping: number,
   signal: AbortSignal,
 ): Promise<{ step: Float32Array; certificate: number | undefined }> {
-  const { rows, cols } = block;
+  const { rows, cols } = operator;
   const buffer = manager.createStorage("exact step", rows * G.stride);
   try {
     const into = { buffer, rows, cols, stride: G.stride };
     const { certificate } = await conjugateGradients(
       manager,
-      block,
+      operator,
       { G, into },
       { damping, tolerance: 1e-6, signal },
     );
@@ -200,14 +204,14 @@ async function exactStep(
 
 async function formed(
   { manager }: Engine,
-  network: Network,
+  layer: Curved,
   name: ApproximationName,
   damping: number,
 ): Promise<HostMatrix> {
-  const approximation = createApproximation(manager, network.layers[MEASURED]!, EXACT, name);
+  const approximation = createApproximation(manager, layer, name);
   try {
     const recorder = manager.record();
-    approximation.fit(recorder);
+    approximation.fit(recorder, layer);
     approximation.damp(recorder, damping);
     recorder.submit();
     return await denseHessian(manager, approximation);

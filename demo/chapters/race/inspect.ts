@@ -1,5 +1,6 @@
 // The curvature of one layer, exactly and as K-FAC sees it, at the weights of the moment.
 import {
+  type Curved,
   compareCurvature,
   type Engine,
   GgnBlock,
@@ -136,11 +137,12 @@ async function measureBlock(
   const { manager } = engine;
   network.load(batch);
   const recorder = manager.record();
-  network.recordPass(recorder, EXACT);
+  const pass = network.recordPass(recorder, EXACT);
   recorder.submit();
-  const layer = network.layers[index]!;
+  const layer = pass.layers[index]!;
   const comparison = await compareCurvature(manager, layer, {
     damping: Math.max(damping, 1e-6),
+    G: network.layers[index]!.G,
     // Its operator is Ā ⊗ B̄ as it is; only its step is damped.
     kinds: ["expandFactored"],
     maxIterations: 200,
@@ -148,7 +150,7 @@ async function measureBlock(
     signal,
   });
   // The factors of this batch, from the rows that the pass left.
-  const { inputs, outputs } = { inputs: layer.inputs(), outputs: layer.outputs(EXACT) };
+  const { inputs, outputs } = { inputs: layer.inputs(), outputs: layer.outputs() };
   if (!("rows" in inputs && "rows" in outputs)) throw new Error("not a dense layer");
   const [a, b] = await readMatrices(engine, [inputs.rows, outputs.rows]);
   const [A, B] = await Promise.all([
@@ -156,7 +158,7 @@ async function measureBlock(
     engine.matmul(b!, b!, { transposeA: true, alpha: outputs.scale }),
   ]);
   const selection = { outputs: largestDiagonal(B, SHOWN.outputs), inputs: largestDiagonal(A, SHOWN.inputs) };
-  const exact = await selectedBlock(engine, new GgnBlock(manager, layer, EXACT), selection);
+  const exact = await selectedBlock(engine, layer, selection);
   const block = kroneckerBlock({ A, B }, selection);
   return { comparison, selection, exact, kronecker: { ...block, data: Float32Array.from(block.data) } };
 }
@@ -164,10 +166,12 @@ async function measureBlock(
 /** The products of H with the selected unit matrices, and of each the selected numbers. */
 async function selectedBlock(
   { manager }: Engine,
-  block: GgnBlock,
+  layer: Curved,
   { outputs, inputs }: Selection,
 ): Promise<HostMatrix> {
-  const { rows, cols } = block;
+  const block = new GgnBlock(manager, layer);
+  const operator = block.over(layer);
+  const { rows, cols } = operator;
   const stride = 4 * Math.ceil(cols / 4);
   const [V, image] = ["unit", "image"].map((label) => manager.createStorage(label, rows * stride));
   const view = (buffer: GPUBuffer): Matrix => ({ buffer, offset: 0, rows, cols, stride });
@@ -181,7 +185,7 @@ async function selectedBlock(
       manager.device.queue.writeBuffer(V!, 0, unit);
       unit[place] = 0;
       const recorder = manager.record();
-      block.apply(recorder, view(V!), view(image!));
+      operator.apply(recorder, view(V!), view(image!));
       const reading = recorder.read(image!, 0, 4 * rows * stride);
       recorder.submit();
       const numbers = new Float32Array(await reading);

@@ -1,6 +1,7 @@
 import { ArgumentError } from "../../errors.js";
+import type { HostMatrix } from "../../host/index.js";
 import type { LinearOperator } from "../../linalg/cg.js";
-import { type HostMatrix, paddedLength, paddedView } from "../../linalg/index.js";
+import { paddedLength, paddedView } from "../../linalg/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
 
 /** A symmetric positive semi-definite map H on matrices of a layer's shape (rows = out, cols = in), never formed. */

@@ -2,10 +2,23 @@ import { UnsupportedLayerError } from "../../errors.js";
 import { type Matrix, packed, packedTarget, requireShape } from "../../linalg/index.js";
 import { SplitSum } from "../../linalg/products/split.js";
 import type { RecordedPass } from "../../memory/recorded-pass.js";
-import type { CurvatureRows, Curved, FactorGram } from "../../model/index.js";
+import type { CurvatureRows, Curved, FactorGram, LayerSize } from "../../model/index.js";
 import type { Recorder } from "../../pipeline/index.js";
-import type { Conv2dLayer } from "./conv.js";
+import type { Values } from "../layer.js";
+import type { Conv2dModule } from "../modules.js";
+import type { Correlation } from "./correlation.js";
 import type { ConvGeometry } from "./geometry.js";
+import type { ConvWeights } from "./weights.js";
+
+/** What a convolution lends to its curvature. */
+export interface ConvParts extends LayerSize {
+  readonly positions: number;
+  /** How K-FAC treats the positions. */
+  readonly treatment: Conv2dModule["positions"];
+  readonly output: Values;
+  readonly products: Correlation;
+  readonly weights: ConvWeights;
+}
 
 /** A convolution's curvature: Gram matrices chunk by chunk, over positions (expand) or over their means and sums (reduce). */
 export class ConvCurvature implements Curved {
@@ -13,11 +26,11 @@ export class ConvCurvature implements Curved {
   readonly in: number;
   readonly out: number;
   readonly positions: number;
-  readonly #layer: Conv2dLayer;
+  readonly #layer: ConvParts;
   readonly #geometry: ConvGeometry;
   readonly #pass: RecordedPass;
 
-  constructor(layer: Conv2dLayer, geometry: ConvGeometry, pass: RecordedPass) {
+  constructor(layer: ConvParts, geometry: ConvGeometry, pass: RecordedPass) {
     this.name = layer.name;
     this.in = layer.in;
     this.out = layer.out;

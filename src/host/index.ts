@@ -1,0 +1,1 @@
+export { type HostEigh, type HostInverse, type HostMatrix, HostOperations } from "./operations.js";
