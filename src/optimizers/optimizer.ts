@@ -1,6 +1,7 @@
 import { ArgumentError } from "../errors.js";
 import type { Batch, Model } from "../model/index.js";
-import { type Kernel, kernelKey, type PipelineManager, type Recorder } from "../pipeline/index.js";
+import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
+import { kernelKey } from "../pipeline/kernel.js";
 import { bufferOf, checkState, numbersOf, type OptimizerState } from "./checkpoint.js";
 import type {
   Direction,
@@ -173,7 +174,9 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
       return record;
     });
     // Whoever disposes of an optimiser knows that what waits is refused.
-    sent.catch(() => this.#disposed && unminded(outcome));
+    sent.catch(() => {
+      if (this.#disposed) unminded(outcome);
+    });
     return outcome;
   }
 
