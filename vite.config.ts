@@ -4,7 +4,7 @@ import { defineConfig } from "vite";
 
 const source = (path: string) => fileURLToPath(new URL(`src/${path}`, import.meta.url));
 
-// The library: four entries that share chunks. WGSL comes in through Vite's own `?raw`.
+// The library: five entries that share chunks. WGSL comes in through Vite's own `?raw`.
 export default defineConfig({
   publicDir: false,
   build: {
@@ -19,6 +19,7 @@ export default defineConfig({
       entry: {
         index: source("index.ts"),
         node: source("node.ts"),
+        kernels: source("kernels.ts"),
         reference: source("reference/index.ts"),
         cli: source("cli/main.ts"),
       },

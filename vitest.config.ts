@@ -4,10 +4,11 @@ import { defineConfig } from "vitest/config";
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
 /** The same list as in test/harness/suite.ts, which runs these files in a page and in Deno. */
-const kernelTests = "test/{harness,pipeline,linalg,host,curvature,optimizers,network}/*.test.ts";
+const kernelTests = "test/{harness,pipeline,linalg,host,curvature,optimizers,network,solve}/*.test.ts";
 
 /** The demo page's modules import the library by its name. */
 const library = {
+  "kfac-webgpu/kernels": path("src/kernels.ts"),
   "kfac-webgpu/reference": path("src/reference/index.ts"),
   "kfac-webgpu": path("src/index.ts"),
 };

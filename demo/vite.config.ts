@@ -34,6 +34,7 @@ export default defineConfig({
   publicDir: false,
   resolve: {
     alias: [
+      { find: /^kfac-webgpu\/kernels$/, replacement: path("../src/kernels.ts") },
       { find: /^kfac-webgpu\/reference$/, replacement: path("../src/reference/index.ts") },
       { find: /^kfac-webgpu$/, replacement: path("../src/index.ts") },
     ],

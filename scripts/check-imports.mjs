@@ -29,7 +29,7 @@ export const allowed = {
   device: ["errors"],
   pipeline: ["errors", "device"],
   linalg: gpu,
-  host: gpu,
+  host: [...gpu, "reference"],
   model: gpu,
   memory: [...gpu, "model"],
   curvature: [...gpu, "host", "model"],
@@ -38,7 +38,7 @@ export const allowed = {
   // Any `Model` will do, whatever it is made of.
   optimizers: [...gpu, "model", "curvature"],
   network: [...gpu, "reference", "host", "model", "memory", "curvature", "layers"],
-  data: ground,
+  data: [...ground, "model", "network", "optimizers"],
   solve: [...training, "data"],
   // The engine is what these two work with; the engine and `index.ts` hand them out.
   verify: [...training, "data", "solve", "top"],

@@ -1,15 +1,205 @@
 /**
- * K-FAC on WebGPU: networks and optimisers, a preconditioner for the caller's own, and the linear algebra below.
+ * K-FAC on WebGPU: networks and optimisers, a preconditioner for the caller's own, the study of curvature, and the linear
+ * algebra below.
  *
  * @packageDocumentation
  */
-export * from "./curvature/index.js";
+
+// What is here is what a program names that trains networks, brings a model or a training loop of its own, studies
+// curvature, solves for Newton steps, reads data, or records linear algebra on its own matrix views. What an operation is
+// made of (kernels, problem tables, packing, buffers and their layout) is in kernels.ts: a program names it only to add an
+// operation. Each name stands in one of the two, none comes by itself, and test/package/names.test.ts has both lists.
+
+// The study of curvature
+export {
+  APPROXIMATION_STATUS,
+  APPROXIMATIONS,
+  Approximation,
+  type ApproximationKind,
+  type ApproximationMeasures,
+  type BlockSource,
+  type CompareLayersOptions,
+  type CompareOptions,
+  type CurvatureComparison,
+  type CurvatureOperator,
+  compareCurvature,
+  compareLayers,
+  createApproximation,
+  denseHessian,
+  GgnBlock,
+  type KroneckerSumExamples,
+  kroneckerSum,
+  type LayerComparison,
+  type LayerStatistics,
+  type LayerStatus,
+  type PreconditionedLayer,
+  Preconditioner,
+  type PreconditionerOptions,
+} from "./curvature/index.js";
+// Data sets, batches and checkpoints
+export {
+  BatchStream,
+  batches,
+  batchOf,
+  batchSupplier,
+  type Checkpoint,
+  type Dataset,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  gather,
+  type IdxArray,
+  type IdxData,
+  imageDataset,
+  type JsonObject,
+  type JsonValue,
+  type LabelledData,
+  type LabelledImages,
+  labelledData,
+  parseIdx,
+  readIdx,
+  restoreRun,
+  saveRun,
+  type Tensor,
+} from "./data/index.js";
 export type { Capabilities, DeviceOptions } from "./device/index.js";
 export { createEngine, Engine } from "./engine.js";
-export * from "./errors.js";
-export * from "./host/index.js";
-export * from "./linalg/index.js";
-export * from "./network/index.js";
-export * from "./optimizers/index.js";
-export { type KernelTime, PipelineManager, Profiler, type Recorder } from "./pipeline/index.js";
+export {
+  AbortedError,
+  ArgumentError,
+  CheckpointError,
+  DataError,
+  DeviceLostError,
+  KfacError,
+  type KfacErrorCode,
+  LimitError,
+  NoAdapterError,
+  NotPositiveDefiniteError,
+  OutOfMemoryError,
+  ShaderError,
+  ShapeError,
+  type ShapeLike,
+  UnsupportedLayerError,
+} from "./errors.js";
+export {
+  DeviceMatrices,
+  type HostEigh,
+  type HostInverse,
+  type HostMatrix,
+  type HostNumbers,
+  type HostOperations,
+  readMatrices,
+  readMatrix,
+  toF32,
+  toF64,
+} from "./host/index.js";
+// Linear algebra on matrix views, recorded, and on matrices in main memory
+export {
+  type AxpyOperands,
+  axpy,
+  type CgOptions,
+  type CgProblemOptions,
+  type CgResult,
+  ConjugateGradients,
+  conjugateGradients,
+  copy,
+  diagonalOf,
+  type EigenProblem,
+  type EighOptions,
+  EighStatus,
+  eigh,
+  type GramOperands,
+  gram,
+  type Inversion,
+  type InvertBuffers,
+  InvertStatus,
+  invert,
+  type LinearOperator,
+  type MatmulOperands,
+  type Matrix,
+  type MatrixView,
+  matmul,
+  type Reduction,
+  reduce,
+  type SandwichOperands,
+  sandwich,
+} from "./linalg/index.js";
+// A model, or a training loop, of the caller's own
+export type {
+  Batch,
+  BatchSupplier,
+  CurvatureRows,
+  Curved,
+  FactorGram,
+  FactorRows,
+  FactorStatistics,
+  FisherKind,
+  FisherOptions,
+  LayerSize,
+  Model,
+  Pass,
+  Trainable,
+} from "./model/index.js";
+// Networks
+export {
+  type ActivationModule,
+  averagePool2d,
+  type Conv2dModule,
+  type Conv2dOptions,
+  conv2d,
+  type DenseModule,
+  dense,
+  type Evaluation,
+  flatten,
+  globalAveragePool,
+  halfSquaredError,
+  type InputShape,
+  type LayerDescription,
+  type Loss,
+  leakyRelu,
+  logistic,
+  type Module,
+  maxPool2d,
+  Network,
+  type NetworkOptions,
+  type Pair,
+  type PoolModule,
+  type ReshapeModule,
+  relu,
+  sigmoidCrossEntropy,
+  softmaxCrossEntropy,
+  type TrainableLayer,
+  tanh,
+} from "./network/index.js";
+// Optimisers
+export {
+  Adam,
+  type AdamOptions,
+  Kfac,
+  type KfacOptions,
+  type LayerSolve,
+  Newton,
+  type NewtonOptions,
+  type NewtonRecord,
+  type Optimizer,
+  type OptimizerState,
+  Sgd,
+  type SgdOptions,
+  type StepRecord,
+} from "./optimizers/index.js";
+export { type KernelTime, type PipelineManager, Profiler, type Recorder } from "./pipeline/index.js";
+export {
+  CONVOLUTION_METHODS,
+  type ConvolutionMethod,
+  type ConvolutionProblem,
+  type ConvolutionSolution,
+  LINEAR_METHODS,
+  type LinearMethod,
+  type LinearProblem,
+  type LinearSolution,
+  type NewtonProblem,
+  type NewtonSolution,
+  type Refinement,
+  type SolverEngine,
+  solveNewton,
+} from "./solve/index.js";
 export { type Certificate, type VerifyOptions, verify } from "./verify/index.js";

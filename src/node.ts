@@ -1,5 +1,6 @@
 /**
- * The engine in Node, through Dawn (npm package `webgpu`, to be installed beside this one).
+ * All of `kfac-webgpu` in Node, through Dawn (npm package `webgpu`, to be installed beside this one), and data sets and
+ * checkpoints on disk.
  *
  * @packageDocumentation
  */
@@ -7,6 +8,7 @@ import type { DeviceOptions } from "./device/index.js";
 import { nodeGpu } from "./device/node.js";
 import { createEngine, type Engine } from "./engine.js";
 
+export { readCheckpoint, readIdxFolder, replaceFile, writeCheckpoint } from "./data/node/index.js";
 export * from "./index.js";
 export { nodeGpu };
 

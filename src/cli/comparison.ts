@@ -1,5 +1,5 @@
 /** What the comparison of optimisers finds out. */
-import type { HyperParameters } from "./engine.js";
+import type { HyperParameters } from "./choices.js";
 import type { Size } from "./layers.js";
 
 export interface Measurement {

@@ -1,5 +1,5 @@
 /** What a command may touch of the world outside: given to `main`, so that tests can stand in for all of it. */
-import type { Engine } from "./engine.js";
+import type { Library } from "./library.js";
 
 export interface Output {
   write(text: string): void;
@@ -16,7 +16,8 @@ export interface Environment {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly cwd: string;
-  openEngine(): Promise<Engine>;
+  /** Loads the library. */
+  library(): Promise<Library>;
   /** Milliseconds of a clock that only runs forward. */
   now(): number;
   /** Listens to both stop signals; the result ends it. */
@@ -30,8 +31,7 @@ export function processEnvironment(): Environment {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
     cwd: process.cwd(),
-    // Loaded when a command needs it, so that --help works on a machine without WebGPU.
-    openEngine: async () => (await import("./connect.js")).openEngine(),
+    library: () => import("../node.js"),
     now: () => performance.now(),
     onSignal(listener) {
       process.on("SIGINT", listener);

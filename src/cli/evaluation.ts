@@ -1,34 +1,29 @@
 /** A network measured on a data set. */
-import type { Dataset } from "../data/index.js";
-import { makeBatch, reader } from "./batch-stream.js";
-import type { Loss, Network } from "./engine.js";
+import { batchOf, batchSupplier, type Dataset } from "../data/index.js";
+import type { Network } from "../network/index.js";
 
 const CHUNK = 2000;
 
 /** Mean loss over all examples, or over those that `indices` names. */
-export async function meanLoss(
-  network: Network,
-  data: Dataset,
-  loss: Loss,
-  indices?: Uint32Array,
-): Promise<number> {
+export async function meanLoss(network: Network, data: Dataset, indices?: Uint32Array): Promise<number> {
   const total = indices?.length ?? data.count;
-  return (await network.evaluate(reader(data, loss, indices), { total })).loss;
+  return (await network.evaluate(batchSupplier(data, network.loss, indices), { total })).loss;
 }
 
 /** Share of examples whose largest output is that of their class. */
-export async function accuracyOf(network: Network, data: Dataset, loss: Loss): Promise<number> {
-  if (loss === "softmax") {
-    const { accuracy } = await network.evaluate(reader(data, loss), { total: data.count });
+export async function accuracyOf(network: Network, data: Dataset): Promise<number> {
+  const { loss } = network;
+  if (loss.kind === "softmaxCrossEntropy") {
+    const { accuracy } = await network.evaluate(batchSupplier(data, loss), { total: data.count });
     // A count of examples, without the rounding of f32.
     return Math.round(accuracy * data.count) / data.count;
   }
-  // The engine counts by outputs for the other losses; here every one of them classifies.
+  // The network counts by outputs for the other losses; here every one of them classifies.
   let right = 0;
   for (let start = 0; start < data.count; start += CHUNK) {
     const count = Math.min(CHUNK, data.count - start);
     const indices = Uint32Array.from({ length: count }, (_, i) => start + i);
-    const outputs = await network.predict(makeBatch(data, indices, loss).inputs, count);
+    const outputs = await network.predict(batchOf(data, indices, loss).inputs, count);
     for (let i = 0; i < count; i++) {
       if (largestAt(outputs, i * data.classes, data.classes) === data.labels[start + i]) right++;
     }

@@ -1,5 +1,5 @@
 /** Hyper-parameters of the command line, for digits such as MNIST's at a batch size of 500. */
-import type { HyperParameters, OptimizerKind } from "./engine.js";
+import type { HyperParameters, OptimizerKind } from "./choices.js";
 
 /** Sizes of the hidden layers. */
 export const HIDDEN_LAYERS = [256, 128];

@@ -1,5 +1,5 @@
 /** The JSON records on stdout. Numbers that are not finite become null. */
-import type { LayerRecord } from "./engine.js";
+import type { LayerStatus } from "../curvature/index.js";
 import type { DoneStep } from "./trainer.js";
 
 export interface StepLine {
@@ -15,7 +15,7 @@ export interface StepLine {
   lambda: number | null;
   /** "ok", or what is the matter, with the layer's name. */
   status: string;
-  layers: readonly LayerRecord[];
+  layers: readonly LayerStatus[];
 }
 
 export function stepLine({ step, epoch, record }: DoneStep, seconds: number): StepLine {

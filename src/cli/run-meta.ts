@@ -8,17 +8,17 @@ import {
   FISHER_KINDS,
   type HyperParameters,
   LOSSES,
-  type Loss,
+  type LossName,
   OPTIMIZERS,
   type OptimizerKind,
-} from "./engine.js";
+} from "./choices.js";
 import { type Size, sizeOf } from "./layers.js";
 import type { TrainPlan } from "./train-plan.js";
 
 export interface RunMeta {
   layers: Size[];
   activation: Activation;
-  loss: Loss;
+  loss: LossName;
   optimizer: OptimizerKind;
   settings: HyperParameters;
   batch: number;

@@ -1,5 +1,6 @@
 /** The options of `kfac train`, and the plan that they make with the data and a checkpoint. */
 
+import type { LabelledData } from "../data/index.js";
 import {
   ACTIVATIONS,
   FISHER_KINDS,
@@ -7,9 +8,8 @@ import {
   LOSSES,
   OPTIMIZERS,
   type OptimizerKind,
-} from "./engine.js";
+} from "./choices.js";
 import { UsageError } from "./failure.js";
-import type { LabelledData } from "./idx-folder.js";
 import { isConvolutional, networkSizes, parseLayers } from "./layers.js";
 import { choice, flag, integer, number, type OptionValues, text } from "./options.js";
 import {

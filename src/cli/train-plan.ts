@@ -1,4 +1,4 @@
-import type { HyperParameters, NetworkPlan, OptimizerKind } from "./engine.js";
+import type { HyperParameters, NetworkPlan, OptimizerKind } from "./choices.js";
 
 /** Everything that a training run needs to know besides its data. */
 export interface TrainPlan {

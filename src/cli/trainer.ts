@@ -1,6 +1,7 @@
 /** The loop that both training commands share: keeps a few steps in flight and takes their records in order. */
-import type { BatchStream } from "./batch-stream.js";
-import type { HyperParameters, Optimizer, StepRecord } from "./engine.js";
+import type { BatchStream } from "../data/index.js";
+import type { Optimizer, StepRecord } from "../optimizers/index.js";
+import type { HyperParameters } from "./choices.js";
 import { Failure } from "./failure.js";
 import type { Interrupt } from "./interrupt.js";
 

@@ -19,6 +19,11 @@ export {
   type CurvatureComparison,
   compareCurvature,
 } from "./approximations/compare.js";
+export {
+  type CompareLayersOptions,
+  compareLayers,
+  type LayerComparison,
+} from "./approximations/compare-layers.js";
 export { DiagonalApproximation } from "./approximations/diagonal.js";
 export { EkfacApproximation } from "./approximations/ekfac.js";
 export { APPROXIMATIONS, type ApproximationKind, createApproximation } from "./approximations/kinds.js";

@@ -1,4 +1,14 @@
-/** Data files, checkpoints and batches: no GPU, no network, no file system. */
-export * from "./checkpoint.js";
-export * from "./dataset.js";
-export * from "./idx.js";
+/** Data files, batches and checkpoints. Nothing here needs a file system; what does is in node/. */
+export { BatchStream, batchOf, batchSupplier } from "./batches.js";
+export {
+  type Checkpoint,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  type JsonObject,
+  type JsonValue,
+  type Tensor,
+} from "./checkpoint.js";
+export { batches, type Dataset, gather, imageDataset } from "./dataset.js";
+export { type IdxArray, type IdxData, parseIdx } from "./idx.js";
+export { type LabelledData, type LabelledImages, labelledData, readIdx } from "./labelled.js";
+export { restoreRun, saveRun } from "./run.js";

@@ -1,4 +1,4 @@
-import { ArgumentError, DataError, ShapeError } from "../errors.js";
+import { ArgumentError, ShapeError } from "../errors.js";
 import { eigh } from "../linalg/eigh.js";
 import { invert } from "../linalg/invert.js";
 import type { MatrixView } from "../linalg/layout/view.js";
@@ -6,13 +6,7 @@ import { gram } from "../linalg/products/gram.js";
 import { matmul } from "../linalg/products/matmul.js";
 import { sandwich } from "../linalg/products/sandwich.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
-
-/** A matrix in main memory, row-major: `data[i * cols + j]`. */
-export interface HostMatrix {
-  readonly rows: number;
-  readonly cols: number;
-  readonly data: Float32Array;
-}
+import { DeviceMatrices, type HostMatrix, readMatrices, readMatrix } from "./transfer.js";
 
 /** What to do with the inverse of a matrix, and how it went: bits of `InvertStatus`, 0 when all is well. */
 export interface HostInverse {
@@ -86,33 +80,30 @@ export class HostOperations {
 
   /** The inverses of matrices of any sizes in one grouped sweep. @throws ArgumentError, ShapeError, DataError */
   async invertAll(list: readonly HostMatrix[], options: { damping?: number } = {}): Promise<HostInverse[]> {
-    const manager = this.#manager;
-    // Deno aborts when it is to write nothing at all to a buffer, so empty lists and matrices must not come that far.
     if (list.length === 0) throw new ArgumentError("invert", "list", "must be at least one matrix");
     for (const S of list) {
       if (S.rows !== S.cols) throw new ShapeError("invert", "S", [S.rows, S.cols], [S.rows, S.rows]);
     }
-    const dampings = new Float32Array(list.length).fill(options.damping ?? 0);
-    return this.#scoped("invert", async (create) => {
-      const sources = list.map((S) => this.#upload("invert", "S", S, create));
-      const targets = list.map((S) => ({ buffer: create(S.rows * S.cols), rows: S.rows, cols: S.cols }));
-      const damping = create(list.length);
-      const status = create(list.length);
-      manager.device.queue.writeBuffer(damping, 0, dampings);
-      const recorder = manager.record();
-      const inversions = sources.map((S, index) => ({ S, into: targets[index]! }));
-      invert(recorder, inversions, { dampings: damping, status });
-      const ranges = targets.map(({ buffer, rows, cols }) => ({ buffer, bytes: 4 * rows * cols }));
-      const bytes = recorder.readRanges([{ buffer: status, bytes: 4 * list.length }, ...ranges]);
+    return this.#scoped("invert", async (memory) => {
+      const inversions = list.map((S) => ({
+        S: memory.upload(S, "S"),
+        into: memory.matrix(S.rows, S.cols),
+      }));
+      const dampings = { rows: 1, cols: list.length, data: new Float32Array(list.length) };
+      dampings.data.fill(options.damping ?? 0);
+      const damping = memory.upload(dampings, "damping").buffer;
+      const status = memory.vector(list.length);
+      const recorder = this.#manager.record();
+      recorded(recorder, () => invert(recorder, inversions, { dampings: damping, status }));
+      const words = recorder.read(status, 0, 4 * list.length);
+      const reading = readMatrices(
+        recorder,
+        inversions.map(({ into }) => into),
+      );
       recorder.submit();
-      const [words, ...inverses] = await bytes;
-      const statuses = new Uint32Array(words!);
-      return list.map(({ rows, cols }, index) => {
-        return {
-          inverse: { rows, cols, data: new Float32Array(inverses[index]!) },
-          status: statuses[index]!,
-        };
-      });
+      const inverses = await reading;
+      const statuses = new Uint32Array(await words);
+      return inverses.map((inverse, index) => ({ inverse, status: statuses[index]! }));
     });
   }
 
@@ -133,30 +124,27 @@ export class HostOperations {
     for (const S of list) {
       if (S.rows !== S.cols) throw new ShapeError("eigh", "S", [S.rows, S.cols], [S.rows, S.rows]);
     }
-    return this.#scoped("eigh", async (create) => {
-      const sources = list.map((S) => this.#upload("eigh", "S", S, create));
-      const targets = list.map(({ rows }) => ({
-        vectors: { buffer: create(rows * rows), rows, cols: rows },
-        values: { buffer: create(rows) },
+    return this.#scoped("eigh", async (memory) => {
+      const problems = list.map((S) => ({
+        S: memory.upload(S, "S"),
+        vectors: memory.matrix(S.rows, S.rows),
+        values: { buffer: memory.vector(S.rows) },
       }));
-      const status = create(list.length);
+      const status = memory.vector(list.length);
       const recorder = this.#manager.record();
-      eigh(
-        recorder,
-        sources.map((S, index) => ({ S, ...targets[index]! })),
-        status,
-      );
-      const ranges = targets.flatMap(({ vectors, values }) => [
-        { buffer: values.buffer, bytes: 4 * vectors.rows },
-        { buffer: vectors.buffer, bytes: 4 * vectors.rows * vectors.rows },
+      recorded(recorder, () => eigh(recorder, problems, status));
+      const words = recorder.read(status, 0, 4 * list.length);
+      const views = problems.flatMap(({ S, vectors, values }) => [
+        vectors,
+        { ...values, rows: 1, cols: S.rows },
       ]);
-      const bytes = recorder.readRanges([{ buffer: status, bytes: 4 * list.length }, ...ranges]);
+      const reading = readMatrices(recorder, views);
       recorder.submit();
-      const [words, ...results] = await bytes;
-      const statuses = new Uint32Array(words!);
-      return list.map(({ rows, cols }, index) => ({
-        values: new Float32Array(results[2 * index]!),
-        vectors: { rows, cols, data: new Float32Array(results[2 * index + 1]!) },
+      const results = await reading;
+      const statuses = new Uint32Array(await words);
+      return list.map((_, index) => ({
+        values: results[2 * index + 1]!.data,
+        vectors: results[2 * index]!,
         status: statuses[index]!,
       }));
     });
@@ -168,59 +156,35 @@ export class HostOperations {
     [rows, cols]: [number, number],
     record: (recorder: Recorder, views: MatrixView[], into: MatrixView) => void,
   ): Promise<HostMatrix> {
-    return this.#scoped(operation, async (create) => {
-      const views = inputs.map((input, index) =>
-        this.#upload(operation, `operand ${index + 1}`, input, create),
-      );
-      const into = { buffer: create(Math.max(1, rows * cols)), rows, cols };
+    return this.#scoped(operation, async (memory) => {
+      const views = inputs.map((input, index) => memory.upload(input, `operand ${index + 1}`));
+      const into = memory.matrix(rows, cols);
       const recorder = this.#manager.record();
-      try {
-        record(recorder, views, into);
-      } catch (error) {
-        recorder.end();
-        throw error;
-      }
-      const bytes = recorder.read(into.buffer, 0, 4 * rows * cols);
+      recorded(recorder, () => record(recorder, views, into));
+      const reading = readMatrix(recorder, into);
       recorder.submit();
-      return { rows, cols, data: new Float32Array(await bytes) };
+      return reading;
     });
   }
 
-  /** Buffers made by `create` are freed at the end, whatever happens. */
-  async #scoped<T>(
-    operation: string,
-    body: (create: (length: number) => GPUBuffer) => Promise<T>,
-  ): Promise<T> {
+  /** Matrices that `body` makes are freed at the end, whatever happens. */
+  async #scoped<T>(operation: string, body: (memory: DeviceMatrices) => Promise<T>): Promise<T> {
     this.#manager.handle.assertUsable();
-    const made: GPUBuffer[] = [];
+    const memory = new DeviceMatrices(this.#manager, operation);
     try {
-      return await body((length) => {
-        const buffer = this.#manager.createStorage(operation, length);
-        made.push(buffer);
-        return buffer;
-      });
+      return await body(memory);
     } finally {
-      for (const buffer of made) this.#manager.destroyBuffer(buffer);
+      memory.dispose();
     }
   }
+}
 
-  #upload(
-    operation: string,
-    operand: string,
-    matrix: HostMatrix,
-    create: (length: number) => GPUBuffer,
-  ): MatrixView {
-    const { rows, cols, data } = matrix;
-    if (data.length !== rows * cols) {
-      const sizes = { actual: data.length, expected: rows * cols };
-      throw new DataError(
-        `${operation}: ${operand}`,
-        `has ${data.length} numbers for ${rows} × ${cols}`,
-        sizes,
-      );
-    }
-    const buffer = create(rows * cols);
-    if (data.length > 0) this.#manager.device.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
-    return { buffer, rows, cols };
+/** Ends the recording where an operation refuses its operands, so that scratch goes back to the pool. */
+function recorded(recorder: Recorder, record: () => void): void {
+  try {
+    record();
+  } catch (error) {
+    recorder.end();
+    throw error;
   }
 }

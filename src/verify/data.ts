@@ -1,5 +1,4 @@
-/** Random problems, the same on every adapter, and the way between f64 and the engine's f32. */
-import type { HostMatrix } from "../host/index.js";
+/** Random problems, the same on every adapter. */
 import {
   eigh,
   type Matrix,
@@ -33,14 +32,6 @@ export class Draw {
     const S = symmetrize(matmul(matmul(Q, D), transpose(Q)));
     return matrix(n, n, S.data.map(Math.fround));
   }
-}
-
-export function toHost(m: Matrix): HostMatrix {
-  return { rows: m.rows, cols: m.cols, data: Float32Array.from(m.data) };
-}
-
-export function fromHost({ rows, cols, data }: HostMatrix): Matrix {
-  return matrix(rows, cols, data);
 }
 
 /** λ_max/λ_min. */

@@ -1,14 +1,15 @@
 /** The same bits twice: fixed reduction orders, no float atomics. */
 import type { Engine } from "../engine.js";
+import { toF32 } from "../host/index.js";
 import { dense, relu, softmaxCrossEntropy } from "../network/index.js";
 import { atMost, type Certificate } from "./certificate.js";
-import { Draw, toHost } from "./data.js";
+import { Draw } from "./data.js";
 
 export async function determinism(engine: Engine): Promise<Certificate[]> {
   const draw = new Draw(21);
-  const A = toHost(draw.matrix(65, 700));
-  const S = toHost(draw.spd(70, 1e3));
-  const G = toHost(draw.matrix(70, 70));
+  const A = toF32(draw.matrix(65, 700));
+  const S = toF32(draw.spd(70, 1e3));
+  const G = toF32(draw.matrix(70, 70));
   const claims: [string, string, () => Promise<Float32Array>][] = [
     ["gram", "65 × 700", async () => (await engine.gram({ A })).data],
     ["matmul", "70 × 70", async () => (await engine.matmul(S, G)).data],

@@ -1,9 +1,10 @@
 /** The GPU's matrix operations against the f64 reference. */
 import type { Engine } from "../engine.js";
+import { DeviceMatrices, toF32, toF64 } from "../host/index.js";
 import { InvertStatus, reduce } from "../linalg/index.js";
 import * as reference from "../reference/index.js";
 import { atMost, type Certificate, EPS } from "./certificate.js";
-import { Draw, fromHost, toHost } from "./data.js";
+import { Draw } from "./data.js";
 
 const { relativeError } = reference;
 
@@ -20,7 +21,7 @@ export async function gramKernel(engine: Engine): Promise<Certificate[]> {
     [129, 65],
   ] as const) {
     const A = draw.matrix(d, k);
-    const S = fromHost(await engine.gram({ A: toHost(A) }));
+    const S = toF64(await engine.gram({ A: toF32(A) }));
     const error = relativeError(S, reference.gram({ A }));
     rows.push(atMost("gram is AA'", `${d} × ${k}`, error, sumBound(k)));
   }
@@ -40,7 +41,7 @@ export async function matmulKernel(engine: Engine): Promise<Certificate[]> {
       const A = transposed ? draw.matrix(k, m) : draw.matrix(m, k);
       const B = transposed ? draw.matrix(n, k) : draw.matrix(k, n);
       const options = { transposeA: transposed, transposeB: transposed };
-      const C = fromHost(await engine.matmul(toHost(A), toHost(B), options));
+      const C = toF64(await engine.matmul(toF32(A), toF32(B), options));
       const error = relativeError(C, reference.matmul(A, B, options));
       const claim = transposed ? "matmul is A'B'" : "matmul is AB";
       rows.push(atMost(claim, `${m} × ${k} × ${n}`, error, sumBound(k)));
@@ -55,8 +56,8 @@ export async function invertKernel(engine: Engine): Promise<Certificate[]> {
   for (const n of [5, 33, 130]) {
     for (const condition of [1e1, 1e2, 1e3, 1e4, 1e5, 1e6]) {
       const S = draw.spd(n, condition);
-      const { inverse, status } = await engine.invert(toHost(S));
-      const error = relativeError(fromHost(inverse), reference.invert(S).inverse);
+      const { inverse, status } = await engine.invert(toF32(S));
+      const error = relativeError(toF64(inverse), reference.invert(S).inverse);
       // Bit 4 says that there is no damping, which is so here.
       const good = (status & ~InvertStatus.dampingBelowFloor) === 0;
       const bound = EPS * (16 + 2 * condition);
@@ -76,7 +77,7 @@ export async function sandwichKernel(engine: Engine): Promise<Certificate[]> {
     [64, 129],
   ] as const) {
     const [P, G, Q] = [draw.spd(m, 10), draw.matrix(m, n), draw.spd(n, 10)];
-    const U = fromHost(await engine.sandwich(toHost(P), toHost(G), toHost(Q)));
+    const U = toF64(await engine.sandwich(toF32(P), toF32(G), toF32(Q)));
     const error = relativeError(U, reference.sandwich(P, G, Q));
     rows.push(atMost("sandwich is PGQ", `${m} × ${n}`, error, 2 * sumBound(m + n)));
   }
@@ -92,18 +93,13 @@ export async function reduceKernel(engine: Engine): Promise<Certificate[]> {
     [100, 257],
   ] as const) {
     const [X, Y] = [draw.matrix(m, n), draw.matrix(m, n)];
-    const buffers = [X, Y].map(({ data }) => {
-      const buffer = manager.createStorage("verify", m * n);
-      engine.device.queue.writeBuffer(buffer, 0, Float32Array.from(data));
-      return buffer;
-    });
-    const into = manager.createStorage("verify", 2);
+    const memory = new DeviceMatrices(manager, "verify");
     try {
-      const [x, y] = buffers.map((buffer) => ({ buffer, rows: m, cols: n }));
+      const [x, y, into] = [memory.upload(X), memory.upload(Y), memory.vector(2)];
       const recorder = manager.record();
       reduce(recorder, into, [
-        { x: x!, y: y!, index: 0 },
-        { x: x!, y: x!, index: 1 },
+        { x, y, index: 0 },
+        { x, y: x, index: 1 },
       ]);
       const reading = recorder.read(into, 0, 8);
       recorder.submit();
@@ -115,7 +111,7 @@ export async function reduceKernel(engine: Engine): Promise<Certificate[]> {
       ];
       rows.push(atMost("reduce is ⟨X, Y⟩ and ‖X‖²", `${m} × ${n}`, Math.max(...errors), sumBound(m * n)));
     } finally {
-      for (const buffer of [...buffers, into]) manager.destroyBuffer(buffer);
+      memory.dispose();
     }
   }
   return rows;
@@ -126,8 +122,8 @@ export async function eighKernel(engine: Engine): Promise<Certificate[]> {
   const draw = new Draw(16);
   for (const n of [3, 33, 90]) {
     const S = draw.spd(n, 1e4);
-    const { values, vectors, status } = await engine.eigh(toHost(S));
-    const V = fromHost(vectors);
+    const { values, vectors, status } = await engine.eigh(toF32(S));
+    const V = toF64(vectors);
     const D = reference.diagonal(Float64Array.from(values));
     const product = reference.matmul(reference.matmul(V, D), V, { transposeB: true });
     const turned = reference.matmul(V, V, { transposeA: true });

@@ -2,7 +2,7 @@
 import { kroneckerSum } from "../curvature/exact/kronecker-sum.js";
 import { denseHessian } from "../curvature/exact/operator.js";
 import type { Engine } from "../engine.js";
-import { type Matrix as GpuMatrix, paddedLength, paddedView } from "../linalg/index.js";
+import { DeviceMatrices, toF32, toF64 } from "../host/index.js";
 import {
   add,
   eigh,
@@ -22,22 +22,22 @@ import {
   scale,
 } from "../reference/index.js";
 import { atMost, type Certificate, EPS } from "./certificate.js";
-import { condition, Draw, fromHost, toHost } from "./data.js";
+import { condition, Draw } from "./data.js";
 
 const gradientAt = (example: NewtonExample, W: Matrix) =>
   scale(matmul(matmul(example.B, newtonError(example, W)), example.A, { transposeB: true }), -1);
 
 /** −(BB')⁻¹ G (AA')⁻¹ with every product and inverse the engine's. */
 async function engineStep(engine: Engine, { A, B, target }: NewtonExample, W: Matrix): Promise<Matrix> {
-  const AAt = await engine.gram({ A: toHost(A) });
-  const BBt = await engine.gram({ A: toHost(B) });
-  const BW = await engine.matmul(toHost(B), toHost(W), { transposeA: true });
-  const prediction = fromHost(await engine.matmul(BW, toHost(A)));
-  const e = toHost(add(target, prediction, 1, -1));
-  const Be = await engine.matmul(toHost(B), e);
-  const minusG = await engine.matmul(Be, toHost(A), { transposeB: true });
+  const AAt = await engine.gram({ A: toF32(A) });
+  const BBt = await engine.gram({ A: toF32(B) });
+  const BW = await engine.matmul(toF32(B), toF32(W), { transposeA: true });
+  const prediction = toF64(await engine.matmul(BW, toF32(A)));
+  const e = toF32(add(target, prediction, 1, -1));
+  const Be = await engine.matmul(toF32(B), e);
+  const minusG = await engine.matmul(Be, toF32(A), { transposeB: true });
   const [left, right] = [await engine.invert(BBt), await engine.invert(AAt)];
-  return fromHost(await engine.sandwich(left.inverse, minusG, right.inverse));
+  return toF64(await engine.sandwich(left.inverse, minusG, right.inverse));
 }
 
 export async function newtonMinimiser(engine: Engine): Promise<Certificate[]> {
@@ -69,18 +69,18 @@ export async function newtonMinimiser(engine: Engine): Promise<Certificate[]> {
 
 /** S⁺ from the engine's eigenvectors; what lies below f32's noise counts as zero. */
 async function pseudoInverse(engine: Engine, S: Matrix): Promise<{ inverse: Matrix; rank: number }> {
-  const { values, vectors } = await engine.eigh(toHost(S));
+  const { values, vectors } = await engine.eigh(toF32(S));
   const n = S.rows;
   const floor = 16 * n * EPS * (values[n - 1] ?? 0);
   const kept = Array.from(values, (value) => (value > floor ? 1 / value : 0));
-  const V = fromHost(vectors);
+  const V = toF64(vectors);
   const weighed = matrix(
     n,
     n,
     V.data.map((x, k) => x * kept[k % n]!),
   );
-  const inverse = await engine.matmul(toHost(weighed), toHost(V), { transposeB: true });
-  return { inverse: fromHost(inverse), rank: kept.filter((x) => x > 0).length };
+  const inverse = await engine.matmul(toF32(weighed), toF32(V), { transposeB: true });
+  return { inverse: toF64(inverse), rank: kept.filter((x) => x > 0).length };
 }
 
 export async function minimumNorm(engine: Engine): Promise<Certificate[]> {
@@ -100,9 +100,7 @@ export async function minimumNorm(engine: Engine): Promise<Certificate[]> {
     const [AAt, BBt] = [gram({ A: example.A }), gram({ A: example.B })];
     const [right, left] = [await pseudoInverse(engine, AAt), await pseudoInverse(engine, BBt)];
     const G = gradientAt(example, W);
-    const step = fromHost(
-      await engine.sandwich(toHost(left.inverse), toHost(scale(G, -1)), toHost(right.inverse)),
-    );
+    const step = toF64(await engine.sandwich(toF32(left.inverse), toF32(scale(G, -1)), toF32(right.inverse)));
     // Rounding to f32 has left singular values of about 1e-7, which are not of the problem.
     const wanted = lowRankStep(AAt, BBt, G, rankA, rankB);
     const found = right.rank === rankA && left.rank === rankB;
@@ -144,14 +142,14 @@ export async function leftTiling(engine: Engine): Promise<Certificate[]> {
     const side = kronecker(identity(inputs), K);
     const full = kronecker(gram({ A }), gram({ A: B }));
     const literal = matmul(matmul(side, full, { transposeA: true }), side);
-    const KB = await engine.matmul(toHost(K), toHost(B), { transposeA: true });
-    const H = await hessianOf(engine, A, fromHost(KB));
+    const KB = await engine.matmul(toF32(K), toF32(B), { transposeA: true });
+    const H = await hessianOf(engine, A, toF64(KB));
     rows.push(
       atMost("left tiling: (I⊗K')(AA'⊗BB')(I⊗K) is AA'⊗K'BB'K", sizes, relativeError(H, literal), 64 * EPS),
     );
     const target = draw.matrix(9, 11);
     const U = draw.matrix(tiles, inputs);
-    const example = { A, B: rounded(fromHost(KB)), target };
+    const example = { A, B: rounded(toF64(KB)), target };
     const step = await engineStep(engine, example, U);
     const wanted = leftTilingStep({ K, U, A, B, target });
     const kappa = condition(wanted.AAt) * condition(wanted.BBt);
@@ -164,22 +162,13 @@ export async function leftTiling(engine: Engine): Promise<Certificate[]> {
   return rows;
 }
 
-async function hessianOf(engine: Engine, A: Matrix, B: Matrix): Promise<Matrix> {
-  const { manager } = engine;
-  const buffers: GPUBuffer[] = [];
-  const upload = (m: Matrix): GpuMatrix => {
-    const buffer = manager.createStorage("verify", paddedLength(m.rows, m.cols));
-    buffers.push(buffer);
-    const view = paddedView(buffer, 0, m.rows, m.cols);
-    const data = new Float32Array(paddedLength(m.rows, m.cols));
-    for (let i = 0; i < m.rows; i++) data.set(m.data.subarray(i * m.cols, (i + 1) * m.cols), i * view.stride);
-    engine.device.queue.writeBuffer(buffer, 0, data);
-    return view;
-  };
+async function hessianOf({ manager }: Engine, A: Matrix, B: Matrix): Promise<Matrix> {
+  const memory = new DeviceMatrices(manager, "verify");
   try {
-    return fromHost(await denseHessian(manager, kroneckerSum({ A: upload(A), B: upload(B) })));
+    const operator = kroneckerSum({ A: memory.upload(A), B: memory.upload(B) });
+    return toF64(await denseHessian(manager, operator));
   } finally {
-    for (const buffer of buffers) manager.destroyBuffer(buffer);
+    memory.dispose();
   }
 }
 

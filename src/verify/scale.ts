@@ -1,8 +1,9 @@
 /** The same step for the same damping, however the loss is summed and the batch is fed (theory, "Scale"). */
 import type { Engine } from "../engine.js";
+import { DeviceMatrices, readMatrix, toF64 } from "../host/index.js";
 import { gram, type Matrix, precondition, relativeError, scale, stackRows } from "../reference/index.js";
 import { atMost, type Certificate } from "./certificate.js";
-import { Draw, fromHost } from "./data.js";
+import { Draw } from "./data.js";
 
 const LAYER = { name: "layer", in: 9, out: 5 };
 const COUNT = 40;
@@ -62,31 +63,25 @@ async function preconditioned(
   G: Matrix,
 ): Promise<Matrix> {
   const { manager } = engine;
-  const made: GPUBuffer[] = [];
-  const view = (m: Matrix) => {
-    const buffer = manager.createStorage("verify", m.data.length);
-    made.push(buffer);
-    engine.device.queue.writeBuffer(buffer, 0, Float32Array.from(m.data));
-    return { buffer, rows: m.rows, cols: m.cols };
-  };
+  const memory = new DeviceMatrices(manager, "verify");
   const p = engine.preconditioner([LAYER], { damping: DAMPING, loss });
   try {
     const encoder = engine.device.createCommandEncoder();
     for (const { A, B } of batches) {
       const own = loss === "mean" ? scale(B, 1 / A.rows) : B;
-      p.accumulate(encoder, LAYER.name, { A: view(A), B: view(own), layout: "rows" });
+      p.accumulate(encoder, LAYER.name, { A: memory.upload(A), B: memory.upload(own), layout: "rows" });
     }
     p.refresh(encoder);
-    const into = view({ ...G, data: new Float64Array(G.data.length) });
+    const into = memory.matrix(G.rows, G.cols);
     const summed = loss === "mean" ? G : scale(G, COUNT);
-    p.precondition(encoder, LAYER.name, { G: view(summed), into, examples: COUNT });
+    p.precondition(encoder, LAYER.name, { G: memory.upload(summed), into, examples: COUNT });
     engine.device.queue.submit([encoder.finish()]);
     const recorder = manager.record();
-    const reading = recorder.read(into.buffer, 0, 4 * G.data.length);
+    const reading = readMatrix(recorder, into);
     recorder.submit();
-    return fromHost({ rows: G.rows, cols: G.cols, data: new Float32Array(await reading) });
+    return toF64(await reading);
   } finally {
     p.dispose();
-    for (const buffer of made) manager.destroyBuffer(buffer);
+    memory.dispose();
   }
 }

@@ -1,6 +1,7 @@
 /** Conjugate gradients on a sum of Kronecker products, which no inverse of factors solves. */
 import { kroneckerSum } from "../curvature/exact/kronecker-sum.js";
 import type { Engine } from "../engine.js";
+import { DeviceMatrices, readMatrix, toF64 } from "../host/index.js";
 import { conjugateGradients } from "../linalg/cg.js";
 import {
   dampedOperator,
@@ -17,7 +18,7 @@ import {
   vec,
 } from "../reference/index.js";
 import { atLeast, atMost, type Certificate } from "./certificate.js";
-import { condition, Draw, fromHost } from "./data.js";
+import { condition, Draw } from "./data.js";
 
 export async function cgSolve(engine: Engine): Promise<Certificate[]> {
   const { manager } = engine;
@@ -34,24 +35,18 @@ export async function cgSolve(engine: Engine): Promise<Certificate[]> {
     const G = draw.matrix(out, inputs);
     const H = newtonHessian(examples);
     const wanted = unvec(solve(H, vec(G), damping), out, inputs);
-    const made: GPUBuffer[] = [];
-    const upload = (m: Matrix) => {
-      const buffer = manager.createStorage("verify", m.data.length);
-      made.push(buffer);
-      engine.device.queue.writeBuffer(buffer, 0, Float32Array.from(m.data));
-      return { buffer, rows: m.rows, cols: m.cols };
-    };
+    const memory = new DeviceMatrices(manager, "verify");
     try {
       const operator = kroneckerSum({
-        A: examples.map(({ A }) => upload(A)),
-        B: examples.map(({ B }) => upload(B)),
+        A: examples.map(({ A }) => memory.upload(A)),
+        B: examples.map(({ B }) => memory.upload(B)),
       });
-      const into = upload(G);
-      const found = await conjugateGradients(manager, operator, { G: upload(G), into }, { damping });
+      const into = memory.matrix(out, inputs);
+      const found = await conjugateGradients(manager, operator, { G: memory.upload(G), into }, { damping });
       const recorder = manager.record();
-      const reading = recorder.read(into.buffer, 0, 4 * G.data.length);
+      const reading = readMatrix(recorder, into);
       recorder.submit();
-      const delta = fromHost({ rows: out, cols: inputs, data: new Float32Array(await reading) });
+      const delta = toF64(await reading);
       const kappa = condition(H);
       const sizes = `${out} × ${inputs}, ${N} examples, ${found.iterations} iterations`;
       rows.push(
@@ -69,7 +64,7 @@ export async function cgSolve(engine: Engine): Promise<Certificate[]> {
         atLeast("the product of sums does NOT solve it", `${out} × ${inputs}, ${N} examples, λ 0`, gap, 0.05),
       );
     } finally {
-      for (const buffer of made) manager.destroyBuffer(buffer);
+      memory.dispose();
     }
   }
   return rows;

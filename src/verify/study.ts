@@ -3,10 +3,10 @@ import { type ApproximationKind, createApproximation } from "../curvature/approx
 import { GgnBlock } from "../curvature/exact/ggn.js";
 import { type CurvatureOperator, denseHessian } from "../curvature/exact/operator.js";
 import type { Engine } from "../engine.js";
+import { toF64 } from "../host/index.js";
 import type { FisherOptions, Pass } from "../model/index.js";
 import type { Loss, Module } from "../network/index.js";
 import { type Matrix, relativeError } from "../reference/index.js";
-import { fromHost } from "./data.js";
 
 export interface StudyOptions {
   modules: readonly Module[];
@@ -90,7 +90,7 @@ export class Study implements Disposable {
   }
 
   async #dense(operator: CurvatureOperator): Promise<Matrix> {
-    return fromHost(await denseHessian(this.#engine.manager, operator));
+    return toF64(await denseHessian(this.#engine.manager, operator));
   }
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { FakeHooks } from "./fake-engine.js";
+import { syntheticFolder } from "../data/idx-files.js";
 import { run } from "./fake-environment.js";
-import { syntheticFolder } from "./idx-files.js";
+import type { FakeHooks } from "./fake-library.js";
 
 const data = syntheticFolder();
 const compare = (...more: string[]) => [

@@ -19,9 +19,9 @@ import {
   toRows,
 } from "../../src/reference/index.js";
 import type { Certificate } from "../../src/verify/index.js";
-import { convolutionProblem, type ProblemShape } from "./convolution-problem.js";
+import { syntheticFolder, temporaryFolder } from "../data/idx-files.js";
+import { convolutionProblem, type ProblemShape } from "../solve/convolution-problem.js";
 import { jsonLines } from "./fake-environment.js";
-import { syntheticFolder, temporaryFolder } from "./idx-files.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const program = join(root, "bin/kfac.mjs");

@@ -1,7 +1,7 @@
 import type { Environment, Output, StopSignal } from "../../src/cli/environment.js";
 import { main } from "../../src/cli/main.js";
-import { type FakeHooks, fakeEngine } from "./fake-engine.js";
-import { temporaryFolder } from "./idx-files.js";
+import { temporaryFolder } from "../data/idx-files.js";
+import { type FakeHooks, fakeLibrary } from "./fake-library.js";
 
 export interface FakeRun {
   code: number;
@@ -54,10 +54,10 @@ export async function run(argv: readonly string[], options: FakeOptions = {}): P
     stdout: output("stdout"),
     stderr: output("stderr"),
     cwd: options.cwd ?? temporaryFolder(),
-    openEngine: async () => {
+    library: async () => {
       const { onStep } = options;
       if (onStep) hooks.onStep = (step) => onStep(step, tools);
-      return fakeEngine(hooks);
+      return fakeLibrary(hooks);
     },
     now: () => {
       time += 10;

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { syntheticFolder, temporaryFolder } from "../data/idx-files.js";
 import { jsonLines, run } from "./fake-environment.js";
-import { syntheticFolder, temporaryFolder } from "./idx-files.js";
 
 // In batches of 500: two steps an epoch, the second a small one.
 const data = syntheticFolder({ train: 510, test: 40 });

@@ -2,9 +2,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type ConvNewtonResult, convNewtonStep, fromRows, relativeError } from "../../src/reference/index.js";
-import { convolutionProblem, type ProblemShape } from "./convolution-problem.js";
+import { temporaryFolder } from "../data/idx-files.js";
+import { convolutionProblem, type ProblemShape } from "../solve/convolution-problem.js";
 import { run } from "./fake-environment.js";
-import { temporaryFolder } from "./idx-files.js";
 
 async function newton(convolution: unknown, ...more: string[]) {
   const file = join(temporaryFolder(), "problem.json");

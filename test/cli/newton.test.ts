@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type LinearInput, parseNewton } from "../../src/cli/newton/input.js";
+import { parseNewton } from "../../src/cli/newton/input.js";
 import { matrixText } from "../../src/cli/newton/text.js";
 import { KfacError } from "../../src/errors.js";
 import {
@@ -19,8 +19,9 @@ import {
   scale,
   subtract,
 } from "../../src/reference/index.js";
+import type { LinearProblem } from "../../src/solve/index.js";
+import { temporaryFolder } from "../data/idx-files.js";
 import { run } from "./fake-environment.js";
-import { temporaryFolder } from "./idx-files.js";
 
 const problem = {
   A: [
@@ -51,7 +52,7 @@ async function newton(value: unknown, ...more: string[]) {
   return { file, ...(await run(["newton", file, ...more])) };
 }
 
-const linear = (input: unknown) => parseNewton(input) as LinearInput;
+const linear = (input: unknown) => parseNewton(input) as LinearProblem;
 
 describe("kfac newton", () => {
   it.each([

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { decodeCheckpoint, encodeCheckpoint } from "../../src/data/index.js";
+import { syntheticFolder, temporaryFolder } from "../data/idx-files.js";
 import { jsonLines, run } from "./fake-environment.js";
-import { syntheticFolder, temporaryFolder } from "./idx-files.js";
 
 const data = syntheticFolder();
 const train = (...more: string[]) => trainOn(data, 2, ...more);

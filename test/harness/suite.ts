@@ -3,7 +3,7 @@ import { closeDevices, hung } from "./kernel-test.js";
 import { enterFile, onAdapter, type RegisteredCase, registry, setDriver } from "./runner.registry.js";
 
 const files = import.meta.glob([
-  "/test/{harness,pipeline,linalg,host,curvature,optimizers,network}/*.test.ts",
+  "/test/{harness,pipeline,linalg,host,curvature,optimizers,network,solve}/*.test.ts",
 ]) as Record<string, () => Promise<unknown>>;
 
 export interface SuiteOptions {

@@ -39,7 +39,7 @@ test("nothing in it names the machine it was built on", () => {
 
 test("it works in Node", async () => {
   const answer = JSON.parse((await project.run(process.execPath, ["node.mjs"])).trim().split("\n").at(-1)!);
-  expect(answer).toMatchObject({ product: 11, shader: true });
+  expect(answer).toMatchObject({ product: 11, shader: true, kernels: true });
 });
 
 test("its command line starts", async () => {
@@ -52,6 +52,8 @@ test("its declarations serve both ways of resolving modules", async () => {
     'import { createEngine } from "kfac-webgpu";',
     'import { nodeGpu } from "kfac-webgpu/node";',
     'import { fromRows, matmul, type Matrix } from "kfac-webgpu/reference";',
+    'import { paddedLength } from "kfac-webgpu/kernels";',
+    "export const length: number = paddedLength(2, 3);",
     "export const product: Matrix = matmul(fromRows([[1]]), fromRows([[2]]));",
     "export const engine = await createEngine({ gpu: await nodeGpu() });",
     "engine.dispose();",
@@ -98,7 +100,7 @@ test("it works in a page bundled by Vite", async () => {
     await page.goto(server.resolvedUrls!.local[0]!);
     const result = await page.evaluate(() => (globalThis as { result?: unknown }).result);
     expect(problems).toEqual([]);
-    expect(result).toMatchObject({ product: 11, shader: true });
+    expect(result).toMatchObject({ product: 11, shader: true, kernels: true });
   } finally {
     await browser.close();
     await server.close();

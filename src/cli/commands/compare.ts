@@ -1,14 +1,17 @@
 /** `kfac compare`: the approximations of each layer's curvature, measured against the exact one. */
 import { resolve } from "node:path";
-import type { Dataset } from "../../data/index.js";
+import type { LayerComparison } from "../../curvature/index.js";
+import { BatchStream, type Dataset } from "../../data/index.js";
+import { readIdxFolder } from "../../data/node/index.js";
 import { AbortedError } from "../../errors.js";
-import { BatchStream } from "../batch-stream.js";
+import { type NetworkPlan, TITLES } from "../choices.js";
 import type { Command } from "../command.js";
-import { type LayerComparison, type NetworkPlan, TITLES } from "../engine.js";
 import type { Environment } from "../environment.js";
-import { findMnist, readIdxFolder } from "../idx-folder.js";
 import { Interrupt } from "../interrupt.js";
 import { networkSizes, parseLayers } from "../layers.js";
+import { findMnist } from "../mnist-folder.js";
+import { networkOf } from "../network.js";
+import { optimizerOf } from "../optimizer.js";
 import {
   choice,
   describeOptions,
@@ -106,15 +109,16 @@ async function measure(
   const steps = options.steps ?? COMPARED.steps;
   const damping = options.damping ?? COMPARED.damping;
   const { stdout, stderr } = environment;
-  const engine = await environment.openEngine();
+  const library = await environment.library();
+  const engine = await library.createNodeEngine();
   try {
-    const network = engine.network(plan);
+    const network = networkOf(library, engine, plan);
     try {
       const { adapter } = engine.capabilities;
       stderr.write(`${plan.sizes.join("-")} on ${name}, ${steps} steps of ${TITLES.kfac}, on ${adapter}\n`);
       const settings = (plan.sizes.some((size) => typeof size === "string") ? CNN_SETTINGS : SETTINGS).kfac;
-      const optimizer = engine.optimizer("kfac", network, settings, plan.seed);
-      const stream = new BatchStream(data, plan.batchSize, plan.seed, plan.loss);
+      const optimizer = optimizerOf(engine, "kfac", network, settings, plan.seed);
+      const stream = new BatchStream(data, plan.batchSize, plan.seed, network.loss);
       let loss: number | null = null;
       try {
         const onStep = ({ record }: { record: { loss: number } }) => {
@@ -126,7 +130,7 @@ async function measure(
       }
       if (interrupt.requested) return interrupt.exitCode;
       const controller = new AbortController();
-      const layers = await engine.compare(network, stream.batch(steps), {
+      const layers = await library.compareLayers(engine.manager, network, stream.batch(steps), {
         damping,
         signal: controller.signal,
         onProgress: (layer, done, total) => {

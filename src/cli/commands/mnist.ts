@@ -1,17 +1,22 @@
 /** `kfac mnist`, which `npm start` runs: K-FAC, SGD and Adam on the whole of MNIST, compared. */
 import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { BatchStream, batchOf, type LabelledData } from "../../data/index.js";
+import { readIdxFolder, replaceFile } from "../../data/node/index.js";
+import type { Engine } from "../../engine.js";
+import type { Network } from "../../network/index.js";
 import { shuffle } from "../../random/index.js";
-import { BatchStream, makeBatch } from "../batch-stream.js";
-import { writeWhole } from "../checkpoint-file.js";
+import { type NetworkPlan, type OptimizerKind, TITLES } from "../choices.js";
 import type { Command } from "../command.js";
 import { type Comparison, type Measurement, type OptimizerRun, reachOf } from "../comparison.js";
-import { type Engine, type NetworkPlan, type OptimizerKind, TITLES } from "../engine.js";
 import type { Environment } from "../environment.js";
 import { accuracyOf, meanLoss } from "../evaluation.js";
 import { Failure } from "../failure.js";
-import { findMnist, type LabelledData, readIdxFolder } from "../idx-folder.js";
 import { Interrupt } from "../interrupt.js";
+import type { Library } from "../library.js";
+import { findMnist } from "../mnist-folder.js";
+import { networkOf } from "../network.js";
+import { optimizerOf } from "../optimizer.js";
 import { describeOptions, flag, integer, parseOptions, text } from "../options.js";
 import { BATCH_SIZE, COMPARISON, HIDDEN_LAYERS, SEED, SETTINGS } from "../presets.js";
 import { Progress } from "../progress.js";
@@ -54,11 +59,12 @@ export const mnist: Command = {
       );
     }
     const data = readIdxFolder(folder);
-    const engine = await environment.openEngine();
+    const library = await environment.library();
+    const engine = await library.createNodeEngine();
     const interrupt = new Interrupt(environment);
     const progress = new Progress(environment);
     try {
-      const demo = new Demo(environment, engine, interrupt, progress, data, {
+      const demo = new Demo(environment, { library, engine }, interrupt, progress, data, {
         seed: options.seed ?? SEED,
         json: options.json === true,
         steps: options.steps,
@@ -68,7 +74,7 @@ export const mnist: Command = {
       if (comparison === undefined) return interrupt.exitCode;
       const file = resolve(environment.cwd, options.report ?? COMPARISON.report);
       mkdirSync(dirname(file), { recursive: true });
-      writeWhole(file, new TextEncoder().encode(comparisonReport(comparison)));
+      replaceFile(file, new TextEncoder().encode(comparisonReport(comparison)));
       if (options.json) environment.stdout.write(`${JSON.stringify(summaryOf(comparison, file))}\n`);
       else {
         const table = textTable(COMPARISON_HEAD, comparisonRows(comparison));
@@ -85,6 +91,7 @@ export const mnist: Command = {
 
 class Demo {
   readonly #environment: Environment;
+  readonly #library: Library;
   readonly #engine: Engine;
   readonly #interrupt: Interrupt;
   readonly #progress: Progress;
@@ -96,13 +103,14 @@ class Demo {
 
   constructor(
     environment: Environment,
-    engine: Engine,
+    { library, engine }: { library: Library; engine: Engine },
     interrupt: Interrupt,
     progress: Progress,
     data: LabelledData,
     options: { seed: number; json: boolean; steps: number | undefined },
   ) {
     this.#environment = environment;
+    this.#library = library;
     this.#engine = engine;
     this.#interrupt = interrupt;
     this.#progress = progress;
@@ -153,10 +161,10 @@ class Demo {
   async #runOne(kind: OptimizerKind, steps: number, epochs: number): Promise<OptimizerRun | undefined> {
     await this.#warmUp(kind);
     if (this.#interrupt.requested) return undefined;
-    const network = this.#engine.network(this.#plan);
+    const network = networkOf(this.#library, this.#engine, this.#plan);
     const settings = { ...SETTINGS[kind], ...COMPARISON.settings[kind] };
-    const optimizer = this.#engine.optimizer(kind, network, settings, this.#options.seed);
-    const stream = new BatchStream(this.#data.train, BATCH_SIZE, this.#options.seed, "softmax");
+    const optimizer = optimizerOf(this.#engine, kind, network, settings, this.#options.seed);
+    const stream = new BatchStream(this.#data.train, BATCH_SIZE, this.#options.seed, network.loss);
     const clock = new Stopwatch(this.#environment.now);
     clock.pause();
     const measurements: Measurement[] = [];
@@ -164,13 +172,12 @@ class Demo {
       if (this.#options.json)
         this.#environment.stdout.write(`${JSON.stringify({ optimizer: kind, ...record })}\n`);
     };
-    const { loss } = this.#plan;
     const measure = async (step: number, tested: boolean) => {
-      const mean = await meanLoss(network, this.#data.train, loss, this.#sample);
+      const mean = await meanLoss(network, this.#data.train, this.#sample);
       if (!Number.isFinite(mean))
         throw new Failure(`${TITLES[optimizer.name]}: the training loss is not finite.`);
       const { test } = this.#data;
-      const testAccuracy = tested && test ? await accuracyOf(network, test, loss) : undefined;
+      const testAccuracy = tested && test ? await accuracyOf(network, test) : undefined;
       const found = {
         step,
         seconds: clock.seconds,
@@ -230,13 +237,13 @@ class Demo {
 
   async #endEpoch(
     epoch: number,
-    network: ReturnType<Engine["network"]>,
+    network: Network,
     measurements: readonly Measurement[],
     print: (record: object) => void,
   ): Promise<void> {
     if (!this.#options.json) return;
     const last = measurements[measurements.length - 1]!;
-    const trainLoss = await meanLoss(network, this.#data.train, this.#plan.loss);
+    const trainLoss = await meanLoss(network, this.#data.train);
     const line: EpochLine = {
       epoch,
       testAccuracy: last.testAccuracy ?? null,
@@ -248,14 +255,14 @@ class Demo {
 
   /** Compiles every shader on a network that is thrown away, so that no optimiser pays for it on its clock. */
   async #warmUp(kind: OptimizerKind): Promise<void> {
-    const network = this.#engine.network(this.#plan);
-    const optimizer = this.#engine.optimizer(kind, network, SETTINGS[kind], this.#options.seed);
+    const network = networkOf(this.#library, this.#engine, this.#plan);
+    const optimizer = optimizerOf(this.#engine, kind, network, SETTINGS[kind], this.#options.seed);
     try {
       const indices = this.#sample.subarray(0, BATCH_SIZE);
-      const batch = () => makeBatch(this.#data.train, indices, this.#plan.loss);
+      const batch = () => batchOf(this.#data.train, indices, network.loss);
       await optimizer.step(batch());
       await optimizer.step(batch());
-      await meanLoss(network, this.#data.train, this.#plan.loss, indices);
+      await meanLoss(network, this.#data.train, indices);
     } finally {
       optimizer.dispose();
       network.dispose();

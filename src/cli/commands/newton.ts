@@ -1,13 +1,17 @@
 /** `kfac newton`: one step of each of the note's three networks, every matrix shown. */
 import { resolve } from "node:path";
+import type { Engine } from "../../engine.js";
+import {
+  CONVOLUTION_METHODS,
+  checkConvolution,
+  LINEAR_METHODS,
+  type NewtonProblem,
+} from "../../solve/problem.js";
 import type { Command } from "../command.js";
-import type { Engine } from "../engine.js";
 import { Failure } from "../failure.js";
-import { solveConvolution } from "../newton/convolution.js";
-import { CONVOLUTION_METHODS } from "../newton/convolution-input.js";
+import type { Library } from "../library.js";
 import { convolutionJson, convolutionText } from "../newton/convolution-text.js";
-import { LINEAR_METHODS, type NewtonInput, readNewtonFile } from "../newton/input.js";
-import { solveNewton } from "../newton/solve.js";
+import { readNewtonFile } from "../newton/input.js";
 import { newtonJson, newtonText } from "../newton/text.js";
 import { choice, describeOptions, flag, parseOptions } from "../options.js";
 
@@ -58,9 +62,10 @@ export const newton: Command = {
       return 0;
     }
     const input = readNewtonFile(resolve(environment.cwd, positionals[0]!), options.method);
-    const engine = await environment.openEngine();
+    const library = await environment.library();
+    const engine = await library.createNodeEngine();
     try {
-      const result = await solve(engine, input);
+      const result = await solve(library, engine, input);
       if (options.json) environment.stdout.write(`${result.json()}\n`);
       if (result.failed !== undefined) throw new Failure(`kfac newton: ${result.failed}.`);
       if (!options.json) environment.stdout.write(result.text());
@@ -71,19 +76,20 @@ export const newton: Command = {
   },
 };
 
-async function solve(engine: Engine, input: NewtonInput) {
-  if (input.kind === "convolution") {
-    const report = await solveConvolution(engine, input);
+async function solve(library: Library, engine: Engine, problem: NewtonProblem) {
+  if (problem.kind === "convolution") {
+    const solution = await library.solveNewton(engine, problem);
+    const geometry = checkConvolution(problem);
     return {
-      json: () => convolutionJson(report, input),
-      text: () => convolutionText(report, input),
-      failed: report.step === undefined ? report.status : undefined,
+      json: () => convolutionJson(solution, geometry),
+      text: () => convolutionText(solution, geometry),
+      failed: solution.step === undefined ? solution.status : undefined,
     };
   }
-  const report = await solveNewton(engine, input);
+  const solution = await library.solveNewton(engine, problem);
   return {
-    json: () => newtonJson(report),
-    text: () => newtonText(report),
-    failed: report.step === undefined ? report.status : undefined,
+    json: () => newtonJson(solution),
+    text: () => newtonText(solution),
+    failed: solution.step === undefined ? solution.status : undefined,
   };
 }

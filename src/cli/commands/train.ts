@@ -1,25 +1,24 @@
 /** `kfac train`: trains a dense or convolutional network on a folder of IDX files. */
 import { resolve } from "node:path";
-import { BatchStream } from "../batch-stream.js";
-import {
-  readRun,
-  requireSame,
-  requireWritable,
-  restoreRun,
-  saveRun,
-  writeWhole,
-} from "../checkpoint-file.js";
+import { BatchStream, type LabelledData, restoreRun, saveRun } from "../../data/index.js";
+import { readCheckpoint, readIdxFolder, replaceFile, writeCheckpoint } from "../../data/node/index.js";
+import type { Engine } from "../../engine.js";
+import type { Network } from "../../network/index.js";
+import type { Optimizer } from "../../optimizers/index.js";
+import { TITLES } from "../choices.js";
 import type { Command } from "../command.js";
-import { type Engine, type Network, type Optimizer, TITLES } from "../engine.js";
 import type { Environment } from "../environment.js";
 import { accuracyOf, meanLoss } from "../evaluation.js";
 import { Failure, UsageError } from "../failure.js";
-import { findMnist, type LabelledData, readIdxFolder } from "../idx-folder.js";
 import { Interrupt } from "../interrupt.js";
+import { findMnist } from "../mnist-folder.js";
+import { networkOf } from "../network.js";
+import { optimizerOf } from "../optimizer.js";
 import { describeOptions, parseOptions } from "../options.js";
 import { Progress } from "../progress.js";
 import { type EpochLine, stepLine } from "../records.js";
 import { trainingReport } from "../report/training.js";
+import { requireSame, requireWritable } from "../resume.js";
 import { parseRunMeta, runIdentity, runMeta } from "../run-meta.js";
 import { Stopwatch } from "../stopwatch.js";
 import { duration, percent, short, textTable } from "../table.js";
@@ -49,7 +48,8 @@ export const train: Command = {
       environment.stdout.write(HELP);
       return 0;
     }
-    const saved = options.resume === undefined ? undefined : readRun(path(environment, options.resume));
+    const saved =
+      options.resume === undefined ? undefined : readCheckpoint(path(environment, options.resume));
     const meta = saved && parseRunMeta(saved.meta);
     for (const file of [options.save, options.report]) {
       if (file !== undefined) requireWritable(path(environment, file));
@@ -61,10 +61,11 @@ export const train: Command = {
     if (useless.length > 0) {
       environment.stderr.write(`${useless.join(", ")}: no effect with --optimizer ${plan.optimizer}.\n`);
     }
-    const engine = await environment.openEngine();
+    const library = await environment.library();
+    const engine = await library.createNodeEngine();
     try {
-      const network = engine.network(plan.network);
-      const optimizer = engine.optimizer(plan.optimizer, network, plan.settings, plan.network.seed);
+      const network = networkOf(library, engine, plan.network);
+      const optimizer = optimizerOf(engine, plan.optimizer, network, plan.settings, plan.network.seed);
       try {
         if (saved) await restoreRun(saved, network, optimizer);
         const start = { step: meta?.step ?? 0, seconds: meta?.seconds ?? 0 };
@@ -116,14 +117,14 @@ class Run {
 
   constructor(parts: RunParts) {
     this.#parts = parts;
-    const { environment, plan, data, optimizer, start, options } = parts;
+    const { environment, network, plan, data, optimizer, start, options } = parts;
     const { batchSize, seed, loss } = plan.network;
     this.#interrupt = new Interrupt(environment);
     this.#progress = new Progress(environment);
     this.#clock = new Stopwatch(environment.now, start.seconds);
     this.#trainer = new Trainer({
       optimizer,
-      stream: new BatchStream(data.train, batchSize, seed, loss),
+      stream: new BatchStream(data.train, batchSize, seed, network.loss),
       interrupt: this.#interrupt,
       step: start.step,
       rate: linearRate(plan.settings, plan.epochs * plan.stepsPerEpoch),
@@ -181,10 +182,9 @@ class Run {
 
   /** Measures, tells and saves; also where --steps ends the run within an epoch. */
   async #endEpoch(epoch: number): Promise<void> {
-    const { network, plan, data, options } = this.#parts;
-    const { loss } = plan.network;
-    const testAccuracy = data.test ? await accuracyOf(network, data.test, loss) : null;
-    const trainLoss = await meanLoss(network, data.train, loss);
+    const { network, data, options } = this.#parts;
+    const testAccuracy = data.test ? await accuracyOf(network, data.test) : null;
+    const trainLoss = await meanLoss(network, data.train);
     if (!Number.isFinite(trainLoss)) {
       throw new Failure(
         `Training stopped: the training loss after step ${this.#trainer.step} is not finite; lower the learning rate or raise the damping.`,
@@ -217,7 +217,7 @@ class Run {
   async #save(file: string): Promise<void> {
     const { environment, plan, data, network, optimizer } = this.#parts;
     const meta = runMeta(plan, data.train, this.#trainer.step, this.#clock.seconds);
-    await saveRun(path(environment, file), meta, network, optimizer);
+    writeCheckpoint(path(environment, file), await saveRun(network, optimizer, meta));
   }
 
   #summary(): string {
@@ -242,7 +242,7 @@ class Run {
       losses: this.#losses,
       epochs: this.#epochs,
     });
-    writeWhole(file, new TextEncoder().encode(html));
+    replaceFile(file, new TextEncoder().encode(html));
     environment.stderr.write(`Report: ${file}\n`);
   }
 

@@ -28,12 +28,13 @@ export const verify: Command = {
       environment.stdout.write(HELP);
       return 0;
     }
-    const engine = await environment.openEngine();
+    const { createNodeEngine, verify } = await environment.library();
+    const engine = await createNodeEngine();
     const interrupt = new Interrupt(environment);
     const controller = new AbortController();
     try {
       const started = environment.now();
-      const certificates = await engine.verify({
+      const certificates = await verify(engine, {
         signal: controller.signal,
         onProgress: ({ group, done, total, certificates: rows }) => {
           const failed = rows.filter(({ pass }) => !pass).length;

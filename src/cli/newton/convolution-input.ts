@@ -1,13 +1,7 @@
 /** The convolution in the file of `kfac newton`. */
 import { DataError, ShapeError } from "../../errors.js";
-import {
-  type ConvGeometry,
-  convGeometry,
-  type Matrix,
-  matrix,
-  requireShape,
-  type Tensor,
-} from "../../reference/index.js";
+import { type ConvGeometry, type Matrix, matrix } from "../../reference/index.js";
+import { CONVOLUTION_METHODS, type ConvolutionProblem, checkConvolution } from "../../solve/problem.js";
 import {
   isObject,
   OPERATION,
@@ -19,26 +13,6 @@ import {
   parseVector,
   requireKeys,
 } from "./json.js";
-
-export const CONVOLUTION_METHODS = ["exact", "expand", "reduce", "ekfac", "kfoc", "meanFluctuation"] as const;
-export type ConvolutionMethod = (typeof CONVOLUTION_METHODS)[number];
-
-/** Prediction head · flatten(conv(x)), or flatten(conv(x)). */
-export interface ConvolutionInput {
-  kind: "convolution";
-  /** N × C × H × W. */
-  inputs: Tensor;
-  geometry: ConvGeometry;
-  /** O × (C·kh·kw [+ 1]), the bias last. */
-  W: Matrix;
-  /** outputs × (O·H'·W'). */
-  head: Matrix | undefined;
-  /** N × outputs. */
-  target: Matrix;
-  /** λ ≥ 0. */
-  damping: number;
-  method: ConvolutionMethod;
-}
 
 const KEYS = [
   "inputs",
@@ -55,50 +29,42 @@ const KEYS = [
 const OPTIONAL = ["stride", "padding", "dilation", "bias", "head", "damping", "method"];
 
 /** Throws `DataError`, `ShapeError` or `ArgumentError`. `method` is used in the place of the file's. */
-export function parseConvolution(value: unknown, source: string, method?: string): ConvolutionInput {
+export function parseConvolution(value: unknown, source: string, method?: string): ConvolutionProblem {
   if (!isObject(value)) {
     throw new DataError(source, "convolution must be an object with inputs, kernel and target");
   }
   requireKeys(source, "convolution.", value, KEYS, OPTIONAL);
   const inputs = parseTensor(source, "inputs", value.inputs);
   const kernel = parseTensor(source, "kernel", value.kernel);
-  const [N, C, height, width] = inputs.shape;
   const [O, channels, kh, kw] = kernel.shape;
-  if (channels !== C) {
+  if (channels !== inputs.shape[1]) {
     const hint = "kernel is output channels × input channels × height × width";
-    throw new ShapeError(OPERATION, "kernel", kernel.shape, ["O", C, "kh", "kw"], hint);
+    throw new ShapeError(OPERATION, "kernel", kernel.shape, ["O", inputs.shape[1], "kh", "kw"], hint);
   }
   const bias = value.bias === undefined ? undefined : parseVector(source, "bias", value.bias);
   if (bias && bias.length !== O) throw new ShapeError(OPERATION, "bias", [bias.length], [O]);
-  const geometry = convGeometry(
-    { channels: C, height, width },
-    {
-      kernel: [kh, kw],
-      stride: parsePair("stride", value.stride, 1, 1),
-      padding: parsePair("padding", value.padding, 0, 0),
-      dilation: parsePair("dilation", value.dilation, 1, 1),
-      bias: bias !== undefined,
-    },
-  );
-  const map = O * geometry.positions;
-  const head = value.head === undefined ? undefined : parseMatrix(source, "head", value.head);
-  if (head) {
-    const { outHeight, outWidth } = geometry;
-    const hint = `head has one column per number of the feature map, ${O} × ${outHeight} × ${outWidth}`;
-    requireShape(OPERATION, "head", head, head.rows, map, hint);
-  }
-  const target = parseMatrix(source, "target", value.target);
-  const hint = "target has one row per input and one column per output";
-  requireShape(OPERATION, "target", target, N, head?.rows ?? map, hint);
-  const W = matrix(O, geometry.columns);
-  const each = C * kh * kw;
+  const each = channels * kh * kw;
+  const W = matrix(O, each + (bias ? 1 : 0));
   for (let o = 0; o < O; o++) {
     W.data.set(kernel.data.subarray(o * each, (o + 1) * each), o * W.cols);
     if (bias) W.data[o * W.cols + each] = bias[o]!;
   }
-  const damping = parseDamping(value.damping);
-  const chosen = parseChoice("method", method ?? value.method, CONVOLUTION_METHODS) ?? "exact";
-  return { kind: "convolution", inputs, geometry, W, head, target, damping, method: chosen };
+  const problem: ConvolutionProblem = {
+    kind: "convolution",
+    inputs,
+    W,
+    kernel: [kh, kw],
+    stride: parsePair("stride", value.stride, 1, 1),
+    padding: parsePair("padding", value.padding, 0, 0),
+    dilation: parsePair("dilation", value.dilation, 1, 1),
+    bias: bias !== undefined,
+    head: value.head === undefined ? undefined : parseMatrix(source, "head", value.head),
+    target: parseMatrix(source, "target", value.target),
+    damping: parseDamping(value.damping),
+    method: parseChoice("method", method ?? value.method, CONVOLUTION_METHODS) ?? "exact",
+  };
+  checkConvolution(problem, { operation: OPERATION, prefixOf: () => "" });
+  return problem;
 }
 
 /** W as the file writes it: O × C × kh × kw, and the bias's O numbers. */

@@ -1,11 +1,11 @@
 /** The result of `kfac newton` for a convolution, as JSON and for people. */
-import { toRows } from "../../reference/index.js";
-import type { ConvolutionReport } from "./convolution.js";
-import { type ConvolutionInput, kernelOf } from "./convolution-input.js";
+import { type ConvGeometry, toRows } from "../../reference/index.js";
+import type { ConvolutionSolution } from "../../solve/index.js";
+import { kernelOf } from "./convolution-input.js";
 import { matrixText, number, refinementText } from "./text.js";
 
 /** One JSON object; what there is no value of is null. */
-export function convolutionJson(report: ConvolutionReport, { geometry }: ConvolutionInput): string {
+export function convolutionJson(report: ConvolutionSolution, geometry: ConvGeometry): string {
   const after = report.W === undefined ? { kernel: null, bias: null } : kernelOf(report.W, geometry);
   return JSON.stringify({
     lossBefore: report.lossBefore,
@@ -15,15 +15,15 @@ export function convolutionJson(report: ConvolutionReport, { geometry }: Convolu
     lossAfter: report.lossAfter ?? null,
     rank: report.rank ?? null,
     iterations: report.iterations ?? null,
-    residual: report.residual ?? null,
+    residual: report.refinement?.residual ?? null,
     method: report.method,
     adapter: report.adapter,
     status: report.status,
   });
 }
 
-export function convolutionText(report: ConvolutionReport, { geometry }: ConvolutionInput): string {
-  const { rank, rounds, residual, iterations } = report;
+export function convolutionText(report: ConvolutionSolution, geometry: ConvGeometry): string {
+  const { rank, refinement, iterations } = report;
   const { channels, kernel, bias } = geometry;
   const columns = `columns (channel, y, x) of ${channels} × ${kernel[0]} × ${kernel[1]}${bias ? ", then the bias" : ""}`;
   const rankText = rank === undefined ? "" : `, rank ${rank} of ${report.gradient.data.length}`;
@@ -32,7 +32,7 @@ export function convolutionText(report: ConvolutionReport, { geometry }: Convolu
     `method  ${report.method}${rankText}`,
     `status  ${report.status}`,
     `on      ${report.adapter}`,
-    ...refinementText(rounds === undefined ? undefined : { rounds, residual: residual ?? 0 }, iterations),
+    ...refinementText(refinement, iterations),
     "",
     `${columns}:`,
     "",

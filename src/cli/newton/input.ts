@@ -1,7 +1,14 @@
 /** The file of `kfac newton`: one of the note's three networks, checked before anything is computed. */
 import { DataError } from "../../errors.js";
-import { type Matrix, matmul, type NewtonExample, requireShape } from "../../reference/index.js";
-import { type ConvolutionInput, parseConvolution } from "./convolution-input.js";
+import type { NewtonExample } from "../../reference/index.js";
+import {
+  checkLinear,
+  LINEAR_METHODS,
+  type LinearMethod,
+  type LinearProblem,
+  type NewtonProblem,
+} from "../../solve/problem.js";
+import { parseConvolution } from "./convolution-input.js";
 import {
   isObject,
   OPERATION,
@@ -11,25 +18,6 @@ import {
   readJson,
   requireKeys,
 } from "./json.js";
-
-export const LINEAR_METHODS = ["exact", "kfac", "ekfac", "kfoc"] as const;
-export type LinearMethod = (typeof LINEAR_METHODS)[number];
-
-/** Predictions B_i'WA_i. */
-export interface LinearInput {
-  kind: "linear";
-  /** out × in. With a tiling it is U, and the examples have K'B in the place of B. */
-  W: Matrix;
-  /** One for the single linear network. */
-  examples: NewtonExample[];
-  /** λ ≥ 0. */
-  damping: number;
-  method: LinearMethod;
-  /** K of W = K U. */
-  tiling?: Matrix;
-}
-
-export type NewtonInput = LinearInput | ConvolutionInput;
 
 const SINGLE_KEYS = ["A", "B", "target", "W", "damping", "method"];
 const SEVERAL_KEYS = ["W", "examples", "damping", "method"];
@@ -41,12 +29,12 @@ const OPTIONAL = ["damping", "method"];
  * Throws `DataError`, `ShapeError` or `ArgumentError` for whatever is not a problem that can be solved. `method` is used
  * in the place of the file's.
  */
-export function readNewtonFile(file: string, method?: string): NewtonInput {
+export function readNewtonFile(file: string, method?: string): NewtonProblem {
   return parseNewton(readJson(file), file, method);
 }
 
 /** As `readNewtonFile`, from a parsed value; `source` names it in messages. */
-export function parseNewton(value: unknown, source = "input", method?: string): NewtonInput {
+export function parseNewton(value: unknown, source = "input", method?: string): NewtonProblem {
   if (!isObject(value)) {
     throw new DataError(
       source,
@@ -61,7 +49,7 @@ export function parseNewton(value: unknown, source = "input", method?: string): 
   return parseExamples(value, source, method);
 }
 
-function parseExamples(value: Record<string, unknown>, source: string, method?: string): LinearInput {
+function parseExamples(value: Record<string, unknown>, source: string, method?: string): LinearProblem {
   const several = "examples" in value;
   const mixed = EXAMPLE_KEYS.filter((key) => several && key in value);
   if (mixed.length > 0) {
@@ -77,21 +65,25 @@ function parseExamples(value: Record<string, unknown>, source: string, method?: 
     if (!isObject(example))
       throw new DataError(source, `examples[${i}] must be an object with A, B and target`);
     if (several) requireKeys(source, `examples[${i}].`, example, EXAMPLE_KEYS, []);
-    return parseExample(example, source, several ? `examples[${i}].` : "", W);
+    return parseExample(example, source, several ? `examples[${i}].` : "");
   });
   // One linear network's Hessian is the product of its factors, so that K-FAC is exact there.
-  return { kind: "linear", W, examples, ...common(value, several ? "exact" : "kfac", method) };
+  const rest = common(value, several ? "exact" : "kfac", method);
+  return checked({ kind: "linear", W, examples, ...rest }, (i) => (several ? `examples[${i}].` : ""));
 }
 
-function parseTiling(value: Record<string, unknown>, source: string, method?: string): LinearInput {
+function parseTiling(value: Record<string, unknown>, source: string, method?: string): LinearProblem {
   requireKeys(source, "", value, TILING_KEYS, OPTIONAL);
-  const K = parseMatrix(source, "tiling", value.tiling);
+  const tiling = parseMatrix(source, "tiling", value.tiling);
   const U = parseMatrix(source, "U", value.U);
-  requireShape(OPERATION, "tiling", K, K.rows, U.rows, "tiling has one column per row of U, as W = K U");
-  const example = parseExample(value, source, "", { rows: K.rows, cols: U.cols }, "W = K U");
-  const B = matmul(K, example.B, { transposeA: true });
-  const examples = [{ ...example, B }];
-  return { kind: "linear", W: U, examples, tiling: K, ...common(value, "exact", method) };
+  const examples = [parseExample(value, source, "")];
+  return checked({ kind: "linear", W: U, examples, tiling, ...common(value, "exact", method) }, () => "");
+}
+
+/** Sizes are the solver's to check; in messages its operands have the file's names. */
+function checked(problem: LinearProblem, prefixOf: (i: number) => string): LinearProblem {
+  checkLinear(problem, { operation: OPERATION, prefixOf });
+  return problem;
 }
 
 function common(value: Record<string, unknown>, fallback: LinearMethod, method: string | undefined) {
@@ -99,25 +91,7 @@ function common(value: Record<string, unknown>, fallback: LinearMethod, method: 
   return { damping, method: parseChoice("method", method ?? value.method, LINEAR_METHODS) ?? fallback };
 }
 
-function parseExample(
-  example: Record<string, unknown>,
-  source: string,
-  prefix: string,
-  W: { rows: number; cols: number },
-  name = "W",
-): NewtonExample {
-  const A = parseMatrix(source, `${prefix}A`, example.A);
-  const B = parseMatrix(source, `${prefix}B`, example.B);
-  const target = parseMatrix(source, `${prefix}target`, example.target);
-  requireShape(OPERATION, `${prefix}A`, A, W.cols, A.cols, `${prefix}A has one row per column of ${name}`);
-  requireShape(OPERATION, `${prefix}B`, B, W.rows, B.cols, `${prefix}B has one row per row of ${name}`);
-  requireShape(
-    OPERATION,
-    `${prefix}target`,
-    target,
-    B.cols,
-    A.cols,
-    `${prefix}target has one row per column of B and one column per column of A`,
-  );
-  return { A, B, target };
+function parseExample(example: Record<string, unknown>, source: string, prefix: string): NewtonExample {
+  const [A, B, target] = EXAMPLE_KEYS.map((key) => parseMatrix(source, prefix + key, example[key]));
+  return { A: A!, B: B!, target: target! };
 }

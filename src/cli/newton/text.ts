@@ -1,10 +1,10 @@
 /** The result of `kfac newton`, as JSON and for people. */
 import { type Matrix, toRows } from "../../reference/index.js";
+import type { LinearSolution, Refinement } from "../../solve/index.js";
 import { short } from "../table.js";
-import type { NewtonReport } from "./report.js";
 
 /** One JSON object; what there is no value of is null. */
-export function newtonJson(report: NewtonReport): string {
+export function newtonJson(report: LinearSolution): string {
   const rows = (m: Matrix | undefined) => (m === undefined ? null : toRows(m));
   return JSON.stringify({
     lossBefore: report.lossBefore,
@@ -28,7 +28,7 @@ export function newtonJson(report: NewtonReport): string {
   });
 }
 
-export function newtonText(report: NewtonReport): string {
+export function newtonText(report: LinearSolution): string {
   const { AAt, BBt, ranks, refinement } = report;
   const sections: [string, Matrix | undefined][] = [
     ["gradient G", report.gradient],
@@ -54,7 +54,7 @@ export function newtonText(report: NewtonReport): string {
 }
 
 /** One line, or none where nothing was refined. */
-export function refinementText(refinement: NewtonReport["refinement"], iterations?: number): string[] {
+export function refinementText(refinement: Refinement | undefined, iterations?: number): string[] {
   if (refinement === undefined) return [];
   const { rounds, residual } = refinement;
   const cg = iterations === undefined ? "" : `${iterations} iterations of conjugate gradients, `;

@@ -1,4 +1,7 @@
 /** One Newton step of a linear or piecewise linear network, by the method that the input names. */
+
+import { toF32, toF64 } from "../host/index.js";
+import { InvertStatus } from "../linalg/index.js";
 import {
   add,
   addDiagonal,
@@ -12,22 +15,23 @@ import {
   rank,
   scale,
   trace,
-} from "../../reference/index.js";
-import type { Engine } from "../engine.js";
+} from "../reference/index.js";
 import { solveApproximately } from "./approximate.js";
+import type { Arithmetic } from "./arithmetic.js";
 import { solveExactly } from "./exact.js";
-import { fromHost, toHost } from "./host.js";
-import type { LinearInput } from "./input.js";
 import { kroneckerStep } from "./kronecker.js";
+import type { CheckedLinear, LinearProblem } from "./problem.js";
 import { gradientInF64, gradientOnGpu, lossInF64, missingIn } from "./quantities.js";
-import { minimumNorm, type NewtonReport, USABLE_RESIDUAL } from "./report.js";
+import { type LinearSolution, minimumNorm, USABLE_RESIDUAL } from "./solution.js";
 import { factorProjection, rangeOf } from "./spectrum.js";
 
-export async function solveNewton(engine: Engine, input: LinearInput): Promise<NewtonReport> {
+/** `problem` has been checked. */
+export async function solveLinear(gpu: Arithmetic, problem: LinearProblem): Promise<LinearSolution> {
+  const input = withDefaults(problem);
   const { W, examples } = input;
-  const AAt = fromHost(await engine.gram({ A: examples.map(({ A }) => toHost(A)) }));
-  const BBt = fromHost(await engine.gram({ A: examples.map(({ B }) => toHost(B)) }));
-  const gradient = await gradientOnGpu(engine, examples, W);
+  const AAt = toF64(await gpu.gram({ A: examples.map(({ A }) => toF32(A)) }));
+  const BBt = toF64(await gpu.gram({ A: examples.map(({ B }) => toF32(B)) }));
+  const gradient = await gradientOnGpu(gpu, examples, W);
   const lossBefore = lossInF64(examples, W);
   const exact = {
     AAt: gram({ A: examples.map(({ A }) => A) }),
@@ -36,7 +40,7 @@ export async function solveNewton(engine: Engine, input: LinearInput): Promise<N
   };
   const finite =
     [...Object.values(exact), AAt, BBt, gradient].every(isFiniteMatrix) && Number.isFinite(lossBefore);
-  const report: NewtonReport = {
+  const report: LinearSolution = {
     lossBefore,
     lossAfter: undefined,
     gradient,
@@ -50,27 +54,38 @@ export async function solveNewton(engine: Engine, input: LinearInput): Promise<N
     ranks: finite ? [rank(exact.AAt), rank(exact.BBt)] : [0, 0],
     rank: undefined,
     method: input.method,
-    adapter: engine.capabilities.adapter,
+    adapter: gpu.adapter,
     status: "ok",
     iterations: undefined,
     refinement: undefined,
   };
   if (!finite) return { ...report, status: "the products overflow f32; scale the data down" };
-  const inverses = await factorInverses(engine, report, exact);
-  return finish(input, { ...report, ...inverses, ...(await stepOf(engine, input, report, exact)) });
+  const inverses = await factorInverses(gpu, report, exact);
+  return finish(input, { ...report, ...inverses, ...(await stepOf(gpu, input, report, exact)) });
 }
 
 /** Of the AA' and BB' that are printed, whatever the step is made of; pseudo-inverses where they are singular. */
 async function factorInverses(
-  engine: Engine,
-  { ranks, method }: NewtonReport,
+  gpu: Arithmetic,
+  { ranks, method }: LinearSolution,
   exact: Exact,
-): Promise<Partial<NewtonReport>> {
+): Promise<Partial<LinearSolution>> {
   // K-FAC's step brings its own, damped ones.
   if (method === "kfac") return {};
-  const found = await kroneckerStep(engine, { ...exact, ranks, damping: 0 });
+  const found = await kroneckerStep(gpu, { ...exact, ranks, damping: 0 });
   if (typeof found === "string") return {};
   return { AAtInverse: found.AAtInverse, BBtInverse: found.BBtInverse };
+}
+
+function withDefaults(problem: LinearProblem): CheckedLinear {
+  const { W, tiling, damping = 0, method = "exact" } = problem;
+  const examples = tiling
+    ? problem.examples.map((example) => ({
+        ...example,
+        B: matmul(tiling, example.B, { transposeA: true }),
+      }))
+    : problem.examples;
+  return { W, examples, tiling, damping, method };
 }
 
 interface Exact {
@@ -80,26 +95,26 @@ interface Exact {
 }
 
 function stepOf(
-  engine: Engine,
-  input: LinearInput,
-  report: NewtonReport,
+  gpu: Arithmetic,
+  input: CheckedLinear,
+  report: LinearSolution,
   exact: Exact,
-): Promise<Partial<NewtonReport>> {
+): Promise<Partial<LinearSolution>> {
   const { method, examples, damping } = input;
   // One linear network's Hessian is AA' ⊗ BB' itself; λI added to it is no longer a product.
   const kronecker = method === "kfac" || (method === "exact" && examples.length === 1 && damping === 0);
-  if (kronecker) return byFactors(engine, input, report, exact);
-  if (method === "exact") return byOperator(engine, input, report, exact);
-  return byApproximation(engine, input, method, exact, report.adapter);
+  if (kronecker) return byFactors(gpu, input, report, exact);
+  if (method === "exact") return byOperator(gpu, input, report, exact);
+  return byApproximation(gpu, input, method, exact, report.adapter);
 }
 
 async function byFactors(
-  engine: Engine,
-  { damping }: LinearInput,
-  { ranks }: NewtonReport,
+  gpu: Arithmetic,
+  { damping }: CheckedLinear,
+  { ranks }: LinearSolution,
   exact: Exact,
-): Promise<Partial<NewtonReport>> {
-  const found = await kroneckerStep(engine, { ...exact, ranks, damping });
+): Promise<Partial<LinearSolution>> {
+  const found = await kroneckerStep(gpu, { ...exact, ranks, damping });
   if (typeof found === "string") return { status: found };
   const { low, ...rest } = found;
   const singular =
@@ -113,11 +128,11 @@ async function byFactors(
 }
 
 async function byOperator(
-  engine: Engine,
-  { W, examples, damping }: LinearInput,
-  { ranks }: NewtonReport,
+  gpu: Arithmetic,
+  { W, examples, damping }: CheckedLinear,
+  { ranks }: LinearSolution,
   exact: Exact,
-): Promise<Partial<NewtonReport>> {
+): Promise<Partial<LinearSolution>> {
   const range = rangeOf(kroneckerSumOperator(examples));
   const of = W.rows * W.cols;
   // Where H is too large to be formed for its rank: as many outputs as there are.
@@ -128,8 +143,8 @@ async function byOperator(
   const rankOfH = range?.rank ?? Math.min(of, outputs);
   const full = rankOfH === of && ranks[0] === exact.AAt.rows && ranks[1] === exact.BBt.rows;
   const inverses =
-    full || damping > 0 ? await preconditioner(engine, exact, examples.length, damping) : undefined;
-  const system = engine.kroneckerSum(sidesOf(examples), inverses);
+    full || damping > 0 ? await preconditioner(gpu, exact, examples.length, damping) : undefined;
+  const system = gpu.kroneckerSum(sidesOf(examples), inverses);
   try {
     const missing = missingIn(examples, W, damping);
     const project = range || full ? undefined : factorProjection(exact.AAt, exact.BBt);
@@ -155,28 +170,29 @@ async function byOperator(
 }
 
 /** Inverses of K-FAC's factors: their sandwich is near (H + λI)⁻¹ in shape, which is all that conjugate gradients need. */
-async function preconditioner(engine: Engine, { AAt, BBt }: Exact, count: number, damping: number) {
+async function preconditioner(gpu: Arithmetic, { AAt, BBt }: Exact, count: number, damping: number) {
   const { a, b } = piDamping(trace(AAt), AAt.rows, trace(BBt), BBt.rows, damping * count);
   // A little more than nothing, so that f32 can always invert them.
   const inverse = async (S: Matrix, shift: number) => {
     const size = trace(S) / S.rows;
     const scaled = scale(addDiagonal(S, shift + 1e-5 * size), 1 / size);
-    return engine.invert(toHost(scaled), { damping: 0 });
+    return gpu.invert(toF32(scaled), { damping: 0 });
   };
   const right = await inverse(AAt, a);
   const left = await inverse(BBt, b);
-  const good = (left.status & 3) === 0 && (right.status & 3) === 0;
+  const bad = InvertStatus.notPositiveDefinite | InvertStatus.nonFinite;
+  const good = ((left.status | right.status) & bad) === 0;
   return good ? { left: left.inverse, right: right.inverse } : undefined;
 }
 
 async function byApproximation(
-  engine: Engine,
-  { examples, damping }: LinearInput,
+  gpu: Arithmetic,
+  { examples, damping }: CheckedLinear,
   method: "ekfac" | "kfoc",
   { gradient }: Exact,
   adapter: string,
-): Promise<Partial<NewtonReport>> {
-  const system = engine.kroneckerSum(sidesOf(examples));
+): Promise<Partial<LinearSolution>> {
+  const system = gpu.kroneckerSum(sidesOf(examples));
   try {
     const problem = { block: perPositionBlock(examples, 1), gradient, damping };
     const { step, refinement, remark, status } = await solveApproximately(system, method, problem);
@@ -187,11 +203,11 @@ async function byApproximation(
   }
 }
 
-function sidesOf(examples: LinearInput["examples"]) {
-  return { A: examples.map(({ A }) => toHost(A)), B: examples.map(({ B }) => toHost(B)) };
+function sidesOf(examples: CheckedLinear["examples"]) {
+  return { A: examples.map(({ A }) => toF32(A)), B: examples.map(({ B }) => toF32(B)) };
 }
 
-function finish({ W, examples, tiling }: LinearInput, report: NewtonReport): NewtonReport {
+function finish({ W, examples, tiling }: CheckedLinear, report: LinearSolution): LinearSolution {
   if (report.step === undefined) return report;
   const after = add(W, report.step);
   return {

@@ -2,22 +2,23 @@
  * Singular factors: S⁺ = Q (Q'SQ)⁻¹ Q' for any basis Q of S's range, so that a problem with a singular factor becomes a
  * smaller one without.
  */
-import { type Matrix, matmul, matrix, scale, trace } from "../../reference/index.js";
-import type { Engine } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+
+import { toF32, toF64 } from "../host/index.js";
+import { type Matrix, matmul, matrix, scale, trace } from "../reference/index.js";
+import type { Arithmetic } from "./arithmetic.js";
 
 /**
  * A basis of the range of a symmetric positive semi-definite S of this rank, n × rank with columns of length 1 (one of
  * zeros for rank 0):
- * eigenvectors from the engine, in f32, times S in f64, which leaves nothing of them outside the range.
+ * eigenvectors from the GPU, in f32, times S in f64, which leaves nothing of them outside the range.
  */
-export async function rangeBasis(engine: Engine, S: Matrix, rank: number): Promise<Matrix> {
+export async function rangeBasis(gpu: Arithmetic, S: Matrix, rank: number): Promise<Matrix> {
   const n = S.rows;
   if (rank === 0) return matrix(n, 1);
   const size = trace(S) || 1;
-  const { vectors } = await engine.eigh(toHost(scale(S, 1 / size)));
+  const { vectors } = await gpu.eigh(toF32(scale(S, 1 / size)));
   const top = matrix(n, rank);
-  const all = fromHost(vectors);
+  const all = toF64(vectors);
   for (let i = 0; i < n; i++) {
     for (let k = 0; k < rank; k++) top.data[i * rank + k] = all.data[i * n + n - rank + k]!;
   }

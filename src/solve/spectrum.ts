@@ -10,7 +10,7 @@ import {
   rankTolerance,
   unvec,
   vec,
-} from "../../reference/index.js";
+} from "../reference/index.js";
 
 /** Unknowns up to which the Hessian is formed for this: its eigenvalues take about a second there. */
 const MOST = 300;

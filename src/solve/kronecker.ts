@@ -1,8 +1,11 @@
 /**
  * −(Σ BB')⁻¹ G (Σ AA')⁻¹ on the GPU: K-FAC's step, which is Newton's for one linear network (Bulatov 2017, "Linear
- * Network"). Products, inverses and eigenvectors are the engine's, in f32; inverses and step are then refined against
+ * Network"). Products, inverses and eigenvectors are the GPU's, in f32; inverses and step are then refined against
  * residuals taken in f64. Singular factors get pseudo-inverses, and the step is the shortest.
  */
+
+import { toF32, toF64 } from "../host/index.js";
+import { InvertStatus } from "../linalg/index.js";
 import {
   addDiagonal,
   identity,
@@ -12,22 +15,17 @@ import {
   piDamping,
   scale,
   trace,
-} from "../../reference/index.js";
-import type { Engine } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+} from "../reference/index.js";
+import type { Arithmetic } from "./arithmetic.js";
 import { into, rangeBasis } from "./range.js";
 import { refineInverse, refineSandwich } from "./refine.js";
-import { USABLE_RESIDUAL } from "./report.js";
-
-const NOT_POSITIVE_DEFINITE = 1;
-const NON_FINITE = 2;
-const BELOW_FLOOR = 4;
+import { type Refinement, USABLE_RESIDUAL } from "./solution.js";
 
 export interface KroneckerProblem {
   /** Σ AA' and Σ BB' in f64, with their ranks. */
   AAt: Matrix;
   BBt: Matrix;
-  ranks: [number, number];
+  ranks: readonly [number, number];
   gradient: Matrix;
   damping: number;
 }
@@ -36,27 +34,27 @@ export interface KroneckerStep {
   AAtInverse: Matrix;
   BBtInverse: Matrix;
   step: Matrix;
-  refinement: { rounds: number; residual: number };
+  refinement: Refinement;
   /** Of the inverses: that damping is below what f32 resolves. */
   low: boolean;
 }
 
 /** A sentence where f32 does not carry that far. */
 export async function kroneckerStep(
-  engine: Engine,
+  gpu: Arithmetic,
   problem: KroneckerProblem,
 ): Promise<KroneckerStep | string> {
   const { AAt, BBt, ranks, gradient, damping } = problem;
   const [rankA, rankB] = damping > 0 ? [AAt.rows, BBt.rows] : ranks;
-  const QA = rankA < AAt.rows ? await rangeBasis(engine, AAt, rankA) : undefined;
-  const QB = rankB < BBt.rows ? await rangeBasis(engine, BBt, rankB) : undefined;
+  const QA = rankA < AAt.rows ? await rangeBasis(gpu, AAt, rankA) : undefined;
+  const QB = rankB < BBt.rows ? await rangeBasis(gpu, BBt, rankB) : undefined;
   const inside = (Q: Matrix | undefined, rank: number, S: Matrix) => {
     if (!Q) return S;
     // Of no range at all the basis is one column of zeros, on which any number will do.
     return rank === 0 ? identity(1) : matmul(into(Q, S), Q);
   };
   const left = QB ? into(QB, gradient) : gradient;
-  const solved = await regularStep(engine, {
+  const solved = await regularStep(gpu, {
     AAt: inside(QA, rankA, AAt),
     BBt: inside(QB, rankB, BBt),
     gradient: QA ? matmul(left, QA) : left,
@@ -75,24 +73,24 @@ export async function kroneckerStep(
 }
 
 async function regularStep(
-  engine: Engine,
+  gpu: Arithmetic,
   { AAt, BBt, gradient, damping }: Omit<KroneckerProblem, "ranks">,
 ): Promise<KroneckerStep | string> {
   const { a, b } =
     damping > 0 ? piDamping(trace(AAt), AAt.rows, trace(BBt), BBt.rows, damping) : { a: 0, b: 0 };
-  const invertedA = await engine.invert(toHost(AAt), { damping: a });
-  const invertedB = await engine.invert(toHost(BBt), { damping: b });
+  const invertedA = await gpu.invert(toF32(AAt), { damping: a });
+  const invertedB = await gpu.invert(toF32(BBt), { damping: b });
   const failed =
     failedInverse("AA'", invertedA.status, damping) ?? failedInverse("BB'", invertedB.status, damping);
   if (failed !== undefined) return failed;
 
   const dampedA = addDiagonal(AAt, a);
   const dampedB = addDiagonal(BBt, b);
-  const inverseA = await refineInverse(engine, dampedA, fromHost(invertedA.inverse));
-  const inverseB = await refineInverse(engine, dampedB, fromHost(invertedB.inverse));
-  const first = await engine.sandwich(toHost(inverseB.value), toHost(gradient), toHost(inverseA.value));
+  const inverseA = await refineInverse(gpu, dampedA, toF64(invertedA.inverse));
+  const inverseB = await refineInverse(gpu, dampedB, toF64(invertedB.inverse));
+  const first = await gpu.sandwich(toF32(inverseB.value), toF32(gradient), toF32(inverseA.value));
   const step = await refineSandwich(
-    engine,
+    gpu,
     {
       P: dampedB,
       Q: dampedA,
@@ -100,7 +98,7 @@ async function regularStep(
       PInverse: inverseB.value,
       QInverse: inverseA.value,
     },
-    scale(fromHost(first), -1),
+    scale(toF64(first), -1),
   );
   const usable = [inverseA, inverseB, step].every(
     ({ value, residual }) => isFiniteMatrix(value) && residual <= USABLE_RESIDUAL,
@@ -111,12 +109,14 @@ async function regularStep(
     BBtInverse: inverseB.value,
     step: step.value,
     refinement: { rounds: step.rounds, residual: step.residual },
-    low: damping > 0 && ((invertedA.status | invertedB.status) & BELOW_FLOOR) !== 0,
+    low: damping > 0 && ((invertedA.status | invertedB.status) & InvertStatus.dampingBelowFloor) !== 0,
   };
 }
 
 function failedInverse(name: string, status: number, damping: number): string | undefined {
   const advice = damping > 0 ? "raise the damping" : "add damping";
-  if (status & NON_FINITE) return `${name} is not finite in f32; scale the data down`;
-  return status & NOT_POSITIVE_DEFINITE ? `${name} is not positive definite in f32; ${advice}` : undefined;
+  if (status & InvertStatus.nonFinite) return `${name} is not finite in f32; scale the data down`;
+  return status & InvertStatus.notPositiveDefinite
+    ? `${name} is not positive definite in f32; ${advice}`
+    : undefined;
 }

@@ -1,4 +1,6 @@
 /** Loss, gradient and Hessian of J = Σ ½‖target_i − B_i'WA_i‖² in f64, and the gradient on the GPU. */
+
+import { toF32, toF64 } from "../host/index.js";
 import {
   add,
   dot,
@@ -9,9 +11,8 @@ import {
   type NewtonExample,
   newtonError,
   subtract,
-} from "../../reference/index.js";
-import type { Engine } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+} from "../reference/index.js";
+import type { Arithmetic } from "./arithmetic.js";
 
 export function lossInF64(examples: readonly NewtonExample[], W: Matrix): number {
   return examples.reduce((sum, example) => {
@@ -42,18 +43,18 @@ export function missingIn(
 
 /** G on the GPU, in f32. */
 export async function gradientOnGpu(
-  engine: Engine,
+  gpu: Arithmetic,
   examples: readonly NewtonExample[],
   W: Matrix,
 ): Promise<Matrix> {
   let gradient = matrix(W.rows, W.cols);
-  const hostW = toHost(W);
+  const hostW = toF32(W);
   for (const { A, B, target } of examples) {
-    const [hostA, hostB] = [toHost(A), toHost(B)];
-    const BW = await engine.matmul(hostB, hostW, { transposeA: true });
-    const e = subtract(target, fromHost(await engine.matmul(BW, hostA)));
-    const Be = await engine.matmul(hostB, toHost(e));
-    gradient = subtract(gradient, fromHost(await engine.matmul(Be, hostA, { transposeB: true })));
+    const [hostA, hostB] = [toF32(A), toF32(B)];
+    const BW = await gpu.matmul(hostB, hostW, { transposeA: true });
+    const e = subtract(target, toF64(await gpu.matmul(BW, hostA)));
+    const Be = await gpu.matmul(hostB, toF32(e));
+    gradient = subtract(gradient, toF64(await gpu.matmul(Be, hostA, { transposeB: true })));
   }
   return gradient;
 }

@@ -1,7 +1,9 @@
 /**
- * Steps −(H̃ + λI)⁻¹ G with an approximation H̃ of H: fitted and solved by the engine, in f32, corrected by what f64 finds
+ * Steps −(H̃ + λI)⁻¹ G with an approximation H̃ of H: fitted and solved by the GPU, in f32, corrected by what f64 finds
  * missing in the equation of the reference's H̃.
  */
+
+import { toF32, toF64 } from "../host/index.js";
 import {
   APPROXIMATIONS,
   add,
@@ -16,10 +18,10 @@ import {
   sandwich,
   scale,
   trace,
-} from "../../reference/index.js";
-import type { Approximation, CurvatureSystem } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+} from "../reference/index.js";
+import type { CurvatureSystem, SystemApproximation } from "./arithmetic.js";
 import { refineSolution } from "./refine.js";
+import type { Refinement } from "./solution.js";
 import { rangeOf } from "./spectrum.js";
 
 /** Above this the reference's own solution is taken instead. */
@@ -27,8 +29,8 @@ const GOOD_RESIDUAL = 1e-6;
 
 export interface ApproximateSolution {
   step: Matrix;
-  refinement: { rounds: number; residual: number } | undefined;
-  /** Where the step comes from, in addition to the adapter; undefined when all of it is the engine's. */
+  refinement: Refinement | undefined;
+  /** Where the step comes from, in addition to the adapter; undefined when all of it is the GPU's. */
   remark: string | undefined;
   status: string;
 }
@@ -36,7 +38,7 @@ export interface ApproximateSolution {
 /** `block` is H's, divided by nothing: on the scale of the sum loss. */
 export async function solveApproximately(
   system: CurvatureSystem,
-  method: Approximation,
+  method: SystemApproximation,
   { block, gradient, damping }: { block: PositionBlock; gradient: Matrix; damping: number },
 ): Promise<ApproximateSolution> {
   const { rows, cols } = gradient;
@@ -46,7 +48,7 @@ export async function solveApproximately(
   const project = damping > 0 ? undefined : rangeOf(damped)?.project;
   const within = project ?? ((V: Matrix) => V);
   const missing = (delta: Matrix) => within(add(damped.apply(delta), gradient, -1, -1));
-  const solve = async (R: Matrix) => fromHost(await system.approximate(method, toHost(R), damping));
+  const solve = async (R: Matrix) => toF64(await system.approximate(method, toF32(R), damping));
   const { value, residual, rounds } = await refineSolution(missing, { rows, cols }, solve, project);
   if (isFiniteMatrix(value) && residual <= GOOD_RESIDUAL) {
     return { step: value, refinement: { rounds, residual }, remark: undefined, status: "ok" };
@@ -58,7 +60,7 @@ export async function solveApproximately(
 
 /** What the step's equation is of: H̃ + λI, except that the two-term sum has its damping inside the second term. */
 function dampedOperator(
-  method: Approximation,
+  method: SystemApproximation,
   block: PositionBlock,
   reference: CurvatureOperator,
   damping: number,

@@ -2,7 +2,8 @@ import { mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSyn
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { findMnist, readIdxFolder } from "../../src/cli/idx-folder.js";
+import { findMnist } from "../../src/cli/mnist-folder.js";
+import { readIdxFolder } from "../../src/data/node/index.js";
 import { DataError } from "../../src/errors.js";
 import { idxBytes, syntheticFolder, temporaryFolder } from "./idx-files.js";
 

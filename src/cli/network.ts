@@ -1,25 +1,28 @@
-/** A network's modules from what `--layers` says. */
-import {
-  averagePool2d,
-  conv2d,
-  dense,
-  flatten,
-  globalAveragePool,
-  leakyRelu,
-  logistic,
-  type Module,
-  maxPool2d,
-  relu,
-  tanh,
-} from "../../network/index.js";
-import type { Activation } from "../engine.js";
-import { type Size, shapeOf, specOf } from "../layers.js";
+/** A network of the library from what the command line says. */
+import type { Engine } from "../engine.js";
+import type { Module, Network } from "../network/index.js";
+import type { Activation, NetworkPlan } from "./choices.js";
+import { type Size, shapeOf, specOf } from "./layers.js";
+import type { Library } from "./library.js";
 
-const ACTIVATION = { relu, leakyRelu: () => leakyRelu(), tanh, logistic };
+export function networkOf(library: Library, engine: Engine, plan: NetworkPlan): Network {
+  const { sizes, activation, loss, batchSize, seed } = plan;
+  const losses = {
+    softmax: library.softmaxCrossEntropy,
+    squared: library.halfSquaredError,
+    sigmoid: library.sigmoidCrossEntropy,
+  };
+  return engine.network(modulesOf(library, sizes, activation), losses[loss](), {
+    batchSize,
+    seed,
+    input: shapeOf(sizes[0]!),
+  });
+}
 
 /** `sizes` begins with the input's size or shape. An activation stands behind each convolution and hidden layer. */
-export function modulesOf(sizes: readonly Size[], activation: Activation): Module[] {
-  const act = ACTIVATION[activation];
+function modulesOf(library: Library, sizes: readonly Size[], activation: Activation): Module[] {
+  const { averagePool2d, conv2d, dense, flatten, globalAveragePool, maxPool2d } = library;
+  const act = () => library[activation]();
   const modules: Module[] = [];
   let image = shapeOf(sizes[0]!);
   let features = image ? 0 : Number(sizes[0]);

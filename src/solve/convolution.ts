@@ -2,8 +2,10 @@
  * One Newton step of a convolution (Bulatov 2017, "Convolutional Network"): half squared error, summed over examples, of
  * head · flatten(conv(x)), which is linear in the kernel, so that the exact step lands on a minimiser.
  */
+import { toF32, toF64 } from "../host/index.js";
 import {
   add,
+  type ConvGeometry,
   type CurvatureOperator,
   conv2d,
   conv2dWeightGradient,
@@ -17,50 +19,41 @@ import {
   patches,
   subtract,
   unflatten,
-} from "../../reference/index.js";
-import type { Approximation, CurvatureSystem, Engine } from "../engine.js";
+} from "../reference/index.js";
 import { solveApproximately } from "./approximate.js";
-import type { ConvolutionInput } from "./convolution-input.js";
+import type { Arithmetic, CurvatureSystem, SystemApproximation } from "./arithmetic.js";
 import { solveExactly } from "./exact.js";
-import { fromHost, toHost } from "./host.js";
-import { minimumNorm, USABLE_RESIDUAL } from "./report.js";
+import type { ConvolutionProblem } from "./problem.js";
+import { type ConvolutionSolution, minimumNorm, USABLE_RESIDUAL } from "./solution.js";
 import { rangeOf } from "./spectrum.js";
 
-export interface ConvolutionReport {
-  lossBefore: number;
-  lossAfter: number | undefined;
-  /** O × (C·kh·kw [+ 1]), as W. */
-  gradient: Matrix;
-  step: Matrix | undefined;
-  /** W + step. */
-  W: Matrix | undefined;
-  /** Of the Hessian, in f64; absent where it was not formed for it. */
-  rank: number | undefined;
-  method: ConvolutionInput["method"];
-  adapter: string;
-  status: string;
-  iterations: number | undefined;
-  /** Relative, of the step's equation (H + λI) δ = −G or, with an approximation, of its own; in f64. */
-  residual: number | undefined;
-  rounds: number | undefined;
+/** A checked problem with its sizes. */
+interface Convolution extends ConvolutionProblem {
+  readonly geometry: ConvGeometry;
 }
 
-export async function solveConvolution(engine: Engine, input: ConvolutionInput): Promise<ConvolutionReport> {
-  const { inputs, geometry, W, head, target, damping, method } = input;
+/** `problem` has been checked, and these are its sizes. */
+export async function solveConvolution(
+  gpu: Arithmetic,
+  problem: ConvolutionProblem,
+  geometry: ConvGeometry,
+): Promise<ConvolutionSolution> {
+  const { inputs, W, head, target, damping = 0, method = "exact" } = problem;
+  const input = { ...problem, geometry };
   const model = quadratic(input);
   const lossBefore = model.loss(W);
   const exact = model.gradient(W);
-  const system = await engine.convolution({
+  const system = await gpu.convolution({
+    geometry,
     inputs: Float32Array.from(inputs.data),
-    shape: inputs.shape,
-    ...geometry,
-    W: toHost(W),
-    head: head && toHost(head),
-    target: toHost(target),
+    count: inputs.shape[0],
+    W: toF32(W),
+    head: head && toF32(head),
+    target: toF32(target),
   });
   try {
-    const gradient = fromHost(system.gradient);
-    const report: ConvolutionReport = {
+    const gradient = toF64(system.gradient);
+    const report: ConvolutionSolution = {
       lossBefore,
       lossAfter: undefined,
       gradient,
@@ -68,23 +61,22 @@ export async function solveConvolution(engine: Engine, input: ConvolutionInput):
       W: undefined,
       rank: undefined,
       method,
-      adapter: engine.capabilities.adapter,
+      adapter: gpu.adapter,
       status: "ok",
       iterations: undefined,
-      residual: undefined,
-      rounds: undefined,
+      refinement: undefined,
     };
     if (!(isFiniteMatrix(gradient) && isFiniteMatrix(exact) && Number.isFinite(lossBefore))) {
       return { ...report, status: "the products overflow f32; scale the data down" };
     }
-    const missing = (delta: Matrix) => add(add(model.hessian.apply(delta), delta, 1, damping), exact, -1, -1);
     if (method !== "exact") {
       return finish(input, model, await byApproximation(system, input, method, exact, report));
     }
+    const missing = (delta: Matrix) => add(add(model.hessian.apply(delta), delta, 1, damping), exact, -1, -1);
     const range = rangeOf(model.hessian);
     const solved = await solveExactly(system, { rows: W.rows, cols: W.cols, damping, missing, range });
     const { value: step, residual, rounds, iterations } = solved;
-    const facts = { ...report, rank: range?.rank, iterations, residual, rounds };
+    const facts = { ...report, rank: range?.rank, iterations, refinement: { rounds, residual } };
     if (!isFiniteMatrix(step) || residual > USABLE_RESIDUAL) {
       return { ...facts, status: "too ill-conditioned for f32; add damping" };
     }
@@ -101,21 +93,20 @@ export async function solveConvolution(engine: Engine, input: ConvolutionInput):
 
 async function byApproximation(
   system: CurvatureSystem,
-  input: ConvolutionInput,
-  method: Approximation,
+  input: Convolution,
+  method: SystemApproximation,
   exact: Matrix,
-  report: ConvolutionReport,
-): Promise<ConvolutionReport> {
-  const { damping } = input;
-  const problem = { block: blockOf(input), gradient: exact, damping };
+  report: ConvolutionSolution,
+): Promise<ConvolutionSolution> {
+  const problem = { block: blockOf(input), gradient: exact, damping: input.damping ?? 0 };
   const { step, refinement, remark, status } = await solveApproximately(system, method, problem);
   const adapter = remark === undefined ? report.adapter : `${report.adapter} (gradient); ${remark}`;
   if (!isFiniteMatrix(step)) return { ...report, adapter, status };
-  return { ...report, step, adapter, status, ...refinement };
+  return { ...report, step, adapter, status, refinement };
 }
 
 /** The inputs and derivatives of the convolution: b_{t,c} is row c of the head, the same for every example. */
-function blockOf({ inputs, geometry, W, head, target }: ConvolutionInput): PositionBlock {
+function blockOf({ inputs, geometry, W, head, target }: Convolution): PositionBlock {
   const size = W.rows * geometry.positions;
   const B = Array.from({ length: target.cols }, (_, c) => {
     const b = matrix(W.rows, geometry.positions);
@@ -127,7 +118,7 @@ function blockOf({ inputs, geometry, W, head, target }: ConvolutionInput): Posit
   return { A, B: A.map(() => B), divisor: 1 };
 }
 
-function finish(input: ConvolutionInput, model: Quadratic, report: ConvolutionReport): ConvolutionReport {
+function finish(input: Convolution, model: Quadratic, report: ConvolutionSolution): ConvolutionSolution {
   if (report.step === undefined) return report;
   const after = add(input.W, report.step);
   return { ...report, W: after, lossAfter: model.loss(after) };
@@ -140,7 +131,7 @@ interface Quadratic {
 }
 
 /** The loss and its derivatives in f64, without a Jacobian ever held. */
-function quadratic({ inputs, geometry, W, head, target }: ConvolutionInput): Quadratic {
+function quadratic({ inputs, geometry, W, head, target }: Convolution): Quadratic {
   const { outHeight, outWidth } = geometry;
   const predict = (V: Matrix) => {
     const Z = flatten(conv2d(inputs, V, geometry));

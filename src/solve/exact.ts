@@ -1,10 +1,11 @@
 /**
- * The exact Newton step −(H + λI)⁻¹ G: conjugate gradients of the engine on its own operator for H, in f32, corrected by
+ * The exact Newton step −(H + λI)⁻¹ G: conjugate gradients of the GPU on its own operator for H, in f32, corrected by
  * what f64 finds missing.
  */
-import type { Matrix } from "../../reference/index.js";
-import type { CurvatureSystem } from "../engine.js";
-import { fromHost, toHost } from "./host.js";
+
+import { toF32, toF64 } from "../host/index.js";
+import type { Matrix } from "../reference/index.js";
+import type { CurvatureSystem } from "./arithmetic.js";
 import { type Refined, refineSolution } from "./refine.js";
 import type { Range } from "./spectrum.js";
 
@@ -31,9 +32,9 @@ export async function solveExactly(system: CurvatureSystem, problem: ExactProble
   const maxIterations = Math.min(2 * rows * cols, MOST_ITERATIONS);
   let iterations = 0;
   const solve = async (R: Matrix) => {
-    const found = await system.solve(toHost(R), { damping, maxIterations });
+    const found = await system.solve(toF32(R), { damping, maxIterations });
     iterations += found.iterations;
-    return fromHost(found.solution);
+    return toF64(found.solution);
   };
   // Of a singular H and no damping the shortest solution is wanted, which is the one within the range.
   const project = damping > 0 ? undefined : (range?.project ?? problem.project);

@@ -1,81 +1,96 @@
-/** An engine on the reference's arithmetic, with weights and state in f32: enough for the commands around it. */
-
-import type {
-  Batch,
-  Engine,
-  Network,
-  NetworkPlan,
-  Optimizer,
-  OptimizerKind,
-  OptimizerState,
-} from "../../src/cli/engine.js";
+/** A library on the reference's arithmetic, with weights and state in f32: enough for the commands around it. */
+import type { LayerStatus } from "../../src/curvature/index.js";
+import type { Engine } from "../../src/engine.js";
 import { AbortedError, CheckpointError } from "../../src/errors.js";
+import type { Batch, BatchSupplier, LayerSize } from "../../src/model/index.js";
+import type { ActivationModule, Evaluation, Loss, Module, Network } from "../../src/network/index.js";
+import * as library from "../../src/node.js";
+import type { Optimizer, OptimizerState } from "../../src/optimizers/index.js";
 import {
   activation,
-  eigh,
   forward,
-  gram,
   initialWeights,
-  invert,
-  type LossKind,
   linear,
   lossAndGradients,
-  matmul,
   matrix,
   norm,
   type Network as ReferenceNetwork,
-  sandwich,
   type Targets,
 } from "../../src/reference/index.js";
+import { solveWith } from "../../src/solve/newton.js";
 import type { Certificate } from "../../src/verify/index.js";
-import { f32, f64, fakeConvolution, fakeKroneckerSum } from "./fake-systems.js";
+import { fakeArithmetic } from "../solve/fake-arithmetic.js";
 
-const LOSS: Record<NetworkPlan["loss"], LossKind> = {
-  softmax: "softmaxCrossEntropy",
-  squared: "halfSquaredError",
-  sigmoid: "sigmoidCrossEntropy",
+const STATUS: LayerStatus = {
+  name: "",
+  lambda: 0.1,
+  pi: 1,
+  boost: 1,
+  batches: { A: 1, B: 1 },
+  ready: true,
+  status: { A: 0, B: 0 },
+  failures: 0,
+  skipped: 0,
+  text: "ok",
 };
 
-class FakeNetwork implements Network {
-  readonly plan: NetworkPlan;
-  readonly values: Float32Array[];
-  readonly layers: Network["layers"];
+/** What commands use of a network. */
+type UsedNetwork = Pick<Network, "loss" | "weights" | "setWeights" | "evaluate" | "predict" | "dispose"> & {
+  readonly layers: readonly LayerSize[];
+};
 
-  constructor(plan: NetworkPlan) {
-    this.plan = plan;
-    const sizes = plan.sizes.map(Number);
+/** Of dense layers with one activation between them. */
+class FakeNetwork implements UsedNetwork {
+  readonly loss: Loss;
+  readonly sizes: readonly number[];
+  readonly activation: ActivationModule["kind"];
+  readonly values: Float32Array[];
+  readonly layers: readonly LayerSize[];
+
+  constructor(modules: readonly Module[], loss: Loss, seed: number) {
+    const layers = modules.filter((module) => module.kind === "dense");
+    const sizes = [layers[0]!.in, ...layers.map(({ out }) => out)];
+    this.loss = loss;
+    this.sizes = sizes;
+    this.activation = modules
+      .map(({ kind }) => kind)
+      .find((kind) => kind !== "dense") as typeof this.activation;
     this.layers = sizes.slice(1).map((out, l) => ({ name: `dense${l + 1}`, in: sizes[l]! + 1, out }));
     this.values = this.layers.map((layer, layerIndex) =>
-      Float32Array.from(initialWeights(layer.out, layer.in - 1, { seed: plan.seed, layerIndex }).data),
+      Float32Array.from(initialWeights(layer.out, layer.in - 1, { seed, layerIndex }).data),
     );
   }
 
   reference(): ReferenceNetwork {
     return this.layers.flatMap((layer, l) => [
       linear(matrix(layer.out, layer.in, this.values[l]!)),
-      ...(l < this.layers.length - 1 ? [activation(this.plan.activation)] : []),
+      ...(l < this.layers.length - 1 ? [activation(this.activation)] : []),
     ]);
   }
 
   lossAndGradients({ inputs, targets, count }: Batch) {
-    const X = matrix(count, Number(this.plan.sizes[0]), inputs);
+    const X = matrix(count, this.sizes[0]!, inputs);
     const T: Targets =
       targets instanceof Uint32Array ? targets : matrix(count, targets.length / count, targets);
-    return lossAndGradients(this.reference(), LOSS[this.plan.loss], X, T);
+    return lossAndGradients(this.reference(), this.loss.kind, X, T);
   }
 
   async weights() {
     return this.values.map((w) => w.slice());
   }
 
-  setWeights(weights: Float32Array[]) {
+  setWeights(weights: readonly Float32Array[]) {
     weights.forEach((w, l) => {
       this.values[l]!.set(w);
     });
   }
 
-  async evaluate(supplier: (start: number, end: number) => Batch, { total }: { total: number }) {
-    const batch = supplier(0, total);
+  evaluate(data: Batch): Promise<Evaluation>;
+  evaluate(supplier: BatchSupplier, options: { total: number }): Promise<Evaluation>;
+  async evaluate(data: Batch | BatchSupplier, options?: { total?: number }): Promise<Evaluation> {
+    if (typeof data !== "function") throw new Error("commands pass suppliers");
+    const total = options?.total ?? 0;
+    const batch = data(0, total);
     const { loss, outputs } = this.lossAndGradients(batch);
     let right = 0;
     for (let i = 0; i < total; i++) {
@@ -86,9 +101,7 @@ class FakeNetwork implements Network {
   }
 
   async predict(inputs: Float32Array, count: number) {
-    return Float32Array.from(
-      forward(this.reference(), matrix(count, Number(this.plan.sizes[0]), inputs)).outputs.data,
-    );
+    return Float32Array.from(forward(this.reference(), matrix(count, this.sizes[0]!, inputs)).outputs.data);
   }
 
   dispose() {}
@@ -96,14 +109,14 @@ class FakeNetwork implements Network {
 
 /** Plain SGD with momentum, under any name; kfac's records have layers. */
 class FakeOptimizer implements Optimizer {
-  readonly name: OptimizerKind;
+  readonly name: Optimizer["name"];
   learningRate = 0.1;
   readonly #network: FakeNetwork;
   readonly #hooks: FakeHooks;
   #count = 0;
   #velocity: Float32Array[];
 
-  constructor(name: OptimizerKind, network: FakeNetwork, hooks: FakeHooks) {
+  constructor(name: Optimizer["name"], network: FakeNetwork, hooks: FakeHooks) {
     this.name = name;
     this.#network = network;
     this.#hooks = hooks;
@@ -124,7 +137,7 @@ class FakeOptimizer implements Optimizer {
     const step = this.#count;
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.#hooks.onStep?.(step);
-    const layers = this.#network.layers.map(({ name }) => ({ name, lambda: 0.1, pi: 1, text: "ok" }));
+    const layers = this.#network.layers.map(({ name }) => ({ ...STATUS, name }));
     return {
       step,
       loss: this.#hooks.loss?.(step) ?? loss,
@@ -133,8 +146,13 @@ class FakeOptimizer implements Optimizer {
       gradientNorm: norm(gradients[0]!),
       updateNorm: 0.1,
       learningRate: 0.1,
+      skippedLayers: 0,
       ...(this.name === "kfac" ? { lambda: 0.1, layers } : {}),
     };
+  }
+
+  get steps() {
+    return this.#count;
   }
 
   async state(): Promise<OptimizerState> {
@@ -153,6 +171,8 @@ class FakeOptimizer implements Optimizer {
   }
 
   dispose() {}
+
+  [Symbol.dispose]() {}
 }
 
 export interface FakeHooks {
@@ -167,34 +187,38 @@ export interface FakeHooks {
   open?: number;
 }
 
-export function fakeEngine(hooks: FakeHooks = {}): Engine {
+/** What commands use of an engine. */
+type UsedEngine = Pick<Engine, "network" | "kfac" | "sgd" | "adam" | "dispose"> & {
+  readonly capabilities: Pick<Engine["capabilities"], "adapter" | "software">;
+};
+
+function fakeEngine(hooks: FakeHooks): UsedEngine {
   hooks.open = (hooks.open ?? 0) + 1;
+  const optimizer = (kind: Optimizer["name"]) => (network: unknown) =>
+    new FakeOptimizer(kind, network as FakeNetwork, hooks) as unknown;
   return {
     capabilities: { adapter: "fake adapter", software: true },
-    network: (plan) => new FakeNetwork(plan),
-    optimizer: (kind, network) => new FakeOptimizer(kind, network as FakeNetwork, hooks),
-    gram: async ({ A }) => f32(gram({ A: (Array.isArray(A) ? A : [A]).map(f64) })),
-    matmul: async (A, B, options) => f32(matmul(f64(A), f64(B), options)),
-    invert: async (S, { damping }) => {
-      const { inverse, status } = invert(f64(S), damping > 0 ? { damping } : {});
-      // As inexact as f32 is.
-      const rounded = f32(inverse);
-      rounded.data.forEach((x, k) => {
-        rounded.data[k] = x * (1 + 1e-4 * Math.sin(k + 1));
-      });
-      return { inverse: rounded, status };
+    network: (modules, loss, options) =>
+      new FakeNetwork(modules, loss, options?.seed ?? 0) as UsedNetwork as Network,
+    kfac: optimizer("kfac") as Engine["kfac"],
+    sgd: optimizer("sgd") as Engine["sgd"],
+    adam: optimizer("adam") as Engine["adam"],
+    dispose: () => {
+      hooks.open = (hooks.open ?? 1) - 1;
     },
-    sandwich: async (P, G, Q) => f32(sandwich(f64(P), f64(G), f64(Q))),
-    eigh: async (S) => {
-      const { values, vectors } = eigh(f64(S));
-      return { values: Float32Array.from(values), vectors: f32(vectors), status: 0 };
-    },
-    kroneckerSum: fakeKroneckerSum,
-    convolution: fakeConvolution,
-    compare: async (network, batch, { damping, onProgress }) => {
+  };
+}
+
+/** The library with stand-ins for all that needs a GPU. */
+export function fakeLibrary(hooks: FakeHooks = {}): typeof library {
+  return {
+    ...library,
+    createNodeEngine: async () => fakeEngine(hooks) as Engine,
+    solveNewton: ((_, problem) => solveWith(fakeArithmetic, problem)) as typeof library.solveNewton,
+    compareLayers: async (_, model, batch, { damping, onProgress }) => {
       hooks.compared = batch;
       onProgress?.("dense1", 1, 1);
-      const { name, in: cols, out: rows } = network.layers[0]!;
+      const { name, in: cols, out: rows } = model.layers[0]!;
       const cg = { status: "converged" as const, iterations: 7, residuals: [1, 0], certificate: 1e-6 };
       const step = { cosine: 0.9, share: -0.5, shareAtBestStep: 0.8, bestStep: 0.25, cg, status: 0 };
       return [
@@ -208,14 +232,11 @@ export function fakeEngine(hooks: FakeHooks = {}): Engine {
         },
       ];
     },
-    verify: async ({ onProgress, signal }) => {
+    verify: async (_, { onProgress, signal } = {}) => {
       const certificates = hooks.certificates ?? [];
       onProgress?.({ group: "everything", done: 1, total: 1, certificates });
       if (signal?.aborted) throw new AbortedError("verify", signal.reason);
       return certificates;
-    },
-    dispose: () => {
-      hooks.open = (hooks.open ?? 1) - 1;
     },
   };
 }

@@ -1,0 +1,25 @@
+/** Checkpoints on disk. */
+import { readFileSync } from "node:fs";
+import { CheckpointError } from "../../errors.js";
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from "../checkpoint.js";
+import { reason, replaceFile } from "./files.js";
+
+/** @throws CheckpointError for a file that is missing or no checkpoint */
+export function readCheckpoint(file: string): Checkpoint {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    throw new CheckpointError("file", `${file} cannot be read: ${reason(error)}`, { cause: error });
+  }
+  return decodeCheckpoint(bytes);
+}
+
+/**
+ * Puts a checkpoint in the file's place, which is complete at every moment.
+ *
+ * @throws CheckpointError for weights that are not finite, DataError when the file cannot be written; the old one stays
+ */
+export function writeCheckpoint(file: string, checkpoint: Checkpoint): void {
+  replaceFile(file, encodeCheckpoint(checkpoint));
+}

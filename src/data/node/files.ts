@@ -1,0 +1,47 @@
+/** Files that are whole at every moment. */
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { DataError } from "../../errors.js";
+
+/**
+ * Writes the whole file beside the old one and puts it in its place, so that `file` is complete at every moment. Takes no
+ * turn of the event loop: no signal handler can come in between.
+ *
+ * @throws DataError when it cannot be written; the old file is then as it was
+ */
+export function replaceFile(file: string, bytes: Uint8Array): void {
+  const temporary = `${file}.tmp`;
+  try {
+    const handle = openSync(temporary, "w");
+    try {
+      for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done);
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+    renameSync(temporary, file);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw notWritable(file, error);
+  }
+}
+
+/** Says why a file cannot be written. */
+export function notWritable(file: string, error: unknown): DataError {
+  const folder = dirname(file);
+  const { code } = error as NodeJS.ErrnoException;
+  const why =
+    code === "ENOENT"
+      ? `the folder ${folder} does not exist`
+      : code === "EACCES" || code === "EROFS"
+        ? `the folder ${folder} is not writable`
+        : reason(error);
+  return new DataError(file, `cannot be written (${why})`);
+}
+
+/** What the file system says, in words. */
+export function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" ? "it does not exist" : (code ?? error.message);
+}

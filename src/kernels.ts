@@ -1,0 +1,73 @@
+/**
+ * What operations are made of, for those who write one: kernels and their compilation, recorders, padded views, packing,
+ * grouped dispatches, and the parts of the library's own operations. `kfac-webgpu` has what programs otherwise name.
+ *
+ * @packageDocumentation
+ */
+
+// K-FAC's factors and the approximations one by one
+export {
+  DiagonalApproximation,
+  EkfacApproximation,
+  type FactorOptions,
+  type FactorSize,
+  Factors,
+  type FactorUpdate,
+  factorKernels,
+  KroneckerApproximation,
+  type KroneckerKind,
+  type KroneckerOptions,
+  LAYER_STATE_BYTES,
+  LayerState,
+  MeanFluctuationApproximation,
+  statusText,
+} from "./curvature/index.js";
+export { HostOperations, packRows, type RowPlace, unpackRows } from "./host/index.js";
+// Views, and the way between them and main memory
+// Operations on packed operands, and the checks between a step and the weights
+// Kernels
+export {
+  axpyKernel,
+  cgKernels,
+  checkFinite,
+  checkView,
+  copyKernel,
+  copyStrided,
+  eighKernels,
+  type FiniteCheck,
+  finiteKernel,
+  type GuardedCopy,
+  gramKernels,
+  gramPacked,
+  group,
+  guard,
+  guardKernel,
+  invertKernels,
+  isAligned,
+  matmulKernels,
+  multiplyPacked,
+  type PackedGram,
+  type PackedProduct,
+  packExamples,
+  packed,
+  packedTarget,
+  padded,
+  paddedLength,
+  paddedView,
+  partition,
+  reduceKernels,
+  requireShape,
+  type StridedCopy,
+} from "./linalg/index.js";
+export { activationBackwardKernel, activationKernel, fisherKernel, lossKernel } from "./network/index.js";
+// Compiling and recording
+export {
+  type Binding,
+  defineKernel,
+  type Kernel,
+  type ManagerCounts,
+  PipelineManager,
+  type ReadRange,
+  type Recorder,
+  withConstants,
+} from "./pipeline/index.js";
