@@ -25,7 +25,14 @@ export {
 export { Sgd, type SgdOptions } from "./directions/sgd.js";
 export type { OptimizerMemory } from "./memory.js";
 export { Optimizer, type OptimizerOptions, type RecordOf, type SchemaOf } from "./optimizer.js";
-export { ADAM_OPTIONS, type FisherChoice, KFAC_OPTIONS, momentum, SGD_OPTIONS, STEP_OPTIONS } from "./options.js";
+export {
+  ADAM_OPTIONS,
+  type FisherChoice,
+  KFAC_OPTIONS,
+  momentum,
+  SGD_OPTIONS,
+  STEP_OPTIONS,
+} from "./options.js";
 export type { StepRecord } from "./record.js";
 export { constant, cosine, linear, type Schedule, warmUp } from "./schedules.js";
 export {

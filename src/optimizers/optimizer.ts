@@ -214,7 +214,10 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
       }
       this.#steps = step;
     };
-    if (this.#turns.idle) return write(state);
+    if (this.#turns.idle) {
+      write(state);
+      return;
+    }
     const own = Object.fromEntries(Object.entries(state).map(([name, data]) => [name, data.slice()]));
     // Only a lost device or disposal can fail it, and the next step says so.
     this.#turns.take(() => write(own)).catch(() => {});
@@ -262,7 +265,10 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   }
 
   /** Sends a step that had to wait. */
-  async #takeTurn(order: Order, known: readonly Kernel[] | undefined): Promise<{ record: Promise<RecordOf<K>> }> {
+  async #takeTurn(
+    order: Order,
+    known: readonly Kernel[] | undefined,
+  ): Promise<{ record: Promise<RecordOf<K>> }> {
     let plan = this.#begin(order);
     const missing = known ?? this.#missingFor(plan, order);
     if (missing.length > 0) {
@@ -367,7 +373,16 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
       const { status: trouble, ...report } = this.#direction.decode?.(rest) ?? {};
       const status = statusOf({ ...tail, flags }, this.#scope, trouble);
       const lambda = damping === undefined ? {} : { lambda: damping };
-      const record = { step: plan.number, loss, accuracy, learningRate, ...lambda, ...tail, ...report, status };
+      const record = {
+        step: plan.number,
+        loss,
+        accuracy,
+        learningRate,
+        ...lambda,
+        ...tail,
+        ...report,
+        status,
+      };
       return record as unknown as RecordOf<K>;
     });
   }

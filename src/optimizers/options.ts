@@ -3,7 +3,7 @@
  * line can print its help without one.
  */
 import type { FisherKind } from "../model/index.js";
-import { choice, fraction, nonNegative, type OptionsOf, positive, whole } from "./schema.js";
+import { choice, fraction, nonNegative, positive, whole } from "./schema.js";
 
 /** `fisher` with its samples beside it. */
 export interface FisherChoice {
@@ -32,7 +32,12 @@ export const DAMPING = {
   usual: [1e-4, 10],
 } as const;
 
-const MOMENTUM = { symbol: "μ", label: "Momentum", help: "share of V that stays in each step", live: true } as const;
+const MOMENTUM = {
+  symbol: "μ",
+  label: "Momentum",
+  help: "share of V that stays in each step",
+  live: true,
+} as const;
 
 /** What every optimiser takes, since the end of a step is the same for all. */
 export const STEP_OPTIONS = {
@@ -74,7 +79,11 @@ export const ADAM_OPTIONS = {
   /** β₁ in [0, 1) of the first moment. */
   beta1: fraction({ default: 0.9, symbol: "β₁", help: "share of the first moment that stays in each step" }),
   /** β₂ in [0, 1) of the second moment. */
-  beta2: fraction({ default: 0.999, symbol: "β₂", help: "share of the second moment that stays in each step" }),
+  beta2: fraction({
+    default: 0.999,
+    symbol: "β₂",
+    help: "share of the second moment that stays in each step",
+  }),
   /** ε > 0, added to the root of the second moment. */
   epsilon: positive({
     default: 1e-8,
@@ -111,9 +120,18 @@ export const KFAC_OPTIONS = {
   /** μ in [0, 1) of V ← μV + νU. */
   momentum: momentum(0.9),
   /** β in [0, 1) of the factors' moving means. */
-  emaDecay: fraction({ default: 0.95, symbol: "β", help: "share of the old factors that stays in each update" }),
+  emaDecay: fraction({
+    default: 0.95,
+    symbol: "β",
+    help: "share of the old factors that stays in each update",
+  }),
   /** Steps between updates of the factors. */
-  factorEvery: whole({ default: 1, label: "New factors every", help: "steps between new factors", live: true }),
+  factorEvery: whole({
+    default: 1,
+    label: "New factors every",
+    help: "steps between new factors",
+    live: true,
+  }),
   /** Steps between inversions. Early on they come at steps 1, 2, 4, 8 … as well. */
   inverseEvery: whole({
     default: 10,

@@ -82,7 +82,13 @@ export function requirementOf(entry: OptionEntry): string {
   return least === 0 ? "must be a number that is not negative" : "must be a finite number";
 }
 
-function checkValue(optimizer: string, name: string, entry: OptionEntry, value: unknown, where = ""): unknown {
+function checkValue(
+  optimizer: string,
+  name: string,
+  entry: OptionEntry,
+  value: unknown,
+  where = "",
+): unknown {
   const problem = problemWith(entry, value);
   if (problem === undefined) return value;
   const shown = typeof value === "string" ? JSON.stringify(value) : String(value);

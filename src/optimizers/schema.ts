@@ -58,11 +58,12 @@ export type OptionEntry = NumberOption | ChoiceOption;
 /** An optimiser's options by name. */
 export type OptionSchema = Readonly<Record<string, OptionEntry>>;
 
-type ValueOf<O> = O extends { readonly choices: readonly (infer C)[] } ? C : number;
+/** The values of one option, schedules left out. */
+export type OptionValue<O> = O extends { readonly choices: readonly (infer C)[] } ? C : number;
 type ScheduleOf<O> = O extends { readonly scheduled: true } ? Schedule : never;
 type FoldedOf<O> = O extends { readonly unfold: (value: infer F) => unknown } ? F : never;
 type AbsentOf<O> = O extends { readonly optional: true } ? undefined : never;
-type GivenAs<O> = ValueOf<O> | ScheduleOf<O> | FoldedOf<O>;
+type GivenAs<O> = OptionValue<O> | ScheduleOf<O> | FoldedOf<O>;
 type Omissible = { readonly default: number | string } | { readonly optional: true };
 
 /** What a caller passes: options with a default may be left out. */
@@ -74,11 +75,11 @@ export type OptionsOf<S> = {
 
 /** What an optimiser holds: every option, defaults filled in. */
 export type ResolvedOptions<S> = {
-  readonly [K in keyof S]: ValueOf<S[K]> | ScheduleOf<S[K]> | AbsentOf<S[K]>;
+  readonly [K in keyof S]: OptionValue<S[K]> | ScheduleOf<S[K]> | AbsentOf<S[K]>;
 };
 
 /** What one step works with: schedules have become numbers. */
-export type SettingsOf<S> = { readonly [K in keyof S]: ValueOf<S[K]> | AbsentOf<S[K]> };
+export type SettingsOf<S> = { readonly [K in keyof S]: OptionValue<S[K]> | AbsentOf<S[K]> };
 
 /** What may be changed in mid-run. */
 export type ChangesOf<S> = {
@@ -110,9 +111,10 @@ export function whole<const O extends NumberFacts & OptionRange>(facts: O) {
 }
 
 /** One of a few words. */
-export function choice<const C extends string, F = never, const O extends ChoiceFacts<C, F> = ChoiceFacts<C, F>>(
-  choices: readonly C[],
-  facts: O & ChoiceFacts<C, F>,
-) {
+export function choice<
+  const C extends string,
+  F = never,
+  const O extends ChoiceFacts<C, F> = ChoiceFacts<C, F>,
+>(choices: readonly C[], facts: O & ChoiceFacts<C, F>) {
   return { type: "choice", choices, ...facts } as const;
 }

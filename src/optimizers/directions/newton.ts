@@ -23,7 +23,10 @@ export const NEWTON_OPTIONS = {
   /** Residual ‖r‖/‖G‖ at which a layer is done. */
   tolerance: nonNegative({ default: 1e-4, help: "residual ‖r‖/‖G‖ at which a layer is done", live: true }),
   /** Refitted at every step; none by default. */
-  preconditioner: choice(APPROXIMATIONS, { optional: true, help: "of conjugate gradients, refitted at each step" }),
+  preconditioner: choice(APPROXIMATIONS, {
+    optional: true,
+    help: "of conjugate gradients, refitted at each step",
+  }),
   ...FISHER_OPTIONS,
   /** Which Bᵢ make the curvature: the kind, or the kind with its samples. */
   fisher: { ...FISHER_OPTIONS.fisher, default: "exact" },
