@@ -34,7 +34,7 @@ type Kebab<N extends string> = N extends `${infer First}${infer Rest}`
 /** The flag of each setting, without its dashes. */
 export type SettingFlags = { readonly [N in Name as Kebab<N>]: Option<Value<N>> };
 
-const { learningRate, ...others } = { ...ADAM_OPTIONS, ...SGD_OPTIONS, ...KFAC_OPTIONS };
+const { learningRate, ...others } = { ...KFAC_OPTIONS, ...SGD_OPTIONS, ...ADAM_OPTIONS };
 /** Every setting once, as some optimiser has it. */
 const ENTRIES: Readonly<Record<string, OptionEntry>> = { learningRate, ...RUN_OPTIONS, ...others };
 const NAMES = Object.keys(ENTRIES).filter((name) => name !== "seed") as readonly Name[];

@@ -29,27 +29,23 @@ export {
   ADAM_OPTIONS,
   type FisherChoice,
   KFAC_OPTIONS,
-  momentum,
+  option,
   SGD_OPTIONS,
   STEP_OPTIONS,
 } from "./options.js";
 export type { StepRecord } from "./record.js";
 export { constant, cosine, linear, type Schedule, warmUp } from "./schedules.js";
-export {
-  type ChangesOf,
-  type ChoiceOption,
-  choice,
-  fraction,
-  type NumberOption,
-  nonNegative,
-  type OptionEntry,
-  type OptionRange,
-  type OptionSchema,
-  type OptionsOf,
-  positive,
-  type ResolvedOptions,
-  type SettingsOf,
-  whole,
+export type {
+  ChangesOf,
+  ChoiceOption,
+  NumberOption,
+  OptionEntry,
+  OptionRange,
+  OptionSchema,
+  OptionsOf,
+  OptionValue,
+  ResolvedOptions,
+  SettingsOf,
 } from "./schema.js";
 export type { Seam, SeamTensors } from "./seam.js";
 export type { Settings } from "./settings.js";

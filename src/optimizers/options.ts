@@ -61,8 +61,11 @@ export const STEP_OPTIONS = {
   }),
 } as const;
 
-/** For optimisers that take it: V ← μV + νU. */
-export const momentum = <const D extends number>(value: D) => fraction({ ...MOMENTUM, default: value });
+/** For optimisers that keep V: its part of V ← μV + νU. */
+const momentum = <const D extends number>(value: D) => fraction({ ...MOMENTUM, default: value });
+
+/** What the entries of a schema are made by; `momentum(0.9)` is that of optimisers that keep V. */
+export const option = { positive, nonNegative, fraction, whole, choice, momentum } as const;
 
 /** Options of `Sgd`. */
 export const SGD_OPTIONS = {

@@ -45,7 +45,8 @@ function isTypeOnly(checker: ts.TypeChecker, symbol: ts.Symbol): boolean {
 describe("public names", () => {
   it("of kfac-webgpu", () => {
     expect(text(namesOf("index"))).toMatchInlineSnapshot(`
-      "APPROXIMATIONS
+      "ADAM_OPTIONS
+      APPROXIMATIONS
       APPROXIMATION_STATUS
       AbortedError
       Adam
@@ -62,17 +63,22 @@ describe("public names", () => {
       Engine
       GgnBlock
       InvertStatus
+      KFAC_OPTIONS
       Kfac
       KfacError
       LINEAR_METHODS
       LimitError
+      NEWTON_OPTIONS
       Network
       Newton
       NoAdapterError
       NotPositiveDefiniteError
+      Optimizer
       OutOfMemoryError
       Preconditioner
       Profiler
+      SGD_OPTIONS
+      STEP_OPTIONS
       Sgd
       ShaderError
       ShapeError
@@ -85,11 +91,14 @@ describe("public names", () => {
       compareCurvature
       compareLayers
       conjugateGradients
+      constant
       conv2d
       copy
+      cosine
       createApproximation
       createEngine
       decodeCheckpoint
+      defineDirection
       dense
       denseHessian
       diagonalOf
@@ -105,9 +114,11 @@ describe("public names", () => {
       kroneckerSum
       labelledData
       leakyRelu
+      linear
       logistic
       matmul
       maxPool2d
+      option
       parseIdx
       readIdx
       readMatrices
@@ -131,12 +142,15 @@ describe("public names", () => {
       type Batch
       type BatchSupplier
       type BlockSource
+      type BufferRange
       type Capabilities
       type Certificate
       type CgOptions
       type CgProblemOptions
       type CgResult
+      type ChangesOf
       type Checkpoint
+      type ChoiceOption
       type CompareLayersOptions
       type CompareOptions
       type Conv2dModule
@@ -151,12 +165,17 @@ describe("public names", () => {
       type Dataset
       type DenseModule
       type DeviceOptions
+      type Direction
+      type DirectionContext
+      type DirectionKind
+      type DirectionReport
       type EigenProblem
       type EighOptions
       type Evaluation
       type FactorGram
       type FactorRows
       type FactorStatistics
+      type FisherChoice
       type FisherKind
       type FisherOptions
       type GramOperands
@@ -199,28 +218,50 @@ describe("public names", () => {
       type NewtonProblem
       type NewtonRecord
       type NewtonSolution
-      type Optimizer
+      type NumberOption
+      type OptimizerMemory
+      type OptimizerOptions
       type OptimizerState
+      type OptionEntry
+      type OptionRange
+      type OptionSchema
+      type OptionValue
+      type OptionsOf
       type Pair
       type Pass
       type PipelineManager
       type PoolModule
       type PreconditionedLayer
       type PreconditionerOptions
+      type Readiness
+      type RecordOf
       type Recorder
       type Reduction
       type Refinement
       type ReshapeModule
+      type ResolvedOptions
       type SandwichOperands
+      type Schedule
+      type SchemaOf
+      type Seam
+      type SeamTensors
+      type Settings
+      type SettingsOf
       type SgdOptions
       type ShapeLike
       type SolverEngine
+      type StateTensor
+      type Step
+      type StepPlan
       type StepRecord
       type Tensor
       type Trainable
       type TrainableLayer
+      type Update
       type VerifyOptions
-      verify"
+      type WithStepOptions
+      verify
+      warmUp"
     `);
   });
 

@@ -4,26 +4,30 @@ import type { Model } from "../../model/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
 import { type DirectionContext, defineDirection, type Step, type StepPlan } from "../direction.js";
 import { Optimizer } from "../optimizer.js";
-import { DAMPING, FISHER_OPTIONS, LEARNING_RATE, momentum, STEP_OPTIONS } from "../options.js";
+import { DAMPING, FISHER_OPTIONS, LEARNING_RATE, option, STEP_OPTIONS } from "../options.js";
 import type { StepRecord } from "../record.js";
 import type { Schedule } from "../schedules.js";
-import { choice, nonNegative, type OptionsOf, positive, whole } from "../schema.js";
+import type { OptionsOf } from "../schema.js";
 
 /** Options of `Newton`. */
 export const NEWTON_OPTIONS = {
   ...STEP_OPTIONS,
   /** η > 0, or a schedule of it. */
-  learningRate: positive({ ...LEARNING_RATE, default: 1 }),
+  learningRate: option.positive({ ...LEARNING_RATE, default: 1 }),
   /** λ ≥ 0, or a schedule of it. */
-  damping: nonNegative({ ...DAMPING, default: 1e-2 }),
+  damping: option.nonNegative({ ...DAMPING, default: 1e-2 }),
   /** μ in [0, 1) of V ← μV + νU. */
-  momentum: momentum(0),
+  momentum: option.momentum(0),
   /** Iterations of conjugate gradients in a layer and step. All are recorded, done or not. */
-  maxIterations: whole({ default: 20, help: "iterations of conjugate gradients in a layer and step" }),
+  maxIterations: option.whole({ default: 20, help: "iterations of conjugate gradients in a layer and step" }),
   /** Residual ‖r‖/‖G‖ at which a layer is done. */
-  tolerance: nonNegative({ default: 1e-4, help: "residual ‖r‖/‖G‖ at which a layer is done", live: true }),
+  tolerance: option.nonNegative({
+    default: 1e-4,
+    help: "residual ‖r‖/‖G‖ at which a layer is done",
+    live: true,
+  }),
   /** Refitted at every step; none by default. */
-  preconditioner: choice(APPROXIMATIONS, {
+  preconditioner: option.choice(APPROXIMATIONS, {
     optional: true,
     help: "of conjugate gradients, refitted at each step",
   }),
