@@ -105,7 +105,7 @@ export const FISHER_OPTIONS = {
     titles: { monteCarlo: "Monte-Carlo", exact: "Exact", empirical: "Empirical" },
     help: "which derivatives the curvature is made of",
     live: true,
-    unfold: ({ kind, samples }: FisherChoice) => ({ fisher: kind, samples }),
+    unfold: ({ kind, ...rest }: FisherChoice) => ({ fisher: kind, ...rest }),
   }),
   /** Monte-Carlo samples for each example. */
   samples: whole({ default: 1, help: "samples per example for monteCarlo", live: true }),

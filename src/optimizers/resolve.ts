@@ -15,7 +15,7 @@ export function resolveOptions<S extends OptionSchema>(
 ): ResolvedOptions<S> {
   const unfolded = unfoldOptions(optimizer, schema, given);
   const resolved = Object.entries(schema).map(([name, entry]): [string, unknown] => {
-    const value = unfolded[name] ?? entry.default;
+    const value = Object.hasOwn(unfolded, name) ? unfolded[name] : entry.default;
     if (value === undefined && entry.optional) return [name, undefined];
     return [name, checkOption(optimizer, name, entry, value)];
   });
@@ -129,7 +129,7 @@ function unfoldOptions(optimizer: string, schema: OptionSchema, given: unknown):
   const add = (name: string, value: unknown) => {
     if (!Object.hasOwn(schema, name)) throw new ArgumentError(optimizer, name, unknownOption(name, schema));
     if (value === undefined) return;
-    if (unfolded[name] !== undefined && unfolded[name] !== value) {
+    if (Object.hasOwn(unfolded, name) && unfolded[name] !== value) {
       throw new ArgumentError(optimizer, name, `is given twice, as ${unfolded[name]} and as ${value}`);
     }
     unfolded[name] = value;
@@ -137,7 +137,9 @@ function unfoldOptions(optimizer: string, schema: OptionSchema, given: unknown):
   for (const [name, value] of Object.entries(given)) {
     const entry = Object.hasOwn(schema, name) ? schema[name] : undefined;
     if (entry?.type === "choice" && entry.unfold && typeof value === "object" && value !== null) {
-      for (const [part, own] of Object.entries(entry.unfold(value as never))) add(part, own);
+      const parts = entry.unfold(value as never);
+      checkOption(optimizer, name, entry, parts[name]);
+      for (const [part, own] of Object.entries(parts)) add(part, own);
     } else {
       add(name, value);
     }
