@@ -62,7 +62,7 @@ export function number(help: string, range: Range = {}): Option<number> {
     placeholder: "X",
     help,
     parse(value) {
-      const result = value.trim() === "" ? Number.NaN : Number(value);
+      const result = numberIn(value, "number");
       if (!(Number.isFinite(result) && inside(result, range))) throw `must be a number${inWords(range)}`;
       return result;
     },
@@ -75,7 +75,7 @@ export function integer(help: string, least: number, most = Number.MAX_SAFE_INTE
     placeholder: "N",
     help,
     parse(value) {
-      const result = /^[+-]?\d+$/.test(value) ? Number(value) : Number.NaN;
+      const result = numberIn(value, "integer");
       if (!(Number.isSafeInteger(result) && inside(result, range)))
         throw `must be a whole number${inWords(range)}`;
       return result;
@@ -91,12 +91,18 @@ export function optionOf(entry: OptionEntry, help: string): Option<number | stri
     placeholder,
     help,
     parse(value) {
-      const read = entry.type === "choice" ? value : value.trim() === "" ? Number.NaN : Number(value);
+      const read = entry.type === "choice" ? value : numberIn(value, entry.type);
       const problem = problemWith(entry, read);
       if (problem !== undefined) throw problem;
       return read;
     },
   };
+}
+
+/** The number that is written, NaN for anything else. */
+function numberIn(value: string, type: "number" | "integer"): number {
+  const isNumber = type === "integer" ? /^[+-]?\d+$/.test(value) : value.trim() !== "";
+  return isNumber ? Number(value) : Number.NaN;
 }
 
 function inside(value: number, { least, above, below, most }: Range): boolean {
