@@ -4,7 +4,11 @@ import { defineConfig } from "vite";
 
 const source = (path: string) => fileURLToPath(new URL(`src/${path}`, import.meta.url));
 
-// The library: five entries that share chunks. WGSL comes in through Vite's own `?raw`.
+/** Packages that only the command line's reports need: their few functions go into the build, so that nobody installs them. */
+const bundled = /^(d3-|internmap)/;
+
+// The library's entries, the command line and what the benchmark shares with it: entries that share chunks. WGSL comes in through
+// Vite's own `?raw`.
 export default defineConfig({
   publicDir: false,
   build: {
@@ -14,6 +18,8 @@ export default defineConfig({
     emptyOutDir: false,
     minify: false,
     sourcemap: true,
+    // The licences of what is bundled ask to be passed on with it.
+    license: { fileName: "licenses.md" },
     lib: {
       formats: ["es"],
       entry: {
@@ -22,11 +28,13 @@ export default defineConfig({
         kernels: source("kernels.ts"),
         reference: source("reference/index.ts"),
         cli: source("cli/main.ts"),
+        charts: source("charts/index.ts"),
+        timing: source("timing/index.ts"),
       },
     },
     rolldownOptions: {
-      // Every package stays outside (typegpu, webgpu, node:*): only our own files and shaders go in.
-      external: (id) => !id.startsWith(".") && !id.startsWith("\0") && !isAbsolute(id),
+      // All other packages stay outside (typegpu, webgpu, node:*).
+      external: (id) => !id.startsWith(".") && !id.startsWith("\0") && !isAbsolute(id) && !bundled.test(id),
       output: { entryFileNames: "[name].js", chunkFileNames: "chunks/[name].js" },
     },
   },

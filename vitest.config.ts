@@ -1,27 +1,29 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { testFiles } from "./scripts/rooms.mjs";
+import { kernelFiles } from "./test/harness/kernel-files.mjs";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
-/** The same list as in test/harness/suite.ts, which runs these files in a page and in Deno. */
-const kernelTests = "test/{harness,pipeline,linalg,host,curvature,optimizers,network,solve}/*.test.ts";
-
 /** The demo page's modules import the library by its name. */
-const library = {
-  "kfac-webgpu/kernels": path("src/kernels.ts"),
-  "kfac-webgpu/reference": path("src/reference/index.ts"),
-  "kfac-webgpu": path("src/index.ts"),
-};
+const aliases = [
+  { find: "kfac-webgpu/kernels", replacement: path("src/kernels.ts") },
+  { find: "kfac-webgpu/reference", replacement: path("src/reference/index.ts") },
+  { find: "kfac-webgpu", replacement: path("src/index.ts") },
+];
 
 export default defineConfig({
   test: {
     teardownTimeout: 20_000,
     projects: [
       {
-        resolve: { alias: library },
+        // The benchmark's programs take these from the build; their tests take them from the sources.
+        resolve: {
+          alias: [...aliases, { find: /^.*\/library\.mjs$/, replacement: path("test/bench/library.ts") }],
+        },
         test: {
           name: "cpu",
-          include: ["test/{random,reference,data,cli,scripts,device,bench,demo/unit}/*.test.ts"],
+          include: testFiles("cpu"),
           testTimeout: 60_000,
         },
       },
@@ -36,7 +38,7 @@ export default defineConfig({
       },
       {
         // The demo page, built and served, in headless Chromium; one page at a time, since a software adapter uses every core.
-        resolve: { alias: library },
+        resolve: { alias: aliases },
         test: {
           name: "demo",
           include: ["test/demo/*.test.ts"],
@@ -47,9 +49,10 @@ export default defineConfig({
       },
       {
         resolve: { alias: { "#runner": path("test/harness/runner.vitest.ts") } },
+        plugins: [kernelFiles()],
         test: {
           name: "node-gpu",
-          include: [kernelTests],
+          include: testFiles("kernel"),
           // A process per file, one after another: native add-ons do not load into worker threads twice, a crash then
           // costs one file, and drivers that use every core do not compete with themselves.
           pool: "forks",

@@ -6,10 +6,9 @@ import { fileURLToPath } from "node:url";
 import { findDrivers } from "../scripts/drivers.mjs";
 
 /**
- * Points Dawn at the wanted driver. The dynamic linker reads its path once, at the start of a process, so a driver that
- * needs another path needs another process.
+ * The wanted driver, or the best there is.
  * @param {string | undefined} adapter
- * @returns {{ id: string, name: string, relaunch?: Record<string, string> }}
+ * @throws Error that says what is missing
  */
 export function chooseDriver(adapter) {
   if (adapter) process.env.KFAC_DRIVER = adapter === "hardware" ? "gpu" : adapter;
@@ -20,16 +19,14 @@ export function chooseDriver(adapter) {
   if (adapter && driver.id !== process.env.KFAC_DRIVER) {
     throw new Error(`the environment names the driver ${driver.icd}, which is not ${adapter}`);
   }
-  const { LD_LIBRARY_PATH } = driver.env;
-  if (LD_LIBRARY_PATH && LD_LIBRARY_PATH !== process.env.LD_LIBRARY_PATH) {
-    return { id: driver.id, name: driver.name, relaunch: driver.env };
-  }
-  Object.assign(process.env, driver.env);
-  return { id: driver.id, name: driver.version ? `${driver.name}` : driver.name };
+  return driver;
 }
 
 /**
- * @param {any} engine @param {{ id: string, name: string }} driver @param {Record<string, string>} versions
+ * @typedef {ReturnType<typeof describeMachine>} Machine
+ *
+ * @param {import("./gpu.mjs").Engine} engine @param {{ id: string, name: string }} driver
+ * @param {Readonly<Record<string, string>>} versions
  */
 export function describeMachine(engine, driver, versions) {
   const { adapter, vendor, architecture, software, features } = engine.capabilities;

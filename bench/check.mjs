@@ -4,7 +4,12 @@ import { generator } from "./data.mjs";
 
 const VECTORS = 3;
 
-/** y = M x for a row-major rows × cols matrix. @param {ArrayLike<number>} M */
+/**
+ * @typedef {ArrayLike<number>} Numbers of a matrix, row-major, or of a vector
+ * @typedef {(x: Numbers) => Numbers} Operator
+ */
+
+/** y = M x. @param {Numbers} M @param {number} rows @param {number} cols @param {Numbers} x */
 function apply(M, rows, cols, x) {
   const y = new Float64Array(rows);
   for (let i = 0; i < rows; i++) {
@@ -15,7 +20,7 @@ function apply(M, rows, cols, x) {
   return y;
 }
 
-/** y = M' x. @param {ArrayLike<number>} M */
+/** y = M' x. @param {Numbers} M @param {number} rows @param {number} cols @param {Numbers} x */
 function applyTransposed(M, rows, cols, x) {
   const y = new Float64Array(cols);
   for (let i = 0; i < rows; i++) {
@@ -25,12 +30,17 @@ function applyTransposed(M, rows, cols, x) {
   return y;
 }
 
+/** @param {number} length @param {number} seed */
 function signs(length, seed) {
   const next = generator(seed);
   return Float64Array.from({ length }, () => (next() < 0.5 ? -1 : 1));
 }
 
-/** Largest ‖actual − expected‖ / ‖expected‖ over some random vectors. NaN counts as infinite. */
+/**
+ * Largest ‖actual − expected‖ / ‖expected‖ over some random vectors. NaN counts as infinite.
+ * @param {number} length of the vectors
+ * @param {Operator} actual @param {Operator} expected
+ */
 function worst(length, actual, expected) {
   let error = 0;
   for (let k = 0; k < VECTORS; k++) {
@@ -48,7 +58,7 @@ function worst(length, actual, expected) {
   return error;
 }
 
-/** Of S beside AA', A d × n. */
+/** Of S beside AA', A d × n. @param {Numbers} S @param {Numbers} A @param {number} d @param {number} n */
 export const gramError = (S, A, d, n) =>
   worst(
     d,
@@ -56,7 +66,11 @@ export const gramError = (S, A, d, n) =>
     (x) => apply(A, d, n, applyTransposed(A, d, n, x)),
   );
 
-/** Of C beside A B. */
+/**
+ * Of C beside A B.
+ * @param {Numbers} C @param {Numbers} A @param {Numbers} B
+ * @param {number} m @param {number} k @param {number} n
+ */
 export const productError = (C, A, B, m, k, n) =>
   worst(
     n,
@@ -64,7 +78,11 @@ export const productError = (C, A, B, m, k, n) =>
     (x) => apply(A, m, k, apply(B, k, n, x)),
   );
 
-/** Of U beside P G Q. */
+/**
+ * Of U beside P G Q.
+ * @param {Numbers} U @param {Numbers} P @param {Numbers} G @param {Numbers} Q
+ * @param {number} m @param {number} n
+ */
 export const sandwichError = (U, P, G, Q, m, n) =>
   worst(
     n,
@@ -72,7 +90,7 @@ export const sandwichError = (U, P, G, Q, m, n) =>
     (x) => apply(P, m, m, apply(G, m, n, apply(Q, n, n, x))),
   );
 
-/** Residual: of S X beside I. */
+/** Residual: of S X beside I. @param {Numbers} X @param {Numbers} S @param {number} n */
 export const inverseError = (X, S, n) =>
   worst(
     n,
@@ -80,7 +98,10 @@ export const inverseError = (X, S, n) =>
     (x) => x,
   );
 
-/** Of V Λ V' beside S, and of V'V beside I: the larger. Columns of V are the eigenvectors. */
+/**
+ * Of V Λ V' beside S, and of V'V beside I: the larger. Columns of V are the eigenvectors.
+ * @param {Numbers} values @param {Numbers} V @param {Numbers} S @param {number} n
+ */
 export function eighError(values, V, S, n) {
   const decomposition = worst(
     n,

@@ -1,20 +1,23 @@
 // One case on the library and on every peer: outputs checked first, then interleaved pairs.
 import { setsFor } from "./data.mjs";
-import {
-  affordablePairs,
-  calibrate,
-  median,
-  medianInterval,
-  pairedRatios,
-  sample,
-  samplePairs,
-} from "./measure.mjs";
+import { timing } from "./library.mjs";
 import { messageOf } from "./peers/index.mjs";
+
+const { affordablePairs, calibrate, median, medianInterval, medianMs, pairedRatios, sample, samplePairs } =
+  timing;
 
 /**
  * @typedef {import("./operations/index.mjs").Case} Case
  * @typedef {import("./operations/index.mjs").Operation} Operation
- * @typedef {import("./measure.mjs").Interval} Interval
+ * @typedef {import("../src/timing/index.js").Interval} Interval
+ * @typedef {import("../src/timing/index.js").Sample} Sample
+ * @typedef {import("../src/timing/index.js").Runner} Runner
+ * @typedef {import("./operations/index.mjs").Inputs} Inputs
+ * @typedef {import("./operations/index.mjs").Outputs} Outputs
+ * @typedef {import("./gpu.mjs").Lab} Lab
+ * @typedef {import("./arguments.mjs").Options} Options
+ * @typedef {import("./peers/index.mjs").Peer} Peer
+ * @typedef {import("./peers/index.mjs").Formulation} Formulation
  *
  * @typedef {object} Measured
  * @property {number} ms median
@@ -68,11 +71,11 @@ export class History {
 }
 
 /**
- * @param {import("./gpu.mjs").Lab} lab
+ * @param {Lab} lab
  * @param {Operation} operation
  * @param {Case} one
- * @param {readonly (import("./peers/index.mjs").Peer | { id: string, name: string, error: string })[]} peers
- * @param {import("./arguments.mjs").Options} options
+ * @param {readonly import("./peers/index.mjs").MaybePeer[]} peers
+ * @param {Options} options
  * @param {History} history
  * @returns {Promise<Row>}
  */
@@ -107,6 +110,9 @@ export async function compare(lab, operation, one, peers, options, history) {
   return row;
 }
 
+/** @typedef {Awaited<ReturnType<typeof prepareOurs>>} Ours */
+
+/** @param {Lab} lab @param {Case} one @param {readonly Inputs[]} sets @param {Options} options */
 async function prepareOurs(lab, one, sets, options) {
   const { device } = lab.engine;
   device.pushErrorScope("validation");
@@ -116,24 +122,29 @@ async function prepareOurs(lab, one, sets, options) {
   const { ms: firstMs } = await sample(runner, 1);
   const error = one.check(await runner.output(), sets[0]);
   const calibration = await calibrate(runner, { sampleMs: options.sampleMs, firstMs });
-  const problems = [await device.popErrorScope(), await device.popErrorScope()].filter(Boolean);
-  if (problems.length > 0) throw new Error(problems[0].message);
+  const [memory, validation] = [await device.popErrorScope(), await device.popErrorScope()];
+  const problem = memory ?? validation;
+  if (problem) throw new Error(problem.message);
   const { repetitions, ms } = calibration;
   const { dispatches } = runner;
   /** @type {Measured} */
   const measured = { ms, samples: [], repetitions, firstMs, error, dispatches };
-  return { runner, repetitions, measured, samples: /** @type {import("./measure.mjs").Sample[]} */ ([]) };
+  return { runner, repetitions, measured, samples: /** @type {Sample[]} */ ([]) };
 }
 
-/** @param {Measured} measured @param {readonly import("./measure.mjs").Sample[]} samples */
+/** @param {Measured} measured @param {readonly Sample[]} samples */
 function summarize(measured, samples) {
   measured.samples = samples.map(({ ms }) => ms);
-  measured.ms = median(measured.samples);
+  measured.ms = medianMs(samples);
   const device = samples.flatMap(({ deviceMs }) => deviceMs ?? []);
   if (device.length > 0) measured.deviceMs = median(device);
 }
 
-/** @returns {Promise<PeerRow>} */
+/**
+ * @param {Ours} ours @param {Operation} operation @param {Case} one @param {readonly Inputs[]} sets
+ * @param {import("./peers/index.mjs").MaybePeer} peer @param {Options} options @param {History} history
+ * @returns {Promise<PeerRow>}
+ */
 async function comparePeer(ours, operation, one, sets, peer, options, history) {
   const base = { peer: peer.id, name: peer.name };
   const tolerance = one.tolerance * (("looseness" in peer && peer.looseness) || 1);
@@ -143,7 +154,9 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
   /** @type {NonNullable<PeerRow["others"]>} */
   const others = [];
   const anyKey = `${operation.kind} ${peer.id}`;
+  /** @type {Candidate | undefined} */
   let best;
+  /** @type {number[]} */
   const found = [];
   for (const formulation of formulations) {
     // They are listed by promise, so a quick run takes the first that works.
@@ -157,6 +170,7 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
       others.push({ formulation: formulation.name, reason });
       continue;
     }
+    /** @type {Candidate | undefined} */
     let candidate;
     try {
       candidate = await prepare(peer, formulation, one, sets, options, predicted);
@@ -202,7 +216,7 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
     /** @type {Measured} */
     const measured = { ms: 0, samples: [], repetitions, firstMs, error };
     summarize(measured, samples.b);
-    const ratio = medianInterval(pairedRatios(samples.a, samples.b));
+    const { ratio } = samples;
     const onDevice = samples.a.map(({ ms, deviceMs }) => ({ ms: deviceMs ?? ms }));
     const deviceRatio = best.native ? medianInterval(pairedRatios(onDevice, samples.b)).value : undefined;
     return {
@@ -222,12 +236,30 @@ async function comparePeer(ours, operation, one, sets, peer, options, history) {
   }
 }
 
-/** First call, check and calibration of one formulation; nothing where it does not apply to the case. */
+/**
+ * @typedef {object} Candidate a formulation that was tried
+ * @property {string} formulation
+ * @property {boolean} native whether its library times itself
+ * @property {PeerRunner} runner
+ * @property {number} repetitions
+ * @property {number} ms
+ * @property {number} firstMs
+ * @property {number} error
+ */
+
+/**
+ * First call, check and calibration of one formulation; nothing where it does not apply to the case.
+ * @param {Peer} peer @param {Formulation} formulation @param {Case} one @param {readonly Inputs[]} sets
+ * @param {Options} options @param {number} predicted milliseconds of a call
+ * @returns {Promise<Candidate | undefined>}
+ */
 async function prepare(peer, formulation, one, sets, options, predicted) {
   await peer.enter();
+  /** @type {unknown[]} */
   const states = [];
-  const runner = formulation.timed
-    ? timedRunner(formulation, states)
+  const { timed } = formulation;
+  const runner = timed
+    ? timedRunner({ ...formulation, timed }, states)
     : peerRunner(peer, formulation, states, one.bytes);
   try {
     for (const inputs of sets) {
@@ -262,11 +294,15 @@ async function prepare(peer, formulation, one, sets, options, predicted) {
 }
 
 /**
- * @typedef {import("./measure.mjs").Runner & { first: () => Promise<{ ms: number, output: ArrayLike<number>[] }> }} PeerRunner
- *   `first` is the first call of all, on the first set, with what it gives
+ * @typedef {Runner & { first(): Promise<{ ms: number, output: Outputs }>, dispose(): void }} PeerRunner `first` is the first
+ *   call of all, on the first set, with what it gives
  */
 
-/** A library that times itself. @returns {PeerRunner} */
+/**
+ * A library that times itself.
+ * @param {Formulation & Required<Pick<Formulation, "timed">>} formulation @param {unknown[]} states
+ * @returns {PeerRunner}
+ */
 function timedRunner(formulation, states) {
   let next = 0;
   return {
@@ -289,10 +325,14 @@ function timedRunner(formulation, states) {
 /** Results of a sample that are held until its end take at most this much. */
 const HELD_BYTES = 256 * 2 ** 20;
 
-/** @returns {PeerRunner} */
+/**
+ * @param {Peer} peer @param {Formulation} formulation @param {unknown[]} states @param {number} bytes of a set of inputs
+ * @returns {PeerRunner}
+ */
 function peerRunner(peer, formulation, states, bytes) {
   let next = 0;
-  const calls = async (repetitions) => {
+  const calls = async (/** @type {number} */ repetitions) => {
+    /** @type {unknown[]} */
     const results = [];
     for (let k = 0; k < repetitions; k++) {
       results.push(formulation.call(states[next]));
@@ -303,7 +343,7 @@ function peerRunner(peer, formulation, states, bytes) {
   };
   return {
     most: Math.max(1, Math.floor(HELD_BYTES / bytes)),
-    enter: () => peer.enter(),
+    enter: () => Promise.resolve(peer.enter()),
     async run(repetitions) {
       for (const result of await calls(repetitions)) formulation.free(result);
     },

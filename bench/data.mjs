@@ -45,7 +45,10 @@ export function spd(n, condition, seed, reflections = 3) {
   return S;
 }
 
-/** S ← H S H with H = I − 2vv': S − v w' − w v', w = 2(Sv − (v'Sv) v). */
+/**
+ * S ← H S H with H = I − 2vv': S − v w' − w v', w = 2(Sv − (v'Sv) v).
+ * @param {Float64Array} S @param {Float64Array} v @param {Float64Array} w takes w @param {number} n
+ */
 function reflect(S, v, w, n) {
   let inner = 0;
   for (let i = 0; i < n; i++) {

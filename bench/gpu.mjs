@@ -1,19 +1,33 @@
 // The library's own side of a comparison: matrices on the GPU, and repetitions recorded into one submit.
 
 /**
+ * @typedef {typeof import("../src/node.js")} Library
+ * @typedef {import("../src/index.js").Engine} Engine
+ * @typedef {import("../src/index.js").Recorder} Recorder
+ *
  * @typedef {object} Lab
- * @property {any} library the built library
- * @property {any} engine
+ * @property {Library} library the built library
+ * @property {Engine} engine
  * @property {number} cacheBytes what inputs must pass to come from memory
  *
- * @typedef {{ buffer: GPUBuffer, offset: number, rows: number, cols: number, stride: number }} View
+ * @typedef {Required<import("../src/index.js").MatrixView>} View
+ *
+ * @typedef {import("../src/timing/index.js").Runner & {
+ *   readonly dispatches: number,
+ *   output(): Promise<Float32Array[]>,
+ *   dispose(): void,
+ * }} OwnRunner `output` is what the first set of inputs gives; `dispatches` are of the last repetition
  */
 
 const padded = (/** @type {number} */ count) => 4 * Math.ceil(count / 4);
 
+/**
+ * @typedef {{ rows: number, cols: number, data?: ArrayLike<number> }} Numbers of a matrix, dense; zeros without data
+ */
+
 /** Several matrices in one buffer, as the layers of a network lie; rows start on a vec4f. */
 export class Arena {
-  /** @param {Lab} lab @param {readonly { rows: number, cols: number, data?: ArrayLike<number> }[]} matrices */
+  /** @param {Pick<Lab, "engine">} lab @param {readonly Numbers[]} matrices */
   constructor({ engine }, matrices) {
     this.engine = engine;
     let length = 0;
@@ -58,27 +72,41 @@ export class Arena {
 }
 
 /**
+ * The matrices of each set in an arena of its own.
+ * @param {Lab} lab @param {readonly { list: readonly { S: Float32Array, n: number }[] }[]} sets
+ */
+export const squareArenas = (lab, sets) =>
+  sets.map(({ list }) => {
+    const matrices = list.map(({ S, n }) => ({ rows: n, cols: n, data: S }));
+    return new Arena(lab, matrices);
+  });
+
+/**
  * Repetitions of `record` over rotating sets of inputs, all in one submit. Each has a recorder of its own over the shared
  * encoder, so that scratch is reused from one to the next.
  * @template T
  * @param {Lab} lab
  * @param {readonly T[]} sets
- * @param {(recorder: any, set: T) => void} record
+ * @param {(recorder: Recorder, set: T) => void} record
  * @param {{ output: () => Promise<Float32Array[]>, dispose: () => void }} rest
- * @returns {import("./measure.mjs").Runner & { dispatches: number }}
+ * @returns {OwnRunner}
  */
 export function recordedRunner({ engine }, sets, record, { output, dispose }) {
   const { device, manager } = engine;
   let next = 0;
+  let dispatches = 0;
+  /** @type {OwnRunner} */
   const runner = {
-    dispatches: 0,
-    async run(/** @type {number} */ repetitions) {
+    get dispatches() {
+      return dispatches;
+    },
+    async run(repetitions) {
       const encoder = device.createCommandEncoder();
       for (let k = 0; k < repetitions; k++) {
         const recorder = manager.record(encoder);
         record(recorder, sets[next]);
         recorder.end();
-        runner.dispatches = recorder.dispatches;
+        dispatches = recorder.dispatches;
         next = (next + 1) % sets.length;
       }
       const commands = encoder.finish();

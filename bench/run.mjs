@@ -1,12 +1,13 @@
 // npm run bench: the library beside other JavaScript libraries, in one process on one adapter. README.md says how the figures
 // are made.
-import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { enterDriver } from "../scripts/enter-driver.mjs";
 import { chooseDriver, describeMachine, ownVersions } from "./adapter.mjs";
 import { HELP, readArguments } from "./arguments.mjs";
 import { compare, History } from "./compare.mjs";
+import { loadLibrary, loadReference } from "./library.mjs";
 import { measureAccuracy } from "./operations/accuracy.mjs";
 import { OPERATIONS } from "./operations/index.mjs";
 import { measureSteps, trainings } from "./operations/steps.mjs";
@@ -20,6 +21,15 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 /** Of the CPU or the GPU, generously. A quick run does without. */
 const CACHE_BYTES = { quick: 2 ** 20, software: 32 * 2 ** 20, hardware: 64 * 2 ** 20 };
 
+/**
+ * @typedef {object} Result
+ * @property {import("./adapter.mjs").Machine} machine
+ * @property {import("./arguments.mjs").Options} options
+ * @property {import("./compare.mjs").Row[]} rows
+ * @property {import("./operations/steps.mjs").StepRow[]} steps
+ * @property {import("./operations/accuracy.mjs").AccuracyRow[]} accuracy
+ */
+
 /** @param {readonly string[]} argv @returns {Promise<number>} the exit code */
 async function main(argv) {
   const known = { operations: [...OPERATIONS.map(({ id }) => id), "steps", "accuracy"], peers: PEERS };
@@ -31,14 +41,16 @@ async function main(argv) {
     return 0;
   }
   const driver = chooseDriver(options.adapter);
-  if (driver.relaunch) return await relaunch(argv, driver.relaunch);
+  const done = await enterDriver(driver.env, { program: fileURLToPath(import.meta.url), args: argv });
+  if (done !== undefined) return done;
   // With the results on standard output, what is said meanwhile goes elsewhere.
   const say = options.json === "-" ? console.error : console.log;
   if (options.peers.length > 0 && options.install) installPeers();
 
-  const library = await import("../dist/node.js");
+  const library = await loadLibrary();
   const gpu = await library.nodeGpu();
   installNavigator(gpu);
+  /** @type {import("./peers/index.mjs").MaybePeer[]} */
   const peers = [];
   for (const id of options.peers) {
     const peer = await loadPeer(id);
@@ -58,8 +70,12 @@ async function main(argv) {
 
   const cacheBytes = CACHE_BYTES[options.quick ? "quick" : software ? "software" : "hardware"];
   const extent = options.quick ? "quick" : "full";
-  /** A new engine has compiled nothing yet, so its first call is a first call. */
-  const withLab = async (/** @type {(lab: any) => Promise<any>} */ body) => {
+  /**
+   * A new engine has compiled nothing yet, so its first call is a first call.
+   * @template T
+   * @param {(lab: import("./gpu.mjs").Lab) => Promise<T>} body
+   */
+  const withLab = async (body) => {
     const engine = await library.createNodeEngine();
     try {
       return await body({ library, engine, cacheBytes });
@@ -67,6 +83,7 @@ async function main(argv) {
       engine.dispose();
     }
   };
+  /** @type {Result} */
   const result = { machine, options, rows: [], steps: [], accuracy: [] };
   /** @type {string[]} */
   const tables = [];
@@ -76,6 +93,7 @@ async function main(argv) {
   };
   const history = new History();
   for (const operation of OPERATIONS.filter(({ id }) => options.only.includes(id))) {
+    /** @type {import("./compare.mjs").Row[]} */
     const rows = [];
     for (const one of operation.cases(extent, software).filter(isWanted(options))) {
       progress(`${operation.title}: ${one.label}`);
@@ -97,7 +115,7 @@ async function main(argv) {
   }
   if (options.only.includes("accuracy")) {
     progress("Error of the inverse");
-    const reference = await import("../dist/reference.js");
+    const reference = await loadReference();
     result.accuracy = await withLab((lab) => measureAccuracy({ ...lab, reference }, peers, extent));
     progress();
     show(accuracyTable(result.accuracy));
@@ -120,12 +138,12 @@ function progress(what = "") {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what}`);
 }
 
-/** @param {any} result */
+/** @param {Result} result */
 const textOf = (result) => `${JSON.stringify(result, null, 1)}\n`;
 
 /**
  * Writes what there is so far, so that a run that is cut off leaves something.
- * @param {any} result @param {readonly string[]} tables @param {string} driver
+ * @param {Result} result @param {readonly string[]} tables @param {string} driver
  * @returns {string | undefined} the folder
  */
 function publish(result, tables, driver) {
@@ -144,18 +162,6 @@ function publish(result, tables, driver) {
   writeFileSync(join(out, "bench.txt"), `${[facts, ...tables].join("\n\n")}\n`);
   writeFileSync(join(out, "bench.html"), page({ heading, facts, drawings: charts, tables: [...tables] }));
   return out;
-}
-
-/** @param {readonly string[]} argv @param {Record<string, string>} environment @returns {Promise<number>} */
-function relaunch(argv, environment) {
-  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), ...argv], {
-    stdio: "inherit",
-    env: { ...process.env, ...environment },
-  });
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("exit", (code) => resolve(code ?? 1));
-  });
 }
 
 try {

@@ -3,56 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
-
-const ground = ["errors", "random"];
-const gpu = [...ground, "device", "pipeline", "linalg", "shaders"];
-const training = [
-  ...gpu,
-  "reference",
-  "host",
-  "model",
-  "memory",
-  "curvature",
-  "layers",
-  "optimizers",
-  "network",
-];
-
-/**
- * What each room may import besides itself, from the lowest to the highest. A room that is not listed may not exist.
- * @type {Record<string, string[]>}
- */
-export const allowed = {
-  errors: [],
-  random: ["errors"],
-  reference: ground,
-  device: ["errors"],
-  pipeline: ["errors", "device"],
-  linalg: gpu,
-  host: [...gpu, "reference"],
-  model: gpu,
-  memory: [...gpu, "model"],
-  curvature: [...gpu, "host", "model"],
-  // What a kind of layer is in f64 stands beside it.
-  layers: [...gpu, "reference", "model", "memory", "curvature"],
-  // Any `Model` will do, whatever it is made of.
-  optimizers: [...gpu, "model", "curvature"],
-  network: [...gpu, "reference", "host", "model", "memory", "curvature", "layers"],
-  data: [...ground, "model", "network", "optimizers"],
-  solve: [...training, "data"],
-  // The engine is what these two work with; the engine and `index.ts` hand them out.
-  verify: [...training, "data", "solve", "top"],
-  cli: [...training, "data", "solve", "verify", "top"],
-  top: [...training, "data", "solve", "verify", "cli"],
-};
-
-/** The room of a file, given relative to the project: `src/linalg/products/gram.ts` is linalg; src's own files are "top". @param {string} file */
-export function roomOf(file) {
-  const [folder, name, ...rest] = file.split("/");
-  if (folder !== "src") return folder ?? "";
-  if (rest.length > 0) return name ?? "";
-  return name === "errors.ts" ? "errors" : "top";
-}
+import { knownTo, roomOf } from "./rooms.mjs";
 
 /**
  * Everything wrong with the imports of these files.
@@ -66,11 +17,9 @@ export function violations(files) {
   const wrong = Object.entries(graph).flatMap(([file, targets]) =>
     targets.flatMap((target) => {
       const [from, to] = [roomOf(file), roomOf(target)];
-      const rules = allowed[from];
-      if (!rules) return [`${file}: there is no room "${from}" in the plan (scripts/check-imports.mjs)`];
-      return from === to || rules.includes(to)
-        ? []
-        : [`${file} imports ${target}: ${from} may not know ${to}`];
+      const known = knownTo(from);
+      if (!known) return [`${file}: there is no room "${from}" in the plan (scripts/rooms.mjs)`];
+      return from === to || known.has(to) ? [] : [`${file} imports ${target}: ${from} may not know ${to}`];
     }),
   );
   return [...new Set(wrong), ...rings(graph)];

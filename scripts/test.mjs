@@ -51,6 +51,7 @@ async function main() {
 
   const options = { files, name: values.testNamePattern, verbose: values.verbose };
   const queue = chosen.map((environment, index) => ({ environment, index }));
+  /** @type {import("../test/harness/run-environment.mjs").Result[]} */
   const results = [];
   const worker = async () => {
     for (let next = queue.shift(); next; next = queue.shift()) {

@@ -3,6 +3,8 @@
 // Layout: Z and A are count × features matrices, one example a row, in `values` (in place where their offsets agree);
 // A' is features × count in `transposed`. Offsets and strides in elements. A workgroup takes one row, its threads walk
 // along the features. Neither tanh nor the logistic function can overflow here. Dispatched by src/layers/activation.ts.
+//
+// Written by `npm run shaders` from source/activation.wgsl.
 
 struct ActivationProblem {
   rows: u32,

@@ -4,6 +4,8 @@
 // example r mod examples, a row of A in `values`. D' is features × rows in `transposed`. Offsets and strides in
 // elements. A workgroup takes one row. At zero, relu and leakyRelu take the slope of the negative side. Dispatched by
 // src/layers/activation.ts.
+//
+// Written by `npm run shaders` from source/activation_backward.wgsl.
 
 struct BackwardProblem {
   rows: u32,

@@ -3,6 +3,8 @@
 // U would not be finite, the moments stay as they are and U is 0: all U are finite.
 //
 // Layout: flat f32 arrays of equal length, padding zero. Dispatched by src/optimizers/directions/adam.ts.
+//
+// Written by `npm run shaders` from source/adam.wgsl.
 
 struct AdamSettings {
   length: u32,
@@ -20,8 +22,12 @@ struct AdamSettings {
 @group(0) @binding(4) var<storage, read_write> second: array<f32>;
 @group(0) @binding(5) var<storage, read_write> update: array<f32>;
 
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
 fn finite(value: f32) -> bool {
-  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
 
 @compute @workgroup_size(64)

@@ -1,5 +1,7 @@
 // y ← y + α x over rows × cols matrices. Layout: any strides, in elements. A workgroup adds one row. Dispatched by
 // src/linalg/axpy.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/axpy.wgsl.
 
 struct AxpyProblem {
   first: u32,

@@ -4,6 +4,8 @@
 //
 // Layout: any strides, in elements. α and β come from `scales`, one (α, β) a problem, which may be written on the GPU. A
 // workgroup blends one row. Dispatched by src/linalg/blend.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/blend.wgsl.
 
 struct BlendProblem {
   first: u32,

@@ -10,6 +10,8 @@
 // Layout: offsets and strides in elements; r, p, q and z have one stride and no offset. words holds the residuals
 // ‖r‖/‖g‖ of iterations 0 … budget, then the chunks' partial sums at `partials`, two to a chunk. Dispatched by
 // src/linalg/cg.ts.
+//
+// Written by `npm run shaders` from source/cg.wgsl.
 
 struct CgProblem {
   rows: u32,
@@ -60,13 +62,21 @@ const RUNNING = 0u;
 const CONVERGED = 1u;
 const BREAKDOWN = 2u;
 const NOT_FINITE = 3u;
-const EXPONENT = 0x7f800000u;
 
 var<workgroup> sums: array<vec2f, THREADS>;
 var<workgroup> largest: array<u32, THREADS>;
 
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
 fn finite(value: f32) -> bool {
-  return (bitcast<u32>(value) & EXPONENT) != EXPONENT;
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
+}
+
+// The bits of |value|: they order numbers by size, and those of infinity and NaN are above all others.
+fn magnitude(value: f32) -> u32 {
+  return bitcast<u32>(value) & 0x7fffffffu;
 }
 
 fn element(e: u32, offset: u32, stride: u32) -> u32 {
@@ -120,7 +130,7 @@ fn measure(
   let end = end_of(chunk);
   var own = 0u;
   for (var e = chunk * CHUNK + thread; e < end; e += THREADS) {
-    own = max(own, bitcast<u32>(g[element(e, problems[0].gOffset, problems[0].gStride)]) & 0x7fffffffu);
+    own = max(own, magnitude(g[element(e, problems[0].gOffset, problems[0].gStride)]));
   }
   largest[thread] = own;
   workgroupBarrier();

@@ -7,6 +7,8 @@
 // z, y[c, e] number c·examples + e of y. Rows start on a vec4f; offsets and strides of rows count vec4f, the length of a
 // row does not; what weigh writes beyond it is arbitrary. LANES threads share a sum of project, a workgroup of THREADS
 // does THREADS / LANES of them; a thread of weigh writes four numbers. Dispatched by src/curvature/kernels/contract.ts.
+//
+// Written by `npm run shaders` from source/contract.wgsl.
 
 struct ContractProblem {
   examples: u32,

@@ -2,6 +2,8 @@
 //
 // Layout: every index has a stride of its own on both sides, in elements. A workgroup copies one line (b, i), its
 // threads walk along j. Dispatched by src/linalg/layout/copy.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/copy.wgsl.
 
 struct CopyProblem {
   first: u32,

@@ -4,6 +4,8 @@
 // Layout: Q' is stored, size × size in vec4f, over E; a thread owns four rows of Q, which are four numbers in each row of
 // Q'. Reflectors and β as eigh_tridiagonal.wgsl leaves them. Offsets in f32. Dispatched by src/linalg/eigh.ts, many
 // matrices at once; no thread waits for another.
+//
+// Written by `npm run shaders` from source/eigh_basis.wgsl.
 
 struct EighProblem {
   first: u32,

@@ -5,6 +5,8 @@
 // vectorOffset) says which row of Q' is column j of V. out is a matrix or a vector of the caller's. Status bit 8: the
 // rounds ran out before T was diagonal. Where S was not finite, out keeps its contents. Dispatched by src/linalg/eigh.ts:
 // `values` a workgroup for THREADS eigenvalues, `vectors` a workgroup for ROWS rows of V, many matrices at once.
+//
+// Written by `npm run shaders` from source/eigh_finish.wgsl.
 
 struct EighProblem {
   first: u32,
@@ -30,6 +32,8 @@ struct EighProblem {
 
 override THREADS: u32 = 64;
 const ROWS = 16u;
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
 const INFINITY = 0x7f800000u;
 const LARGEST = 3.4028e38;
 const NOT_CONVERGED = 8u;

@@ -5,6 +5,8 @@
 // words a matrix, zero at first: bits of the largest entry, then what eigh_ql.wgsl keeps there. Status bit 2: S holds a
 // number that is not finite, and E is zero. Dispatched by src/linalg/eigh.ts: a workgroup for ROWS rows, many matrices at
 // once.
+//
+// Written by `npm run shaders` from source/eigh_prepare.wgsl.
 
 struct EighProblem {
   first: u32,
@@ -28,8 +30,15 @@ struct EighProblem {
 
 override THREADS: u32 = 64;
 const ROWS = 16u;
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
 const INFINITY = 0x7f800000u;
 const NOT_FINITE = 2u;
+
+// The bits of |value|: they order numbers by size, and those of infinity and NaN are above all others.
+fn magnitude(value: f32) -> u32 {
+  return bitcast<u32>(value) & 0x7fffffffu;
+}
 
 @compute @workgroup_size(THREADS)
 fn largest(
@@ -52,7 +61,7 @@ fn largest(
   var bits = 0u;
   for (var i = start; i < end; i++) {
     for (var j = thread; j <= i; j += THREADS) {
-      bits = max(bits, bitcast<u32>(s[problem.offset + i * problem.stride + j]) & 0x7fffffffu);
+      bits = max(bits, magnitude(s[problem.offset + i * problem.stride + j]));
     }
   }
   if (bits > 0u) {

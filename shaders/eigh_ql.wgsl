@@ -9,6 +9,8 @@
 // (c, s) from i = m−1 down to l; capacity pairs a matrix, at least n. state, four words a matrix, zero at first: [1] l,
 // the rows done (n − 1 or more when all are), [2] pairs written in this round. Dispatched by src/linalg/eigh.ts, a fixed
 // number of rounds: those after the last that was needed find nothing to do.
+//
+// Written by `npm run shaders` from source/eigh_ql.wgsl.
 
 struct EighProblem {
   first: u32,

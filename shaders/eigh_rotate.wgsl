@@ -4,6 +4,8 @@
 // Layout: Q' is stored, size × size in vec4f; a thread owns four rows of Q, which are four numbers in each row of Q', and
 // carries row i+1 in a register. Rotations and state as eigh_ql.wgsl leaves them. Offsets in f32, that of rotations in
 // pairs. Dispatched by src/linalg/eigh.ts, many matrices at once; no thread waits for another.
+//
+// Written by `npm run shaders` from source/eigh_rotate.wgsl.
 
 struct EighProblem {
   first: u32,

@@ -8,6 +8,8 @@
 // u_k, valid from the vec4f of its first number on. tridiagonal holds size numbers each of d (the diagonal), e (below it)
 // and β, at 3 · vectorOffset. update is w, twice size. Offsets in f32. Dispatched by src/linalg/eigh.ts: one workgroup a
 // matrix, since every step waits for the last; a thread owns four columns at a time.
+//
+// Written by `npm run shaders` from source/eigh_tridiagonal.wgsl.
 
 struct EighProblem {
   first: u32,

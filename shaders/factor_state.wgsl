@@ -1,4 +1,5 @@
-// The state of K-FAC's factors, kept on the GPU so that a step waits for nothing. A thread serves one layer. Three kernels:
+// The state of K-FAC's factors, kept on the GPU so that a step waits for nothing. A thread serves one layer of a block. Three
+// kernels:
 //
 // average  before the Gram matrices: (α, β) of each factor's moving mean, β_t = min(1 − 1/t, β), t counting the
 //          batches taken; a batch with numbers that are not finite is left out (α = 0, β = 1) and counted.
@@ -9,7 +10,11 @@
 //          afresh if it holds numbers that are not finite; otherwise the boost falls back by √10. A layer without
 //          data is left alone: nothing was tried.
 //
-// Martens & Grosse 2015, sections 5 and 6.3. Dispatched by src/curvature/blocks/kronecker.ts.
+// Layout: layers belongs to all blocks of a model, and entry says which one of it is a problem's; everything else is the
+// block's own, one for each of its layers in their order. Martens & Grosse 2015, sections 5 and 6.3. Dispatched by
+// src/curvature/blocks/factor-state.ts.
+//
+// Written by `npm run shaders` from source/factor_state.wgsl.
 
 struct LayerProblem {
   alphaA: f32,
@@ -17,6 +22,12 @@ struct LayerProblem {
   sizeA: f32,
   sizeB: f32,
   takes: u32,
+  entry: u32,
+}
+
+struct FactorSettings {
+  damping: f32,
+  decay: f32,
 }
 
 struct LayerState {
@@ -31,11 +42,6 @@ struct LayerState {
   boost: f32,
   lambda: f32,
   pi: f32,
-}
-
-struct FactorSettings {
-  damping: f32,
-  decay: f32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<LayerProblem>;
@@ -65,24 +71,29 @@ fn average(@builtin(global_invocation_id) id: vec3u) {
   if (index >= arrayLength(&problems) || problems[index].takes == 0u) {
     return;
   }
+  let entry = problems[index].entry;
   if (flags[index] != 0u) {
-    layers[index].skipped += 1u;
+    layers[entry].skipped += 1u;
     scales[index] = vec4f(0.0, 1.0, 0.0, 1.0);
     return;
   }
-  layers[index].countA += 1u;
-  layers[index].countB += 1u;
-  let a = moving(problems[index].alphaA, layers[index].countA);
-  let b = moving(problems[index].alphaB, layers[index].countB);
+  layers[entry].countA += 1u;
+  layers[entry].countB += 1u;
+  let a = moving(problems[index].alphaA, layers[entry].countA);
+  let b = moving(problems[index].alphaB, layers[entry].countB);
   scales[index] = vec4f(a, b);
 }
 
-fn empty(index: u32) -> bool {
-  return layers[index].countA == 0u || layers[index].countB == 0u;
+fn empty(entry: u32) -> bool {
+  return layers[entry].countA == 0u || layers[entry].countB == 0u;
 }
 
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
 fn finite(value: f32) -> bool {
-  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
 
 fn usable(trace: f32) -> bool {
@@ -95,7 +106,8 @@ fn damp(@builtin(global_invocation_id) id: vec3u) {
   if (index >= arrayLength(&problems)) {
     return;
   }
-  if (empty(index)) {
+  let entry = problems[index].entry;
+  if (empty(entry)) {
     status[index] = vec2u(NOT_POSITIVE);
     return;
   }
@@ -104,12 +116,12 @@ fn damp(@builtin(global_invocation_id) id: vec3u) {
   var pi = 1.0;
   if (usable(a) && usable(b)) {
     pi = sqrt(a) / sqrt(b);
-  } else if (!(finite(a) && finite(b)) && layers[index].pi > 0.0) {
-    pi = layers[index].pi;
+  } else if (!(finite(a) && finite(b)) && layers[entry].pi > 0.0) {
+    pi = layers[entry].pi;
   }
-  let lambda = settings.damping * layers[index].boost;
-  layers[index].lambda = lambda;
-  layers[index].pi = pi;
+  let lambda = settings.damping * layers[entry].boost;
+  layers[entry].lambda = lambda;
+  layers[entry].pi = pi;
   dampings[index] = vec2f(pi, 1.0 / pi) * sqrt(lambda);
   status[index] = vec2u();
 }
@@ -117,28 +129,32 @@ fn damp(@builtin(global_invocation_id) id: vec3u) {
 @compute @workgroup_size(64)
 fn settle(@builtin(global_invocation_id) id: vec3u) {
   let index = id.x;
-  if (index >= arrayLength(&problems) || empty(index)) {
+  if (index >= arrayLength(&problems)) {
+    return;
+  }
+  let entry = problems[index].entry;
+  if (empty(entry)) {
     return;
   }
   let result = status[index];
-  layers[index].statusA = result.x;
-  layers[index].statusB = result.y;
+  layers[entry].statusA = result.x;
+  layers[entry].statusB = result.y;
   if ((result.x & FAILED) == 0u) {
-    layers[index].readyA = 1u;
+    layers[entry].readyA = 1u;
   }
   if ((result.y & FAILED) == 0u) {
-    layers[index].readyB = 1u;
+    layers[entry].readyB = 1u;
   }
   if ((result.x & NOT_FINITE) != 0u) {
-    layers[index].countA = 0u;
+    layers[entry].countA = 0u;
   }
   if ((result.y & NOT_FINITE) != 0u) {
-    layers[index].countB = 0u;
+    layers[entry].countB = 0u;
   }
   if (((result.x | result.y) & FAILED) != 0u) {
-    layers[index].failures += 1u;
-    layers[index].boost = min(layers[index].boost * 10.0, LARGEST_BOOST);
+    layers[entry].failures += 1u;
+    layers[entry].boost = min(layers[entry].boost * 10.0, LARGEST_BOOST);
   } else {
-    layers[index].boost = max(layers[index].boost * 0.316227766, 1.0);
+    layers[entry].boost = max(layers[entry].boost * 0.316227766, 1.0);
   }
 }

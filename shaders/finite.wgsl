@@ -1,7 +1,8 @@
 // flags[problem.flag] |= problem.bit where the rows × cols matrix holds a number that is not finite.
 //
-// WGSL lets a compiler assume that infinities and NaN do not occur (x != x is no test), so the bits are looked at.
 // Layout: any stride. A workgroup looks at ROWS rows. Dispatched by src/linalg/finite.ts, many matrices at once.
+//
+// Written by `npm run shaders` from source/finite.wgsl.
 
 struct FiniteProblem {
   first: u32,
@@ -19,6 +20,9 @@ struct FiniteProblem {
 
 override THREADS: u32 = 64;
 const ROWS = 16u;
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -41,10 +45,10 @@ fn main(
   for (var i = row; i < min(row + ROWS, problem.rows); i++) {
     let start = problem.offset + i * problem.stride;
     for (var j = thread; j < problem.cols; j += THREADS) {
-      largest = max(largest, bitcast<u32>(x[start + j]) & 0x7f800000u);
+      largest = max(largest, bitcast<u32>(x[start + j]) & INFINITY);
     }
   }
-  if (largest == 0x7f800000u) {
+  if (largest == INFINITY) {
     atomicOr(&flags[problem.flag], problem.bit);
   }
 }

@@ -8,6 +8,8 @@
 // Layout: outputs are examples × outputs in `values`; the rows go to `deltas`, offsets and strides in elements. `key` is
 // (seed, step), a buffer of its own because it changes every step. One invocation a row. Dispatched by
 // src/network/fisher.ts.
+//
+// Written by `npm run shaders` from source/fisher.wgsl.
 
 struct FisherProblem {
   kind: u32,

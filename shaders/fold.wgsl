@@ -9,6 +9,8 @@
 // The taps over a pixel are every `step`-th from the first that meets it, step = stride/gcd(stride, dilation); from one to
 // the next the output moves back by `advance` = dilation/gcd. So the loops neither divide nor test. Dispatched by
 // src/layers/conv/patches.ts.
+//
+// Written by `npm run shaders` from source/fold.wgsl.
 
 struct FoldProblem {
   examples: u32,

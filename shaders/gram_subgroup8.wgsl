@@ -1,9 +1,15 @@
-// S ← β S + α Σᵢ AᵢAᵢ' as in gram.wgsl, for adapters whose subgroups have as many lanes as the file's name says (software
-// adapters): a workgroup is one subgroup, which shares its loads of A. Written by scripts/unroll.mjs between `unroll` and
-// `end`, and wholly for four lanes.
+// S ← β S + α Σᵢ AᵢAᵢ', the Gram matrix of inputs stored one example (or position) a row, k × d. Only blocks on or below
+// the diagonal are computed; those below are also written mirrored. Where a block on it is computed whole, both halves are
+// sums of the same products in the same order. So S is symmetric to the bit.
 //
-// Layout: as gram.wgsl. A thread computes 32 × COLS numbers in registers, a workgroup 32 × COLS·LANES. Dispatched by
+// Layout: offsets and strides count vec4f; numbers beyond the last column of S are left as they are. α and β come from
+// `scales`, one (α, β) a problem, which may be written on the GPU (the moving average of K-FAC's factors).
+//
+// For adapters whose subgroups have 8 lanes (software adapters): a workgroup is one subgroup, which shares its loads of
+// A. A thread computes 32 × COLS numbers in registers, a workgroup 32 × COLS·LANES. Dispatched by
 // src/linalg/products/gram.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/gram.wgsl.
 enable subgroups;
 
 struct GramProblem {
@@ -58,7 +64,6 @@ fn main(
   // With α = 0, A is not read: it may hold numbers that are not finite, and 0 · NaN is NaN.
   let k = select((*problem).k, 0u, scales[(*problem).scale].x == 0.0);
 
-  // unroll accumulators rows=32 halves=1
   var c0_0 = vec4f();
   var c1_0 = vec4f();
   var c2_0 = vec4f();
@@ -91,14 +96,13 @@ fn main(
   var c29_0 = vec4f();
   var c30_0 = vec4f();
   var c31_0 = vec4f();
-  // end
   var ai = (*problem).aOffset + i / 4u;
   var bj = (*problem).aOffset + min(j / 4u, aStride - 1u);
   for (var step = 0u; step < k; step += 2u) {
+    // The second of two rows may be missing.
     let live = step + 1u < k;
     let aNext = select(0u, aStride, live);
     let bNext = aNext;
-    // unroll steps rows=32 lanes=8 halves=1 b=a
     let b0_0 = a[bj + 0u];
     let b1_0 = a[bj + bNext + 0u];
     let x0 = a[ai + lane + 0u];
@@ -143,7 +147,6 @@ fn main(
     c29_0 = fma(vec4f(q7.y), b1_0, fma(vec4f(p7.y), b0_0, c29_0));
     c30_0 = fma(vec4f(q7.z), b1_0, fma(vec4f(p7.z), b0_0, c30_0));
     c31_0 = fma(vec4f(q7.w), b1_0, fma(vec4f(p7.w), b0_0, c31_0));
-    // end
     ai += 2u * aStride;
     bj += 2u * aStride;
   }
@@ -151,7 +154,7 @@ fn main(
   if (j > i + 31u || j >= d) {
     return;
   }
-  // unroll numbers rows=32 halves=1 name=block
+
   var block = array<f32, 128>(
     c0_0.x, c0_0.y, c0_0.z, c0_0.w,
     c1_0.x, c1_0.y, c1_0.z, c1_0.w,
@@ -186,7 +189,6 @@ fn main(
     c30_0.x, c30_0.y, c30_0.z, c30_0.w,
     c31_0.x, c31_0.y, c31_0.z, c31_0.w,
   );
-  // end
   // Pieces of rows, then as many of columns for the mirror image. One loop, from a number that the compiler does not
   // know: unrolled stores take a software adapter seconds to compile.
   let scale = scales[(*problem).scale];
@@ -194,10 +196,10 @@ fn main(
   for (var piece = first; piece < first + 2u * PIECES; piece++) {
     let part = (piece - first) % PIECES;
     let mirrored = piece - first >= PIECES;
+    // Of blocks of 8 × 8, those on or below the diagonal come as they are, those above mirrored.
     let at = select(vec2u(part * 4u / COLS, part * 4u % COLS), vec2u(part / 8u, part % 8u * 4u), mirrored);
     let row = select(i, j, mirrored) + at.x;
     let column = select(j, i, mirrored) + at.y;
-    // Of blocks of 8 × 8, those on or below the diagonal come as they are, those above mirrored.
     if (row >= d || column >= d || (column / 8u > row / 8u) != mirrored) {
       continue;
     }

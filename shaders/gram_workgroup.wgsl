@@ -1,10 +1,16 @@
-// S ← β S + α Σᵢ AᵢAᵢ' as in gram.wgsl, for GPUs: a workgroup computes a tile of 8·THREADS × 8·THREADS numbers, whose columns
-// of A its threads bring to workgroup memory together. Tiles below the diagonal are also written mirrored; in those on it
-// both halves are sums of the same products in the same order, so that S is symmetric to the bit. Written by
-// scripts/unroll.mjs between `unroll` and `end`.
+// S ← β S + α Σᵢ AᵢAᵢ', the Gram matrix of inputs stored one example (or position) a row, k × d. Only blocks on or below
+// the diagonal are computed; those below are also written mirrored. Where a block on it is computed whole, both halves are
+// sums of the same products in the same order. So S is symmetric to the bit.
 //
-// Layout: as gram.wgsl. A thread computes 8 × 8 numbers in registers, four 4 × 4 blocks that lie 4·THREADS apart, so that
-// neighbouring threads read, and write, neighbouring vec4f. Dispatched by src/linalg/products/gram.ts, many problems at once.
+// Layout: offsets and strides count vec4f; numbers beyond the last column of S are left as they are. α and β come from
+// `scales`, one (α, β) a problem, which may be written on the GPU (the moving average of K-FAC's factors).
+//
+// For GPUs: a workgroup computes a tile of 8·THREADS × 8·THREADS numbers, and its threads bring the numbers of A that it
+// takes to workgroup memory together. A thread computes 8 × 8 numbers in registers, four 4 × 4 blocks that lie 4·THREADS
+// apart, so that neighbouring threads read, and write, neighbouring vec4f. Dispatched by
+// src/linalg/products/gram.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/gram.wgsl.
 
 struct GramProblem {
   first: u32,
@@ -98,18 +104,17 @@ fn main(
   let half = THREADS / 2u;
   let aLive = top + 4u * quad < d;
   let bLive = left + 4u * quad < d;
-  let stride = (*problem).aStride;
+  let aStride = (*problem).aStride;
   // With α = 0, A is not read: it may hold numbers that are not finite, and 0 · NaN is NaN.
   let k = select((*problem).k, 0u, scales[(*problem).scale].x == 0.0);
   var next = row;
-  var aAt = (*problem).aOffset + row * stride + top / 4u + quad;
-  var bAt = (*problem).aOffset + row * stride + left / 4u + quad;
+  var aAt = (*problem).aOffset + row * aStride + top / 4u + quad;
+  var bAt = (*problem).aOffset + row * aStride + left / 4u + quad;
   var a0 = load(aAt, aLive && next < k);
   var b0 = load(bAt, bLive && next < k);
-  var a1 = load(aAt + half * stride, twice && aLive && next + half < k);
-  var b1 = load(bAt + half * stride, twice && bLive && next + half < k);
+  var a1 = load(aAt + half * aStride, twice && aLive && next + half < k);
+  var b1 = load(bAt + half * aStride, twice && bLive && next + half < k);
 
-  // unroll accumulators rows=8
   var c0_0 = vec4f(); var c0_1 = vec4f();
   var c1_0 = vec4f(); var c1_1 = vec4f();
   var c2_0 = vec4f(); var c2_1 = vec4f();
@@ -118,7 +123,6 @@ fn main(
   var c5_0 = vec4f(); var c5_1 = vec4f();
   var c6_0 = vec4f(); var c6_1 = vec4f();
   var c7_0 = vec4f(); var c7_1 = vec4f();
-  // end
   var filled = 0u;
   for (var step = 0u; step < k; step += DEPTH) {
     aRows[filled + own] = a0;
@@ -130,17 +134,16 @@ fn main(
     workgroupBarrier();
     // The rows of the next step are on their way while these are multiplied.
     next += DEPTH;
-    aAt += DEPTH * stride;
-    bAt += DEPTH * stride;
+    aAt += DEPTH * aStride;
+    bAt += DEPTH * aStride;
     a0 = load(aAt, aLive && next < k);
     b0 = load(bAt, bLive && next < k);
-    a1 = load(aAt + half * stride, twice && aLive && next + half < k);
-    b1 = load(bAt + half * stride, twice && bLive && next + half < k);
+    a1 = load(aAt + half * aStride, twice && aLive && next + half < k);
+    b1 = load(bAt + half * aStride, twice && bLive && next + half < k);
     let rows = min(DEPTH, k - step);
     for (var done = 0u; done < rows; done += 4u) {
       let ai = filled + done * 2u * THREADS + thread.y;
       let bj = filled + done * 2u * THREADS + thread.x;
-      // unroll workgroupSteps depth=4
       let a0_0 = aRows[ai + 0u * THREADS]; let a0_1 = aRows[ai + 1u * THREADS];
       let b0_0 = bRows[bj + 0u * THREADS]; let b0_1 = bRows[bj + 1u * THREADS];
       c0_0 = fma(vec4f(a0_0.x), b0_0, c0_0); c0_1 = fma(vec4f(a0_0.x), b0_1, c0_1);
@@ -181,37 +184,27 @@ fn main(
       c5_0 = fma(vec4f(a3_1.y), b3_0, c5_0); c5_1 = fma(vec4f(a3_1.y), b3_1, c5_1);
       c6_0 = fma(vec4f(a3_1.z), b3_0, c6_0); c6_1 = fma(vec4f(a3_1.z), b3_1, c6_1);
       c7_0 = fma(vec4f(a3_1.w), b3_0, c7_0); c7_1 = fma(vec4f(a3_1.w), b3_1, c7_1);
-      // end
     }
     filled = 2u * DEPTH * THREADS - filled;
   }
 
   let i = top + 4u * thread.y;
   let j = left + 4u * thread.x;
-  // unroll block rows=8 name=lower
+
   var lower = array<vec4f, 16>(
     c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
     c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
   );
-  // end
   store(index, i, j, lower);
   if (left < top) {
-    // unroll transposed rows=8 name=upper
     let t0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
     let t0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
     let t1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
     let t1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
     var upper = array<vec4f, 16>(
-      t0_0[0], t1_0[0],
-      t0_0[1], t1_0[1],
-      t0_0[2], t1_0[2],
-      t0_0[3], t1_0[3],
-      t0_1[0], t1_1[0],
-      t0_1[1], t1_1[1],
-      t0_1[2], t1_1[2],
-      t0_1[3], t1_1[3],
+      t0_0[0], t1_0[0], t0_0[1], t1_0[1], t0_0[2], t1_0[2], t0_0[3], t1_0[3],
+      t0_1[0], t1_1[0], t0_1[1], t1_1[1], t0_1[2], t1_1[2], t0_1[3], t1_1[3],
     );
-    // end
     store(index, j, i, upper);
   }
 }

@@ -1,6 +1,8 @@
 // target ← source where flags[problem.flag] is 0, and 0 elsewhere: numbers that are not finite stop here.
 //
 // Layout: any strides, in elements. A workgroup copies one row. Dispatched by src/linalg/guard.ts, many matrices at once.
+//
+// Written by `npm run shaders` from source/guard.wgsl.
 
 struct GuardProblem {
   first: u32,

@@ -3,6 +3,8 @@
 //
 // Layout: X in f32 with any stride. A workgroup writes ROWS rows and their mirror image. Dispatched by src/linalg/invert.ts,
 // many matrices at once.
+//
+// Written by `npm run shaders` from source/invert_finish.wgsl.
 
 struct InvertProblem {
   first: u32,

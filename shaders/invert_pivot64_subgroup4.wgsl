@@ -1,9 +1,7 @@
-// First of three kernels of a block sweep over block K, of the rows the file's name says or fewer: N ← D^-½ L⁻¹, where
-// E_KK = L D L', by an unblocked symmetric sweep, a row in each thread's registers, and, in the other workgroups,
-// old ← E_K: (width × size), gathered from the stored lower half, with the identity in the place of E_KK. Then the product
-// kernel makes R ← N old, and invert_update.wgsl all else from R. A matrix of one block is done here, by its one
-// workgroup: E ← −N'N. Written by scripts/unroll.mjs between `unroll` and `end`; wholly for 64 rows, and for adapters with
-// subgroups of so many lanes as the file's name says (software adapters), which share their loads of the pivot's row.
+// First of three kernels of a block sweep over block K, of 64 rows or fewer: N ← D^-½ L⁻¹, where E_KK = L D L', by an
+// unblocked symmetric sweep, a row in each thread's registers, and, in the other workgroups, old ← E_K: (width × size),
+// gathered from the stored lower half, with the identity in the place of E_KK. Then the product kernel makes R ← N old, and
+// invert_update all else from R. A matrix of one block is done here, by its one workgroup: E ← −N'N.
 //
 // Sweep of pivot k, for the rows i > k, all that is needed of it: a_ik → a_ik/a_kk, a_ij → a_ij − a_ik a_kj/a_kk. Just
 // before it, row k holds, for the pivots j that are swept, −(L⁻¹)_kj. A pivot of E that is not above FLOOR (its diagonal is
@@ -14,6 +12,10 @@
 //
 // Layout: E size × size, lower half valid, offsets in f32. panel holds N' (BLOCK × BLOCK) and old (BLOCK × size).
 // Dispatched by src/linalg/invert.ts: 1 + ⌈size / BLOCK⌉ workgroups a matrix, many matrices at once.
+//
+// For adapters whose subgroups have 4 lanes (software adapters), which share their loads of the pivot's row.
+//
+// Written by `npm run shaders` from source/invert_pivot.wgsl.
 enable subgroups; diagnostic(off, subgroup_uniformity);
 
 struct SweepProblem {
@@ -69,7 +71,6 @@ fn sweep(problem: SweepProblem, thread: u32, lane: u32) {
       entry(problem, thread, 4u * q + 2u), entry(problem, thread, 4u * q + 3u),
     );
   }
-  // unroll row cols=64
   var r0 = row[0];
   var r1 = row[1];
   var r2 = row[2];
@@ -86,7 +87,6 @@ fn sweep(problem: SweepProblem, thread: u32, lane: u32) {
   var r13 = row[13];
   var r14 = row[14];
   var r15 = row[15];
-  // end
   var clamped = false;
   if (thread == 0u) {
     for (var q = 0u; q < quarters; q++) {
@@ -105,7 +105,6 @@ fn sweep(problem: SweepProblem, thread: u32, lane: u32) {
     let below = thread > k && thread < rows;
     if (subgroupAny(below)) {
       let factor = select(0.0, value / pivot, below);
-      // unroll eliminate cols=64 lanes=4
       let p0 = pivotRow[current + lane + 0u];
       let p1 = pivotRow[current + lane + 4u];
       let p2 = pivotRow[current + lane + 8u];
@@ -126,10 +125,8 @@ fn sweep(problem: SweepProblem, thread: u32, lane: u32) {
       r13 = fma(vec4f(-factor), subgroupBroadcast(p3, 1u), r13);
       r14 = fma(vec4f(-factor), subgroupBroadcast(p3, 2u), r14);
       r15 = fma(vec4f(-factor), subgroupBroadcast(p3, 3u), r15);
-      // end
     }
     if (below && thread == k + 1u) {
-      // unroll publish cols=64
       row[0] = r0;
       row[1] = r1;
       row[2] = r2;
@@ -146,7 +143,6 @@ fn sweep(problem: SweepProblem, thread: u32, lane: u32) {
       row[13] = r13;
       row[14] = r14;
       row[15] = r15;
-      // end
       for (var q = 0u; q < quarters; q++) {
         pivotRow[following + q] = row[q];
       }
@@ -179,7 +175,8 @@ fn main(
   @builtin(workgroup_id) id: vec3u,
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
-  @builtin(subgroup_invocation_id) lane: u32) {
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
   let number = id.x + id.y * count.x;
   // The last problem whose first workgroup is not after this one.
   var index = 0u;

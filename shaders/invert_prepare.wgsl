@@ -5,6 +5,8 @@
 // Layout: S in f32 with any stride; E is size × size with size a multiple of the sweep's block, padded by the identity.
 // Status bits of the matrix: 1 a diagonal number that is not positive, 2 a non-finite number, 4 a damping below
 // 1e-5 λ_max (estimated from below by ‖S‖²/tr S). Dispatched by src/linalg/invert.ts, many matrices at once.
+//
+// Written by `npm run shaders` from source/invert_prepare.wgsl.
 
 struct InvertProblem {
   first: u32,
@@ -35,9 +37,12 @@ const NOT_POSITIVE = 1u;
 const NOT_FINITE = 2u;
 const DAMPING_LOW = 4u;
 
-// WGSL lets a compiler assume that infinities and NaN do not occur, so the bits are looked at.
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
 fn finite(value: f32) -> bool {
-  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
 
 @compute @workgroup_size(THREADS)

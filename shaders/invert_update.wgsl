@@ -1,10 +1,14 @@
 // Last of three kernels of a block sweep over block K, on the lower half of E in 8 × 8 blocks, with R (width × size) from
-// invert_pivot32.wgsl or invert_pivot64.wgsl and the product kernel, which holds N = D^-½ L⁻¹ in the columns of K and N E_Kj in the others:
+// invert_pivot and the product kernel, which holds N = D^-½ L⁻¹ in the columns of K and N E_Kj in the others:
 // E_ij ← E_ij − R_i' R_j outside K, E_iK ← −R_i' R_K, E_KK ← −R_K' R_K = −(E_KK)⁻¹. (E_iK has the other sign than in a
 // sweep by single pivots. It enters twice before it ends, so the sign does not matter.)
 //
-// Layout: E size × size in vec4f; product holds R; offsets in f32, all multiples of four. A thread owns an 8 × 8 block.
-// Dispatched by src/linalg/invert.ts, many matrices at once.
+// Layout: E size × size in vec4f; product holds R; offsets in f32, all multiples of four; width is even.
+//
+// A thread computes 8 × 8 numbers in registers, a workgroup THREADS_I × THREADS_J such blocks. Dispatched by
+// src/linalg/invert.ts, many matrices at once.
+//
+// Written by `npm run shaders` from source/invert_update.wgsl.
 
 struct SweepProblem {
   first: u32,
@@ -42,7 +46,6 @@ fn main(
   }
   let problem = &problems[index];
   let size = (*problem).size;
-  let block = (*problem).block;
   let tileCols = (size + 8u * THREADS_J - 1u) / (8u * THREADS_J);
   let tile = number - (*problem).first;
   let i = ((tile / tileCols) * THREADS_I + thread.y) * 8u;
@@ -51,43 +54,48 @@ fn main(
     return;
   }
   let stride = size / 4u;
-  let at = (*problem).workOffset / 4u + i * stride + j / 4u;
-  let inI = i >= block && i < block + (*problem).width;
-  let inJ = j >= block && j < block + (*problem).width;
+  let width = (*problem).width;
 
-  var c00 = vec4f(); var c01 = vec4f();
-  var c10 = vec4f(); var c11 = vec4f();
-  var c20 = vec4f(); var c21 = vec4f();
-  var c30 = vec4f(); var c31 = vec4f();
-  var c40 = vec4f(); var c41 = vec4f();
-  var c50 = vec4f(); var c51 = vec4f();
-  var c60 = vec4f(); var c61 = vec4f();
-  var c70 = vec4f(); var c71 = vec4f();
+  var c0_0 = vec4f(); var c0_1 = vec4f();
+  var c1_0 = vec4f(); var c1_1 = vec4f();
+  var c2_0 = vec4f(); var c2_1 = vec4f();
+  var c3_0 = vec4f(); var c3_1 = vec4f();
+  var c4_0 = vec4f(); var c4_1 = vec4f();
+  var c5_0 = vec4f(); var c5_1 = vec4f();
+  var c6_0 = vec4f(); var c6_1 = vec4f();
+  var c7_0 = vec4f(); var c7_1 = vec4f();
   var ai = (*problem).newOffset / 4u + i / 4u;
   var bj = (*problem).newOffset / 4u + j / 4u;
-  for (var step = 0u; step < (*problem).width; step++) {
-    let b0 = product[bj];
-    let b1 = product[bj + 1u];
-    let a0 = product[ai];
-    let a1 = product[ai + 1u];
-    c00 = fma(vec4f(a0.x), b0, c00); c01 = fma(vec4f(a0.x), b1, c01);
-    c10 = fma(vec4f(a0.y), b0, c10); c11 = fma(vec4f(a0.y), b1, c11);
-    c20 = fma(vec4f(a0.z), b0, c20); c21 = fma(vec4f(a0.z), b1, c21);
-    c30 = fma(vec4f(a0.w), b0, c30); c31 = fma(vec4f(a0.w), b1, c31);
-    c40 = fma(vec4f(a1.x), b0, c40); c41 = fma(vec4f(a1.x), b1, c41);
-    c50 = fma(vec4f(a1.y), b0, c50); c51 = fma(vec4f(a1.y), b1, c51);
-    c60 = fma(vec4f(a1.z), b0, c60); c61 = fma(vec4f(a1.z), b1, c61);
-    c70 = fma(vec4f(a1.w), b0, c70); c71 = fma(vec4f(a1.w), b1, c71);
+  for (var step = 0u; step < width; step++) {
+    let b_0 = product[bj];
+    let b_1 = product[bj + 1u];
+    let a_0 = product[ai];
+    let a_1 = product[ai + 1u];
+    c0_0 = fma(vec4f(a_0.x), b_0, c0_0); c0_1 = fma(vec4f(a_0.x), b_1, c0_1);
+    c1_0 = fma(vec4f(a_0.y), b_0, c1_0); c1_1 = fma(vec4f(a_0.y), b_1, c1_1);
+    c2_0 = fma(vec4f(a_0.z), b_0, c2_0); c2_1 = fma(vec4f(a_0.z), b_1, c2_1);
+    c3_0 = fma(vec4f(a_0.w), b_0, c3_0); c3_1 = fma(vec4f(a_0.w), b_1, c3_1);
+    c4_0 = fma(vec4f(a_1.x), b_0, c4_0); c4_1 = fma(vec4f(a_1.x), b_1, c4_1);
+    c5_0 = fma(vec4f(a_1.y), b_0, c5_0); c5_1 = fma(vec4f(a_1.y), b_1, c5_1);
+    c6_0 = fma(vec4f(a_1.z), b_0, c6_0); c6_1 = fma(vec4f(a_1.z), b_1, c6_1);
+    c7_0 = fma(vec4f(a_1.w), b_0, c7_0); c7_1 = fma(vec4f(a_1.w), b_1, c7_1);
     ai += stride;
     bj += stride;
   }
 
-  var update = array(c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51, c60, c61, c70, c71);
+  let block = (*problem).block;
+  let end = block + width;
+  let replaced = (i >= block && i < end) || (j >= block && j < end);
+  let at = (*problem).workOffset / 4u + i * stride + j / 4u;
+  var update = array<vec4f, 16>(
+    c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
+    c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
+  );
   // From i on, which the compiler does not know: unrolled stores take seconds to compile.
   for (var row = i; row < i + 8u; row++) {
     let half = at + (row - i) * stride;
     let part = (row - i) * 2u;
-    work[half] = select(work[half], vec4f(), inI || inJ) - update[part];
-    work[half + 1u] = select(work[half + 1u], vec4f(), inI || inJ) - update[part + 1u];
+    work[half] = select(work[half], vec4f(), replaced) - update[part];
+    work[half + 1u] = select(work[half + 1u], vec4f(), replaced) - update[part + 1u];
   }
 }

@@ -1,9 +1,15 @@
-// Last of three kernels of a block sweep, as invert_update.wgsl, for adapters whose subgroups have as many lanes as the
-// file's name says (software adapters): a workgroup is one subgroup, which shares its loads of R. Written by
-// scripts/unroll.mjs between `unroll` and `end`, and wholly for four lanes.
+// Last of three kernels of a block sweep over block K, on the lower half of E in 8 × 8 blocks, with R (width × size) from
+// invert_pivot and the product kernel, which holds N = D^-½ L⁻¹ in the columns of K and N E_Kj in the others:
+// E_ij ← E_ij − R_i' R_j outside K, E_iK ← −R_i' R_K, E_KK ← −R_K' R_K = −(E_KK)⁻¹. (E_iK has the other sign than in a
+// sweep by single pivots. It enters twice before it ends, so the sign does not matter.)
 //
-// Layout: as invert_update.wgsl. A thread owns 32 × COLS numbers, a workgroup 32 × COLS·LANES; `width` is even. Dispatched by
+// Layout: E size × size in vec4f; product holds R; offsets in f32, all multiples of four; width is even.
+//
+// For adapters whose subgroups have 8 lanes (software adapters): a workgroup is one subgroup, which shares its loads of
+// R. A thread computes 32 × COLS numbers in registers, a workgroup 32 × COLS·LANES. Dispatched by
 // src/linalg/invert.ts, many matrices at once.
+//
+// Written by `npm run shaders` from source/invert_update.wgsl.
 enable subgroups;
 
 struct SweepProblem {
@@ -45,19 +51,18 @@ fn main(
   }
   let problem = &problems[index];
   let size = (*problem).size;
-  let block = (*problem).block;
   let tileCols = (size + COLS * LANES - 1u) / (COLS * LANES);
   let tile = number - (*problem).first;
   let i = tile / tileCols * 32u;
-  let left = (tile % tileCols) * COLS * LANES;
+  let left = (tile % tileCols) * LANES * COLS;
   // The whole workgroup or none of it: a lane that left could not share its loads.
   if (i >= size || left > i + 31u) {
     return;
   }
   let j = left + thread.x * COLS;
   let stride = size / 4u;
+  let width = (*problem).width;
 
-  // unroll accumulators rows=32 halves=1
   var c0_0 = vec4f();
   var c1_0 = vec4f();
   var c2_0 = vec4f();
@@ -90,14 +95,12 @@ fn main(
   var c29_0 = vec4f();
   var c30_0 = vec4f();
   var c31_0 = vec4f();
-  // end
   var ai = (*problem).newOffset / 4u + i / 4u;
   var bj = (*problem).newOffset / 4u + min(j / 4u, stride - COLS / 4u);
+  let live = true;
   let aNext = stride;
   let bNext = stride;
-  let live = true;
-  for (var step = 0u; step < (*problem).width; step += 2u) {
-    // unroll steps rows=32 lanes=8 halves=1 a=product b=product
+  for (var step = 0u; step < width; step += 2u) {
     let b0_0 = product[bj + 0u];
     let b1_0 = product[bj + bNext + 0u];
     let x0 = product[ai + lane + 0u];
@@ -142,7 +145,6 @@ fn main(
     c29_0 = fma(vec4f(q7.y), b1_0, fma(vec4f(p7.y), b0_0, c29_0));
     c30_0 = fma(vec4f(q7.z), b1_0, fma(vec4f(p7.z), b0_0, c30_0));
     c31_0 = fma(vec4f(q7.w), b1_0, fma(vec4f(p7.w), b0_0, c31_0));
-    // end
     ai += 2u * stride;
     bj += 2u * stride;
   }
@@ -150,7 +152,9 @@ fn main(
   if (j > i + 31u || j >= size) {
     return;
   }
-  // unroll block rows=32 halves=1 name=update
+
+  let block = (*problem).block;
+  let end = block + width;
   var update = array<vec4f, 32>(
     c0_0, c1_0, c2_0, c3_0,
     c4_0, c5_0, c6_0, c7_0,
@@ -161,8 +165,6 @@ fn main(
     c24_0, c25_0, c26_0, c27_0,
     c28_0, c29_0, c30_0, c31_0,
   );
-  // end
-  let end = block + (*problem).width;
   // Blocks of the sweep are whole tiles high: all rows of the tile are in K, or none.
   let replaced = (i >= block && i < end) || (j >= block && j < end);
   let at = (*problem).workOffset / 4u + i * stride + j / 4u;

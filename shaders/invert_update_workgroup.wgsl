@@ -1,9 +1,16 @@
-// Last of three kernels of a block sweep, as invert_update.wgsl, for GPUs: a workgroup owns a tile of 8·THREADS × 8·THREADS
-// numbers of E, whose columns of R its threads bring to workgroup memory together. Written by scripts/unroll.mjs between
-// `unroll` and `end`.
+// Last of three kernels of a block sweep over block K, on the lower half of E in 8 × 8 blocks, with R (width × size) from
+// invert_pivot and the product kernel, which holds N = D^-½ L⁻¹ in the columns of K and N E_Kj in the others:
+// E_ij ← E_ij − R_i' R_j outside K, E_iK ← −R_i' R_K, E_KK ← −R_K' R_K = −(E_KK)⁻¹. (E_iK has the other sign than in a
+// sweep by single pivots. It enters twice before it ends, so the sign does not matter.)
 //
-// Layout: as invert_update.wgsl. A thread owns 8 × 8 numbers, four 4 × 4 blocks that lie 4·THREADS apart, so that
-// neighbouring threads read, and write, neighbouring vec4f. Dispatched by src/linalg/invert.ts, many matrices at once.
+// Layout: E size × size in vec4f; product holds R; offsets in f32, all multiples of four; width is even.
+//
+// For GPUs: a workgroup computes a tile of 8·THREADS × 8·THREADS numbers, and its threads bring the numbers of R that it
+// takes to workgroup memory together. A thread computes 8 × 8 numbers in registers, four 4 × 4 blocks that lie 4·THREADS
+// apart, so that neighbouring threads read, and write, neighbouring vec4f. Dispatched by
+// src/linalg/invert.ts, many matrices at once.
+//
+// Written by `npm run shaders` from source/invert_update.wgsl.
 
 struct SweepProblem {
   first: u32,
@@ -83,7 +90,6 @@ fn main(
   var a1 = load(aAt + half * stride, twice && aLive && next + half < width);
   var b1 = load(bAt + half * stride, twice && bLive && next + half < width);
 
-  // unroll accumulators rows=8
   var c0_0 = vec4f(); var c0_1 = vec4f();
   var c1_0 = vec4f(); var c1_1 = vec4f();
   var c2_0 = vec4f(); var c2_1 = vec4f();
@@ -92,7 +98,6 @@ fn main(
   var c5_0 = vec4f(); var c5_1 = vec4f();
   var c6_0 = vec4f(); var c6_1 = vec4f();
   var c7_0 = vec4f(); var c7_1 = vec4f();
-  // end
   var filled = 0u;
   for (var step = 0u; step < width; step += DEPTH) {
     aRows[filled + own] = a0;
@@ -114,7 +119,6 @@ fn main(
     for (var done = 0u; done < rows; done += 4u) {
       let ai = filled + done * 2u * THREADS + thread.y;
       let bj = filled + done * 2u * THREADS + thread.x;
-      // unroll workgroupSteps depth=4
       let a0_0 = aRows[ai + 0u * THREADS]; let a0_1 = aRows[ai + 1u * THREADS];
       let b0_0 = bRows[bj + 0u * THREADS]; let b0_1 = bRows[bj + 1u * THREADS];
       c0_0 = fma(vec4f(a0_0.x), b0_0, c0_0); c0_1 = fma(vec4f(a0_0.x), b0_1, c0_1);
@@ -155,28 +159,28 @@ fn main(
       c5_0 = fma(vec4f(a3_1.y), b3_0, c5_0); c5_1 = fma(vec4f(a3_1.y), b3_1, c5_1);
       c6_0 = fma(vec4f(a3_1.z), b3_0, c6_0); c6_1 = fma(vec4f(a3_1.z), b3_1, c6_1);
       c7_0 = fma(vec4f(a3_1.w), b3_0, c7_0); c7_1 = fma(vec4f(a3_1.w), b3_1, c7_1);
-      // end
     }
     filled = 2u * DEPTH * THREADS - filled;
   }
 
-  // unroll block rows=8 name=update
+  let i = top + 4u * thread.y;
+  let j = left + 4u * thread.x;
+
+  let block = (*problem).block;
+  let end = block + width;
   var update = array<vec4f, 16>(
     c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
     c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
   );
-  // end
-  let block = (*problem).block;
-  let end = block + width;
   for (var part = 0u; part < 16u; part++) {
-    let i = top + 4u * thread.y + part / 8u * 4u * THREADS + part / 2u % 4u;
-    let j = left + 4u * thread.x + part % 2u * 4u * THREADS;
+    let row = i + part / 8u * 4u * THREADS + part / 2u % 4u;
+    let column = j + part % 2u * 4u * THREADS;
     // Nobody reads what lies above the diagonal.
-    if (i >= size || j > i) {
+    if (row >= size || column > row) {
       continue;
     }
-    let replaced = (i >= block && i < end) || (j >= block && j < end);
-    let at = (*problem).workOffset / 4u + i * stride + j / 4u;
+    let replaced = (row >= block && row < end) || (column >= block && column < end);
+    let at = (*problem).workOffset / 4u + row * stride + column / 4u;
     work[at] = select(work[at], vec4f(), replaced) - update[part];
   }
 }

@@ -4,6 +4,8 @@
 //
 // Layout: a[e, t] is row e·T + t of a, b[c, e, t] row (c·E + e)·T + t of b. Offsets and strides of a and b count vec4f,
 // those of out elements. A thread computes 4 × 4 numbers. Dispatched by src/curvature/kernels/jacobian.ts.
+//
+// Written by `npm run shaders` from source/jacobian.wgsl.
 
 struct JacobianProblem {
   rows: u32,

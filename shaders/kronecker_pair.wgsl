@@ -7,6 +7,8 @@
 //
 // Layout: traces holds tr A₁, tr B₁, tr A₂, tr B₂; side is 0 for A and 1 for B. Matrices have one stride and no offset.
 // A workgroup serves one row. Dispatched by src/curvature/kernels/kronecker-pair.ts.
+//
+// Written by `npm run shaders` from source/kronecker_pair.wgsl.
 
 struct PairProblem {
   n: u32,
@@ -28,15 +30,23 @@ struct PairProblem {
 
 override THREADS: u32 = 64;
 
-fn usable(value: f32) -> bool {
-  return value > 0.0 && (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
+fn finite(value: f32) -> bool {
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
+}
+
+fn positive(value: f32) -> bool {
+  return value > 0.0 && finite(value);
 }
 
 // (π√λ, √λ/π).
 fn parts() -> vec2f {
   let ratio = (traces[2] / problems[0].sizeA) / (traces[3] / problems[0].sizeB);
   var p = 1.0;
-  if (usable(traces[2]) && usable(traces[3]) && usable(ratio)) {
+  if (positive(traces[2]) && positive(traces[3]) && positive(ratio)) {
     p = sqrt(ratio);
   }
   let root = sqrt(problems[0].lambda);
@@ -65,10 +75,10 @@ fn combine(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) th
     let at = i * problems[0].stride + j;
     let second = y[at] + select(0.0, own, i == j);
     var sum = 0.0;
-    if (usable(traceX)) {
+    if (positive(traceX)) {
       sum += x[at] / traceX;
     }
-    if (usable(traceY)) {
+    if (positive(traceY)) {
       sum += second / traceY;
     }
     out[at] = sum;
@@ -88,6 +98,6 @@ fn whiten(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) thr
 fn separate(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) thread: u32) {
   if (thread == 0u && !kept(id.x)) {
     let trace = traces[problems[0].side];
-    out[id.x * (problems[0].stride + 1u)] = -select(1.0, trace, usable(trace));
+    out[id.x * (problems[0].stride + 1u)] = -select(1.0, trace, positive(trace));
   }
 }

@@ -9,6 +9,8 @@
 // `results` holds the losses from element 0 and the flags from element `flags`. "Right": for softmax the first largest
 // output is the target's first largest; for sigmoid every output is on its target's side of ½; never for squared error.
 // One invocation an example. Dispatched by src/network/loss.ts.
+//
+// Written by `npm run shaders` from source/loss.wgsl.
 
 struct LossProblem {
   kind: u32,

@@ -1,9 +1,12 @@
 // C ← α AᵀB + β C, with A stored k × m and B stored k × n, so that both are read along rows, four numbers at a time.
 //
 // Layout: offsets and strides of a and b count vec4f; those of c count vec4f too, and C may be stored transposed
-// (n × m). Rows start on a vec4f; numbers beyond the last column of C are left as they are. A thread computes 8 × 8
-// numbers of C in registers, a workgroup THREADS_I × THREADS_J such tiles. Dispatched by src/linalg/products/matmul.ts, many
-// problems at once.
+// (n × m). Rows start on a vec4f; numbers beyond the last column of C are left as they are.
+//
+// A thread computes 8 × 8 numbers in registers, a workgroup THREADS_I × THREADS_J such blocks. Dispatched by
+// src/linalg/products/matmul.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/matmul.wgsl.
 
 struct MatmulProblem {
   first: u32,
@@ -30,8 +33,8 @@ struct MatmulProblem {
 override THREADS_I: u32 = 1;
 override THREADS_J: u32 = 8;
 
-// Writes an 8 × 8 block of a rows × cols matrix at (row, column), a row in two halves. A loop, not unrolled text: stores
-// are a small part of the work, and sixteen copies of them would take a software adapter seconds to compile.
+// Writes an 8 × 8 block at (row, column), a row in two halves. A loop, not unrolled text: stores are a small part of the
+// work, and sixteen copies of them would take a software adapter seconds to compile.
 fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<vec4f, 16>) {
   var block = values;
   let problem = &problems[index];
@@ -79,47 +82,52 @@ fn main(
   if (i >= m || j >= n) {
     return;
   }
-
-  var c00 = vec4f(); var c01 = vec4f();
-  var c10 = vec4f(); var c11 = vec4f();
-  var c20 = vec4f(); var c21 = vec4f();
-  var c30 = vec4f(); var c31 = vec4f();
-  var c40 = vec4f(); var c41 = vec4f();
-  var c50 = vec4f(); var c51 = vec4f();
-  var c60 = vec4f(); var c61 = vec4f();
-  var c70 = vec4f(); var c71 = vec4f();
   let aStride = (*problem).aStride;
   let bStride = (*problem).bStride;
   let k = (*problem).k;
+
+  var c0_0 = vec4f(); var c0_1 = vec4f();
+  var c1_0 = vec4f(); var c1_1 = vec4f();
+  var c2_0 = vec4f(); var c2_1 = vec4f();
+  var c3_0 = vec4f(); var c3_1 = vec4f();
+  var c4_0 = vec4f(); var c4_1 = vec4f();
+  var c5_0 = vec4f(); var c5_1 = vec4f();
+  var c6_0 = vec4f(); var c6_1 = vec4f();
+  var c7_0 = vec4f(); var c7_1 = vec4f();
   var ai = (*problem).aOffset + i / 4u;
   var bj = (*problem).bOffset + j / 4u;
   for (var step = 0u; step < k; step++) {
-    let b0 = b[bj];
-    let b1 = b[bj + 1u];
-    let a0 = a[ai];
-    let a1 = a[ai + 1u];
-    c00 = fma(vec4f(a0.x), b0, c00); c01 = fma(vec4f(a0.x), b1, c01);
-    c10 = fma(vec4f(a0.y), b0, c10); c11 = fma(vec4f(a0.y), b1, c11);
-    c20 = fma(vec4f(a0.z), b0, c20); c21 = fma(vec4f(a0.z), b1, c21);
-    c30 = fma(vec4f(a0.w), b0, c30); c31 = fma(vec4f(a0.w), b1, c31);
-    c40 = fma(vec4f(a1.x), b0, c40); c41 = fma(vec4f(a1.x), b1, c41);
-    c50 = fma(vec4f(a1.y), b0, c50); c51 = fma(vec4f(a1.y), b1, c51);
-    c60 = fma(vec4f(a1.z), b0, c60); c61 = fma(vec4f(a1.z), b1, c61);
-    c70 = fma(vec4f(a1.w), b0, c70); c71 = fma(vec4f(a1.w), b1, c71);
+    let b_0 = b[bj];
+    let b_1 = b[bj + 1u];
+    let a_0 = a[ai];
+    let a_1 = a[ai + 1u];
+    c0_0 = fma(vec4f(a_0.x), b_0, c0_0); c0_1 = fma(vec4f(a_0.x), b_1, c0_1);
+    c1_0 = fma(vec4f(a_0.y), b_0, c1_0); c1_1 = fma(vec4f(a_0.y), b_1, c1_1);
+    c2_0 = fma(vec4f(a_0.z), b_0, c2_0); c2_1 = fma(vec4f(a_0.z), b_1, c2_1);
+    c3_0 = fma(vec4f(a_0.w), b_0, c3_0); c3_1 = fma(vec4f(a_0.w), b_1, c3_1);
+    c4_0 = fma(vec4f(a_1.x), b_0, c4_0); c4_1 = fma(vec4f(a_1.x), b_1, c4_1);
+    c5_0 = fma(vec4f(a_1.y), b_0, c5_0); c5_1 = fma(vec4f(a_1.y), b_1, c5_1);
+    c6_0 = fma(vec4f(a_1.z), b_0, c6_0); c6_1 = fma(vec4f(a_1.z), b_1, c6_1);
+    c7_0 = fma(vec4f(a_1.w), b_0, c7_0); c7_1 = fma(vec4f(a_1.w), b_1, c7_1);
     ai += aStride;
     bj += bStride;
   }
 
   if ((*problem).transposed == 0u) {
-    store(index, i, j, m, n, array(c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51, c60, c61, c70, c71));
+    var plain = array<vec4f, 16>(
+      c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
+      c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
+    );
+    store(index, i, j, m, n, plain);
   } else {
-    let t0 = transpose(mat4x4f(c00, c10, c20, c30));
-    let t1 = transpose(mat4x4f(c40, c50, c60, c70));
-    let t2 = transpose(mat4x4f(c01, c11, c21, c31));
-    let t3 = transpose(mat4x4f(c41, c51, c61, c71));
-    store(index, j, i, n, m, array(
-      t0[0], t1[0], t0[1], t1[1], t0[2], t1[2], t0[3], t1[3],
-      t2[0], t3[0], t2[1], t3[1], t2[2], t3[2], t2[3], t3[3],
-    ));
+    let t0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
+    let t0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
+    let t1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
+    let t1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
+    var turned = array<vec4f, 16>(
+      t0_0[0], t1_0[0], t0_0[1], t1_0[1], t0_0[2], t1_0[2], t0_0[3], t1_0[3],
+      t0_1[0], t1_1[0], t0_1[1], t1_1[1], t0_1[2], t1_1[2], t0_1[3], t1_1[3],
+    );
+    store(index, j, i, n, m, turned);
   }
 }

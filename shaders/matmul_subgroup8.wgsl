@@ -1,9 +1,13 @@
-// C ← α AᵀB + β C as in matmul.wgsl, for adapters whose subgroups have as many lanes as the file's name says (software
-// adapters): a workgroup is one subgroup, which shares its loads of A. Written by scripts/unroll.mjs between `unroll` and
-// `end`, and wholly for four lanes.
+// C ← α AᵀB + β C, with A stored k × m and B stored k × n, so that both are read along rows, four numbers at a time.
 //
-// Layout: as matmul.wgsl. A thread computes 32 × COLS numbers in registers, a workgroup 32 × COLS·LANES. Dispatched by
+// Layout: offsets and strides of a and b count vec4f; those of c count vec4f too, and C may be stored transposed
+// (n × m). Rows start on a vec4f; numbers beyond the last column of C are left as they are.
+//
+// For adapters whose subgroups have 8 lanes (software adapters): a workgroup is one subgroup, which shares its loads of
+// A. A thread computes 32 × COLS numbers in registers, a workgroup 32 × COLS·LANES. Dispatched by
 // src/linalg/products/matmul.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/matmul.wgsl.
 enable subgroups;
 
 struct MatmulProblem {
@@ -64,7 +68,6 @@ fn main(
   let bStride = (*problem).bStride;
   let k = (*problem).k;
 
-  // unroll accumulators rows=32 halves=1
   var c0_0 = vec4f();
   var c1_0 = vec4f();
   var c2_0 = vec4f();
@@ -97,14 +100,13 @@ fn main(
   var c29_0 = vec4f();
   var c30_0 = vec4f();
   var c31_0 = vec4f();
-  // end
   var ai = (*problem).aOffset + i / 4u;
   var bj = (*problem).bOffset + min(j / 4u, (n - 1u) / 4u);
   for (var step = 0u; step < k; step += 2u) {
+    // The second of two rows may be missing.
     let live = step + 1u < k;
     let aNext = select(0u, aStride, live);
     let bNext = select(0u, bStride, live);
-    // unroll steps rows=32 lanes=8 halves=1
     let b0_0 = b[bj + 0u];
     let b1_0 = b[bj + bNext + 0u];
     let x0 = a[ai + lane + 0u];
@@ -149,7 +151,6 @@ fn main(
     c29_0 = fma(vec4f(q7.y), b1_0, fma(vec4f(p7.y), b0_0, c29_0));
     c30_0 = fma(vec4f(q7.z), b1_0, fma(vec4f(p7.z), b0_0, c30_0));
     c31_0 = fma(vec4f(q7.w), b1_0, fma(vec4f(p7.w), b0_0, c31_0));
-    // end
     ai += 2u * aStride;
     bj += 2u * bStride;
   }
@@ -157,7 +158,7 @@ fn main(
   if (j >= n) {
     return;
   }
-  // unroll numbers rows=32 halves=1 name=block
+
   var block = array<f32, 128>(
     c0_0.x, c0_0.y, c0_0.z, c0_0.w,
     c1_0.x, c1_0.y, c1_0.z, c1_0.w,
@@ -192,13 +193,13 @@ fn main(
     c30_0.x, c30_0.y, c30_0.z, c30_0.w,
     c31_0.x, c31_0.y, c31_0.z, c31_0.w,
   );
-  // end
   // Pieces of four numbers. A loop, from a number that the compiler does not know: unrolled stores take a software
   // adapter seconds to compile.
   let turned = (*problem).transposed != 0u;
   let rows = select(m, n, turned);
   let cols = select(n, m, turned);
-  let step = select(1u, COLS, turned);
+  let alpha = (*problem).alpha;
+  let beta = (*problem).beta;
   let first = number * PIECES;
   for (var piece = first; piece < first + PIECES; piece++) {
     let part = piece - first;
@@ -209,14 +210,14 @@ fn main(
       continue;
     }
     let source = select(at.x * COLS + at.y, at.y * COLS + at.x, turned);
+    let step = select(1u, COLS, turned);
     let place = (*problem).cOffset + row * (*problem).cStride + column / 4u;
-    let beta = (*problem).beta;
     var old = vec4f();
     if (beta != 0.0 || column + 4u > cols) {
       old = c[place];
     }
     let sum = vec4f(block[source], block[source + step], block[source + 2u * step], block[source + 3u * step]);
-    var result = (*problem).alpha * sum;
+    var result = alpha * sum;
     if (beta != 0.0) {
       result += beta * old;
     }

@@ -1,8 +1,14 @@
-// C ← α AᵀB + β C as in matmul.wgsl, for GPUs: a workgroup computes a tile of 8·THREADS × 8·THREADS numbers, whose rows of
-// A and B its threads bring to workgroup memory together. Written by scripts/unroll.mjs between `unroll` and `end`.
+// C ← α AᵀB + β C, with A stored k × m and B stored k × n, so that both are read along rows, four numbers at a time.
 //
-// Layout: as matmul.wgsl. A thread computes 8 × 8 numbers in registers, four 4 × 4 blocks that lie 4·THREADS apart, so that
-// neighbouring threads read, and write, neighbouring vec4f. Dispatched by src/linalg/products/matmul.ts, many problems at once.
+// Layout: offsets and strides of a and b count vec4f; those of c count vec4f too, and C may be stored transposed
+// (n × m). Rows start on a vec4f; numbers beyond the last column of C are left as they are.
+//
+// For GPUs: a workgroup computes a tile of 8·THREADS × 8·THREADS numbers, and its threads bring the numbers of A and B that it
+// takes to workgroup memory together. A thread computes 8 × 8 numbers in registers, four 4 × 4 blocks that lie 4·THREADS
+// apart, so that neighbouring threads read, and write, neighbouring vec4f. Dispatched by
+// src/linalg/products/matmul.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/matmul.wgsl.
 
 struct MatmulProblem {
   first: u32,
@@ -32,6 +38,7 @@ override THREADS: u32 = 8;
 const DEPTH = 8u;
 
 // Two sets of rows, used in turns, so that a step needs one barrier: a thread may fill one while others read the other.
+// aRows holds what becomes the rows of the tile, bRows what becomes its columns.
 var<workgroup> aRows: array<vec4f, 4 * DEPTH * THREADS>;
 var<workgroup> bRows: array<vec4f, 4 * DEPTH * THREADS>;
 
@@ -50,7 +57,7 @@ fn loadB(at: u32, live: bool) -> vec4f {
   return vec4f();
 }
 
-// Writes the thread's part of a rows × cols matrix, the first of its four blocks at (row, column).
+// Writes the thread's part of a tile, the first of its four blocks at (row, column).
 fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<vec4f, 16>) {
   var block = values;
   let problem = &problems[index];
@@ -101,7 +108,7 @@ fn main(
     return;
   }
 
-  // A thread brings one vec4f of a row of each operand, and where that is half of the rows, one of the other half.
+  // A thread brings one vec4f of a row to each operand, and where that is half of the rows, one of the other half.
   let row = own / (2u * THREADS);
   let quad = own % (2u * THREADS);
   let twice = THREADS < 2u * DEPTH;
@@ -119,7 +126,6 @@ fn main(
   var a1 = loadA(aAt + half * aStride, twice && aLive && next + half < k);
   var b1 = loadB(bAt + half * bStride, twice && bLive && next + half < k);
 
-  // unroll accumulators rows=8
   var c0_0 = vec4f(); var c0_1 = vec4f();
   var c1_0 = vec4f(); var c1_1 = vec4f();
   var c2_0 = vec4f(); var c2_1 = vec4f();
@@ -128,7 +134,6 @@ fn main(
   var c5_0 = vec4f(); var c5_1 = vec4f();
   var c6_0 = vec4f(); var c6_1 = vec4f();
   var c7_0 = vec4f(); var c7_1 = vec4f();
-  // end
   var filled = 0u;
   for (var step = 0u; step < k; step += DEPTH) {
     aRows[filled + own] = a0;
@@ -150,7 +155,6 @@ fn main(
     for (var done = 0u; done < rows; done += 4u) {
       let ai = filled + done * 2u * THREADS + thread.y;
       let bj = filled + done * 2u * THREADS + thread.x;
-      // unroll workgroupSteps depth=4
       let a0_0 = aRows[ai + 0u * THREADS]; let a0_1 = aRows[ai + 1u * THREADS];
       let b0_0 = bRows[bj + 0u * THREADS]; let b0_1 = bRows[bj + 1u * THREADS];
       c0_0 = fma(vec4f(a0_0.x), b0_0, c0_0); c0_1 = fma(vec4f(a0_0.x), b0_1, c0_1);
@@ -191,38 +195,28 @@ fn main(
       c5_0 = fma(vec4f(a3_1.y), b3_0, c5_0); c5_1 = fma(vec4f(a3_1.y), b3_1, c5_1);
       c6_0 = fma(vec4f(a3_1.z), b3_0, c6_0); c6_1 = fma(vec4f(a3_1.z), b3_1, c6_1);
       c7_0 = fma(vec4f(a3_1.w), b3_0, c7_0); c7_1 = fma(vec4f(a3_1.w), b3_1, c7_1);
-      // end
     }
     filled = 2u * DEPTH * THREADS - filled;
   }
 
   let i = top + 4u * thread.y;
   let j = left + 4u * thread.x;
+
   if ((*problem).transposed == 0u) {
-    // unroll block rows=8 name=plain
     var plain = array<vec4f, 16>(
       c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
       c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
     );
-    // end
     store(index, i, j, m, n, plain);
   } else {
-    // unroll transposed rows=8 name=turned
     let t0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
     let t0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
     let t1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
     let t1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
     var turned = array<vec4f, 16>(
-      t0_0[0], t1_0[0],
-      t0_0[1], t1_0[1],
-      t0_0[2], t1_0[2],
-      t0_0[3], t1_0[3],
-      t0_1[0], t1_1[0],
-      t0_1[1], t1_1[1],
-      t0_1[2], t1_1[2],
-      t0_1[3], t1_1[3],
+      t0_0[0], t1_0[0], t0_0[1], t1_0[1], t0_0[2], t1_0[2], t0_0[3], t1_0[3],
+      t0_1[0], t1_1[0], t0_1[1], t1_1[1], t0_1[2], t1_1[2], t0_1[3], t1_1[3],
     );
-    // end
     store(index, j, i, n, m, turned);
   }
 }

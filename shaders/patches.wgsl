@@ -8,6 +8,8 @@
 // and a dispatch makes `rows` of them from `firstRow` on (for `means`: examples). Offsets and strides in elements. Of
 // `rows`, a workgroup takes `span` positions and THREADS columns, of `transposed` THREADS positions and `span` channels.
 // Coordinates wrap below zero, so that one comparison finds both edges. Dispatched by src/layers/conv/patches.ts.
+//
+// Written by `npm run shaders` from source/patches.wgsl.
 
 struct PatchProblem {
   rows: u32,

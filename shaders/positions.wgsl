@@ -4,6 +4,8 @@
 //
 // Layout: x[e, t] is row e·T + t; offsets and strides in elements. A workgroup serves one group, its threads walk along
 // the columns. Dispatched by src/curvature/kernels/positions.ts.
+//
+// Written by `npm run shaders` from source/positions.wgsl.
 
 struct PositionsProblem {
   groups: u32,

@@ -4,6 +4,8 @@
 //
 // Layout: offsets and strides in elements. x and y may be any matrix; a diagonal is one with stride n + 1 and one
 // column. Dispatched by src/linalg/reduce.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/reduce.wgsl.
 
 struct ReduceProblem {
   first: u32,

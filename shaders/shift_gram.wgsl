@@ -8,6 +8,8 @@
 // left to right. Of pairs of taps only those with δ ≥ 0, line by line, are there: S is symmetric. sums holds Σ a in column
 // sumColumn, a row for each column of S. A workgroup makes a row of S up to the diagonal, and its mirror image. Dispatched
 // by src/layers/conv/shift-gram.ts.
+//
+// Written by `npm run shaders` from source/shift_gram.wgsl.
 
 struct ShiftGramProblem {
   channels: u32,

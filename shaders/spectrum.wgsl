@@ -1,23 +1,36 @@
-// A spectrum D, rows × cols, and what is done with it:
+// Spectra D, rows × cols, and what is done with them:
 // - outer:    D[o, i] ← Σ_k max(left_k[o], 0) · max(right_k[i], 0) for one or two pairs of vectors
-// - peak:     state[0] ← the largest element of D
-// - divide:   out ← x / (D + λ), and 0 where D + λ is not above floor · peak
+// - peak:     out[index] ← the largest element of D
+// - divide:   out ← x / (D + λ); without λ, 0 where D is not above FLOOR · peak
 // - multiply: out ← x ∘ D
-// - scale:    out ← x / √state[source], and 0 where that is not a positive number
+// - scale:    out ← x / √state[index], and 0 where that is not a positive number
 //
-// Layout: all matrices have the stride of D and no offset; left_k[o] is number o·leftStride of its buffer. A workgroup
-// serves one row, except in peak. Dispatched by src/curvature/kernels/spectrum.ts.
+// Layout: offsets and strides in elements; left_k[o] is number leftOffset + o·leftStride of its buffer. λ is the problem's
+// own or, where `stored` is 1, number lambdaIndex of `second`; then the result is 0 as long as word readyIndex of it is 0.
+// A workgroup serves one row, in peak one problem. Dispatched by src/curvature/kernels/spectrum.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/spectrum.wgsl.
 
 struct SpectrumProblem {
+  first: u32,
   rows: u32,
   cols: u32,
-  stride: u32,
+  xOffset: u32,
+  xStride: u32,
+  dOffset: u32,
+  dStride: u32,
+  outOffset: u32,
+  outStride: u32,
+  leftOffset: u32,
   leftStride: u32,
+  rightOffset: u32,
   rightStride: u32,
   pairs: u32,
-  source: u32,
+  index: u32,
+  stored: u32,
+  lambdaIndex: u32,
+  readyIndex: u32,
   lambda: f32,
-  floor: f32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<SpectrumProblem>;
@@ -25,14 +38,38 @@ struct SpectrumProblem {
 @group(0) @binding(2) var<storage, read> d: array<f32>;
 @group(0) @binding(3) var<storage, read> state: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
-
-// outer reads (left 1, right 1, left 2, right 2) from x, d, state and second.
-@group(0) @binding(5) var<storage, read> second: array<f32>;
+// outer reads (left 1, right 1, left 2, right 2) from x, d, state and second, the last as f32.
+@group(0) @binding(5) var<storage, read> second: array<u32>;
 
 override THREADS: u32 = 64;
 
+// Share of the largest element of a spectrum below which rounding is all there is, where nothing damps it.
+const FLOOR = 2e-6;
+
+var<workgroup> largest: array<f32, THREADS>;
+
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
+fn finite(value: f32) -> bool {
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
+}
+
 fn positive(value: f32) -> bool {
-  return value > 0.0 && (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+  return value > 0.0 && finite(value);
+}
+
+fn problem_of(number: u32) -> u32 {
+  // The last problem whose first workgroup is not after this one.
+  var index = 0u;
+  for (var end = arrayLength(&problems); end - index > 1u;) {
+    let middle = (index + end) / 2u;
+    let before = problems[middle].first <= number;
+    index = select(index, middle, before);
+    end = select(middle, end, before);
+  }
+  return index;
 }
 
 @compute @workgroup_size(THREADS)
@@ -41,30 +78,49 @@ fn outer(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let o = id.x + id.y * count.x;
-  if (o >= problems[0].rows) {
+  let number = id.x + id.y * count.x;
+  let problem = problems[problem_of(number)];
+  let o = number - problem.first;
+  if (o >= problem.rows) {
     return;
   }
-  let left = o * problems[0].leftStride;
-  for (var i = thread; i < problems[0].cols; i += THREADS) {
-    let right = i * problems[0].rightStride;
+  let left = problem.leftOffset + o * problem.leftStride;
+  for (var i = thread; i < problem.cols; i += THREADS) {
+    let right = problem.rightOffset + i * problem.rightStride;
     var value = max(x[left], 0.0) * max(d[right], 0.0);
-    if (problems[0].pairs == 2u) {
-      value += max(state[left], 0.0) * max(second[right], 0.0);
+    if (problem.pairs == 2u) {
+      value += max(state[left], 0.0) * max(bitcast<f32>(second[right]), 0.0);
     }
-    out[o * problems[0].stride + i] = value;
+    out[problem.outOffset + o * problem.outStride + i] = value;
   }
 }
 
-@compute @workgroup_size(1)
-fn peak() {
-  var largest = 0.0;
-  for (var o = 0u; o < problems[0].rows; o++) {
-    for (var i = 0u; i < problems[0].cols; i++) {
-      largest = max(largest, d[o * problems[0].stride + i]);
+@compute @workgroup_size(THREADS)
+fn peak(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = id.x + id.y * count.x;
+  let inside = number < arrayLength(&problems);
+  var own = 0.0;
+  if (inside) {
+    let problem = problems[number];
+    for (var o = 0u; o < problem.rows; o++) {
+      for (var i = thread; i < problem.cols; i += THREADS) {
+        own = max(own, d[problem.dOffset + o * problem.dStride + i]);
+      }
     }
   }
-  out[0] = largest;
+  largest[thread] = own;
+  workgroupBarrier();
+  if (inside && thread == 0u) {
+    var all = 0.0;
+    for (var other = 0u; other < min(THREADS, problems[number].cols); other++) {
+      all = max(all, largest[other]);
+    }
+    out[problems[number].index] = all;
+  }
 }
 
 @compute @workgroup_size(THREADS)
@@ -73,15 +129,23 @@ fn divide(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let o = id.x + id.y * count.x;
-  if (o >= problems[0].rows) {
+  let number = id.x + id.y * count.x;
+  let problem = problems[problem_of(number)];
+  let o = number - problem.first;
+  if (o >= problem.rows) {
     return;
   }
-  let least = problems[0].floor * state[0];
-  for (var i = thread; i < problems[0].cols; i += THREADS) {
-    let at = o * problems[0].stride + i;
-    let damped = d[at] + problems[0].lambda;
-    out[at] = select(0.0, x[at] / damped, damped > least);
+  var lambda = problem.lambda;
+  var ready = true;
+  if (problem.stored == 1u) {
+    lambda = bitcast<f32>(second[problem.lambdaIndex]);
+    ready = second[problem.readyIndex] != 0u;
+  }
+  let least = select(FLOOR * state[problem.index], 0.0, lambda > 0.0);
+  for (var i = thread; i < problem.cols; i += THREADS) {
+    let damped = d[problem.dOffset + o * problem.dStride + i] + lambda;
+    let value = x[problem.xOffset + o * problem.xStride + i] / damped;
+    out[problem.outOffset + o * problem.outStride + i] = select(0.0, value, ready && damped > least);
   }
 }
 
@@ -91,13 +155,15 @@ fn multiply(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let o = id.x + id.y * count.x;
-  if (o >= problems[0].rows) {
+  let number = id.x + id.y * count.x;
+  let problem = problems[problem_of(number)];
+  let o = number - problem.first;
+  if (o >= problem.rows) {
     return;
   }
-  for (var i = thread; i < problems[0].cols; i += THREADS) {
-    let at = o * problems[0].stride + i;
-    out[at] = x[at] * d[at];
+  for (var i = thread; i < problem.cols; i += THREADS) {
+    out[problem.outOffset + o * problem.outStride + i] =
+      x[problem.xOffset + o * problem.xStride + i] * d[problem.dOffset + o * problem.dStride + i];
   }
 }
 
@@ -107,14 +173,16 @@ fn scale(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let o = id.x + id.y * count.x;
-  if (o >= problems[0].rows) {
+  let number = id.x + id.y * count.x;
+  let problem = problems[problem_of(number)];
+  let o = number - problem.first;
+  if (o >= problem.rows) {
     return;
   }
-  let square = state[problems[0].source];
+  let square = state[problem.index];
   let factor = select(0.0, inverseSqrt(square), positive(square));
-  for (var i = thread; i < problems[0].cols; i += THREADS) {
-    let at = o * problems[0].stride + i;
-    out[at] = select(0.0, factor * x[at], factor > 0.0);
+  for (var i = thread; i < problem.cols; i += THREADS) {
+    let value = factor * x[problem.xOffset + o * problem.xStride + i];
+    out[problem.outOffset + o * problem.outStride + i] = select(0.0, value, factor > 0.0);
   }
 }

@@ -4,14 +4,8 @@
 //
 // Layout: a row of `layers` says where a layer's flag, ⟨G, U⟩, ‖G‖², ‖U‖² and words are. One thread. Dispatched by
 // src/optimizers/tail.ts.
-
-struct StepSettings {
-  learningRate: f32,
-  momentum: f32,
-  weightDecay: f32,
-  klClip: f32,
-  velocity: u32,
-}
+//
+// Written by `npm run shaders` from source/step_coefficients.wgsl.
 
 struct LayerStep {
   flag: u32,
@@ -20,6 +14,14 @@ struct LayerStep {
   update: u32,
   ready: u32,
   words: u32,
+}
+
+struct StepSettings {
+  learningRate: f32,
+  momentum: f32,
+  weightDecay: f32,
+  klClip: f32,
+  velocity: u32,
 }
 
 struct Outcome {
@@ -38,8 +40,12 @@ struct Outcome {
 @group(0) @binding(5) var<storage, read_write> coefficients: array<f32>;
 @group(0) @binding(6) var<storage, read_write> outcome: array<Outcome>;
 
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
 fn finite(value: f32) -> bool {
-  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
 
 fn may_step(layer: LayerStep) -> bool {

@@ -1,17 +1,10 @@
 // G ← G + ωW, the gradient of the loss and of the penalty ½ω‖W‖² (ω = 0: G stays as it is), and
 // flags[problem.flag] |= problem.bit where G then holds a number that is not finite.
 //
-// WGSL lets a compiler assume that infinities and NaN do not occur (x != x is no test), so the bits are looked at.
 // Layout: G and W share offsets and strides. A workgroup serves ROWS rows. Dispatched by src/optimizers/tail.ts, all layers
 // at once.
-
-struct StepSettings {
-  learningRate: f32,
-  momentum: f32,
-  weightDecay: f32,
-  klClip: f32,
-  velocity: u32,
-}
+//
+// Written by `npm run shaders` from source/step_gradient.wgsl.
 
 struct GradientProblem {
   first: u32,
@@ -23,6 +16,14 @@ struct GradientProblem {
   bit: u32,
 }
 
+struct StepSettings {
+  learningRate: f32,
+  momentum: f32,
+  weightDecay: f32,
+  klClip: f32,
+  velocity: u32,
+}
+
 @group(0) @binding(0) var<storage, read> problems: array<GradientProblem>;
 @group(0) @binding(1) var<uniform> settings: StepSettings;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
@@ -31,6 +32,9 @@ struct GradientProblem {
 
 override THREADS: u32 = 64;
 const ROWS = 16u;
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -59,10 +63,10 @@ fn main(
         g = fma(settings.weightDecay, weights[start + j], g);
         gradients[start + j] = g;
       }
-      largest = max(largest, bitcast<u32>(g) & 0x7f800000u);
+      largest = max(largest, bitcast<u32>(g) & INFINITY);
     }
   }
-  if (largest == 0x7f800000u) {
+  if (largest == INFINITY) {
     atomicOr(&flags[problem.flag], problem.bit);
   }
 }

@@ -3,14 +3,8 @@
 //
 // Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/tail.ts, all
 // layers at once.
-
-struct StepSettings {
-  learningRate: f32,
-  momentum: f32,
-  weightDecay: f32,
-  klClip: f32,
-  velocity: u32,
-}
+//
+// Written by `npm run shaders` from source/step_weights.wgsl.
 
 struct WeightsProblem {
   first: u32,
@@ -18,6 +12,14 @@ struct WeightsProblem {
   cols: u32,
   offset: u32,
   stride: u32,
+}
+
+struct StepSettings {
+  learningRate: f32,
+  momentum: f32,
+  weightDecay: f32,
+  klClip: f32,
+  velocity: u32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<WeightsProblem>;
@@ -29,8 +31,12 @@ struct WeightsProblem {
 
 override THREADS: u32 = 64;
 
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
 fn finite(value: f32) -> bool {
-  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
 
 @compute @workgroup_size(THREADS)

@@ -3,7 +3,14 @@ import { type PreconditionedLayer, Preconditioner, type PreconditionerOptions } 
 import { type Capabilities, type DeviceHandle, type DeviceOptions, openDevice } from "./device/index.js";
 import type { DeviceLostError } from "./errors.js";
 import { HostOperations } from "./host/index.js";
-import { type Loss, type Module, Network, type NetworkOptions } from "./network/index.js";
+import {
+  type Graph,
+  type Loss,
+  layerKinds,
+  type Module,
+  Network,
+  type NetworkOptions,
+} from "./network/index.js";
 import {
   Adam,
   type AdamOptions,
@@ -15,14 +22,6 @@ import {
   type SgdOptions,
 } from "./optimizers/index.js";
 import { PipelineManager } from "./pipeline/index.js";
-
-/** Layer kinds that K-FAC preconditions, and those that have nothing to train. */
-const REGISTERED = {
-  dense: "K-FAC (exact, Monte-Carlo or empirical Fisher)",
-  conv2d: "K-FAC, positions by expand (KFC) or reduce",
-  "relu, leakyRelu, tanh, logistic": "nothing to train",
-  "maxPool2d, averagePool2d, globalAveragePool, flatten": "nothing to train",
-} as const;
 
 /**
  * Everything on one GPU device. Networks, optimisers and preconditioners made by it live until they, or the engine, are
@@ -55,11 +54,12 @@ export class Engine extends HostOperations implements Disposable {
   /**
    * A feed-forward network with its weights on the GPU.
    *
-   * @throws UnsupportedLayerError for an unknown module, ShapeError where sizes do not meet, LimitError when the device
-   *   cannot hold it.
+   * @param description modules one after another, or a `graph`
+   * @throws UnsupportedLayerError for an unknown module, ShapeError where sizes do not meet, ArgumentError for a description
+   *   that is none, LimitError when the device cannot hold it.
    */
-  network(modules: readonly Module[], loss: Loss, options: NetworkOptions = {}): Network {
-    return new Network(this.manager, modules, loss, options);
+  network(description: readonly Module[] | Graph, loss: Loss, options: NetworkOptions = {}): Network {
+    return new Network(this.manager, description, loss, options);
   }
 
   /** K-FAC for a network. @throws ArgumentError for a bad option, LimitError when the device cannot hold the factors. */
@@ -101,7 +101,7 @@ export class Engine extends HostOperations implements Disposable {
       `adapter   ${adapter}${software ? " (software)" : ""}`,
       `features  ${features.join(" ") || "none"}`,
     ];
-    for (const [kind, treatment] of Object.entries(REGISTERED)) lines.push(`layer     ${kind}: ${treatment}`);
+    for (const [treatment, kinds] of byTreatment()) lines.push(`layer     ${kinds.join(", ")}: ${treatment}`);
     lines.push("layer     anything else: refused");
     return lines.join("\n");
   }
@@ -115,6 +115,14 @@ export class Engine extends HostOperations implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Names of the registered kinds by what K-FAC does with them. */
+function byTreatment(): Map<string, string[]> {
+  const kinds = new Map<string, string[]>();
+  for (const { kind, treatment } of layerKinds())
+    kinds.set(treatment, [...(kinds.get(treatment) ?? []), kind]);
+  return kinds;
 }
 
 /**

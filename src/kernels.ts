@@ -5,23 +5,8 @@
  * @packageDocumentation
  */
 
-// K-FAC's factors and the approximations one by one
-export {
-  DiagonalApproximation,
-  EkfacApproximation,
-  type FactorOptions,
-  type FactorSize,
-  Factors,
-  type FactorUpdate,
-  factorKernels,
-  KroneckerApproximation,
-  type KroneckerKind,
-  type KroneckerOptions,
-  LAYER_STATE_BYTES,
-  LayerState,
-  MeanFluctuationApproximation,
-  statusText,
-} from "./curvature/index.js";
+// The state of layers' curvature
+export { curvatureKernels, LAYER_STATE_BYTES, LayerState, statusText } from "./curvature/index.js";
 export { HostOperations, packRows, type RowPlace, unpackRows } from "./host/index.js";
 // Views, and the way between them and main memory
 // Operations on packed operands, and the checks between a step and the weights
@@ -59,7 +44,34 @@ export {
   requireShape,
   type StridedCopy,
 } from "./linalg/index.js";
-export { activationBackwardKernel, activationKernel, fisherKernel, lossKernel } from "./network/index.js";
+// Kinds of layers
+export {
+  activationBackwardKernel,
+  activationKernel,
+  exampleRows,
+  type Form,
+  fisherKernel,
+  type ImageForm,
+  type IndicesForm,
+  type Layer,
+  type LayerKind,
+  type LayerModule,
+  layerKinds,
+  lossKernel,
+  type Neighbours,
+  type OutputPlaces,
+  type ParameterPlace,
+  type RecordedPass,
+  registerLayer,
+  type SequenceForm,
+  type Site,
+  type Traits,
+  type Twin,
+  twinOf,
+  Values,
+  type VectorForm,
+  type Workspace,
+} from "./network/index.js";
 // Compiling and recording
 export {
   type Binding,

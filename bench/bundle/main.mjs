@@ -1,13 +1,14 @@
 // The bundle's program: everything one after the other, each part in a process of its own, so that one that fails or hangs does
 // not stop the rest. Results go to a folder.
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { findDrivers, probe } from "../../scripts/drivers.mjs";
+import { startProgram } from "../../test/harness/program.mjs";
 import { parse } from "../../test/harness/protocol.mjs";
 
 const HELP = `./run [options]
@@ -57,58 +58,38 @@ function options(argv) {
 
 /**
  * Runs a program to its end or to the deadline. Everything it says goes to `file`, and to the terminal if `aloud`.
- * @param {string} command @param {string[]} args
+ * @param {string} command @param {readonly string[]} args
  * @param {{ deadline: number, file?: string, aloud?: boolean, env?: NodeJS.ProcessEnv, onLine?: (line: string) => string | undefined }} how
  *   `onLine` says what a line becomes
- * @returns {Promise<{ code: number | null, reason?: string }>}
+ * @returns {Promise<import("../../test/harness/program.mjs").End>}
  */
-function run(command, args, { deadline, file, aloud = true, env, onLine = (line) => line }) {
-  return new Promise((done) => {
-    const log = file ? createWriteStream(file) : undefined;
-    const child = spawn(command, args, {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...env },
-      detached: true,
-    });
-    const end = () => {
-      try {
-        process.kill(-child.pid, "SIGKILL");
-      } catch {
-        // It is gone already.
-      }
-    };
-    let late = false;
-    const timer = setTimeout(
-      () => {
-        late = true;
-        end();
-      },
-      Math.max(1000, deadline - Date.now()),
-    );
-    process.on("exit", end);
-    for (const stream of [child.stdout, child.stderr]) {
-      createInterface(stream).on("line", (line) => {
-        // Dawn tells this about every software driver.
-        if (/^Warning: maxDynamic\w+ artificially reduced/.test(line)) return;
-        const text = onLine(line);
-        if (text === undefined) return;
-        log?.write(`${text}\n`);
-        if (aloud) console.log(text);
-      });
-    }
-    const finish = (/** @type {number | null} */ code, /** @type {string} */ reason) => {
-      clearTimeout(timer);
-      process.off("exit", end);
-      if (reason) log?.write(`${reason}\n`);
-      log
-        ? log.end(() => done({ code, reason: reason || undefined }))
-        : done({ code, reason: reason || undefined });
-    };
-    child.on("error", (error) => finish(null, error.message));
-    child.on("close", (code, signal) =>
-      finish(code, late ? "cut off by the time limit" : signal ? `ended by ${signal}` : ""),
-    );
+async function run(command, args, { deadline, file, aloud = true, env, onLine = (line) => line }) {
+  const log = file ? createWriteStream(file) : undefined;
+  const program = startProgram(command, args, {
+    env: { ...process.env, ...env },
+    onLine(line) {
+      const text = onLine(line);
+      if (text === undefined) return;
+      log?.write(`${text}\n`);
+      if (aloud) console.log(text);
+    },
   });
+  let late = false;
+  const timer = setTimeout(
+    () => {
+      late = true;
+      program.end();
+    },
+    Math.max(1000, deadline - Date.now()),
+  );
+  const end = await program.ended;
+  clearTimeout(timer);
+  if (late) end.reason = "cut off by the time limit";
+  if (log) {
+    log.end(end.reason ? `${end.reason}\n` : "");
+    await once(log, "close");
+  }
+  return end;
 }
 
 /** A driver whose manifest is missing, as in containers that are given the libraries only. @param {string} out */
@@ -180,7 +161,8 @@ async function main(argv) {
   console.log(`${driver.id}: ${driver.name}; what there is to know is in ${join(out, "machine.txt")}`);
   const env = driver.env;
   const wanted = (/** @type {string} */ part) => only.includes(part);
-  const node = (/** @type {string[]} */ ...args) => [process.execPath, args];
+  /** @type {(...args: string[]) => [command: string, args: string[]]} */
+  const node = (...args) => [process.execPath, args];
   /** @type {string[]} */
   const outcomes = [];
   let failed = false;
@@ -259,8 +241,6 @@ async function main(argv) {
   return failed ? 1 : 0;
 }
 
-// The parts are groups of their own, which a terminal's Ctrl-C does not reach; they are ended on the way out.
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130));
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

@@ -61,13 +61,16 @@ export function manifest({ node, suite }) {
     { from: "shaders", to: "app/shaders" },
     { from: "bin", to: "app/bin" },
     { from: "scripts/drivers.mjs", to: "app/scripts/drivers.mjs" },
+    { from: "scripts/enter-driver.mjs", to: "app/scripts/enter-driver.mjs" },
     {
       from: "bench",
       to: "app/bench",
       not: /^(node_modules|results)(\/|$)|\.(ts|md|sh|txt)$|^bundle\/build\.mjs$/,
     },
-    { from: "test/harness/supervise.mjs", to: "app/test/harness/supervise.mjs" },
-    { from: "test/harness/protocol.mjs", to: "app/test/harness/protocol.mjs" },
+    ...["host", "program", "protocol", "supervise"].map((name) => ({
+      from: `test/harness/${name}.mjs`,
+      to: `app/test/harness/${name}.mjs`,
+    })),
     { from: suite, to: "app/tests" },
     ...own,
     ...peers,

@@ -5,6 +5,11 @@ import { spd } from "../data.mjs";
 import { Arena, recordedRunner } from "../gpu.mjs";
 import { messageOf } from "../peers/index.mjs";
 
+/**
+ * @typedef {import("../gpu.mjs").Lab & { reference: typeof import("../../src/reference/index.js") }} ReferenceLab
+ * @typedef {{ error: number | null, reason?: string }} Outcome
+ */
+
 /** A peer's call that would take longer is left out. */
 const CAP_MS = 2000;
 
@@ -26,8 +31,8 @@ export const accuracyGrid = (extent) =>
     : { sizes: [32, 128, 512], conditions: [1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7] };
 
 /**
- * @param {import("../gpu.mjs").Lab & { reference: any }} lab
- * @param {readonly any[]} peers
+ * @param {ReferenceLab} lab
+ * @param {readonly import("../peers/index.mjs").MaybePeer[]} peers
  * @param {import("./index.mjs").Extent} extent
  * @returns {Promise<AccuracyRow[]>}
  */
@@ -44,8 +49,12 @@ export async function measureAccuracy(lab, peers, extent) {
       const exact = inverseOf(lab.reference, S, n);
       // Rounding to f32 alone may cost the last of 7 digits; then there is nothing to compare with.
       if (!exact) continue;
-      const note = (who, name, way, outcome) => rows.push({ n, condition, who, name, way, ...outcome });
-      note("kfac-webgpu", "kfac-webgpu", "invert", await ours(lab, S, n, exact));
+      const note = (
+        /** @type {{ id: string, name: string }} */ { id: who, name },
+        /** @type {string} */ way,
+        /** @type {Outcome} */ outcome,
+      ) => rows.push({ n, condition, who, name, way, ...outcome });
+      note({ id: "kfac-webgpu", name: "kfac-webgpu" }, "invert", await ours(lab, S, n, exact));
       for (const peer of peers) {
         if ("error" in peer) continue;
         for (const formulation of peer.formulations("invert")) {
@@ -53,12 +62,7 @@ export async function measureAccuracy(lab, peers, extent) {
           if (peer.id === "ml-matrix" || /f64|stack/.test(formulation.name)) continue;
           if (history.predict(key, n ** 3) > CAP_MS) continue;
           const start = performance.now();
-          note(
-            peer.id,
-            peer.name,
-            formulation.name,
-            await theirs(peer, formulation, { list: [{ S, n }] }, exact),
-          );
+          note(peer, formulation.name, await theirs(peer, formulation, { list: [{ S, n }] }, exact));
           history.note(key, performance.now() - start, n ** 3);
         }
       }
@@ -67,12 +71,13 @@ export async function measureAccuracy(lab, peers, extent) {
   return rows;
 }
 
+/** @param {ReferenceLab["reference"]} reference @param {Float32Array} S @param {number} n */
 function inverseOf(reference, S, n) {
   const { inverse, status } = reference.invert(reference.matrix(n, n, S));
   return status === 0 ? inverse.data : undefined;
 }
 
-/** @returns {{ error: number | null, reason?: string }} */
+/** @param {ArrayLike<number>} X @param {ArrayLike<number>} exact @returns {Outcome} */
 function outcomeOf(X, exact) {
   let gap = 0;
   let size = 0;
@@ -84,6 +89,10 @@ function outcomeOf(X, exact) {
   return Number.isFinite(error) ? { error } : { error: null, reason: "not finite" };
 }
 
+/**
+ * @param {ReferenceLab} lab @param {Float32Array} S @param {number} n @param {ArrayLike<number>} exact
+ * @returns {Promise<Outcome>}
+ */
 async function ours(lab, S, n, exact) {
   const { invert } = lab.library;
   const word = [{ rows: 1, cols: 1 }];
@@ -112,6 +121,11 @@ async function ours(lab, S, n, exact) {
   }
 }
 
+/**
+ * @param {import("../peers/index.mjs").Peer} peer @param {import("../peers/index.mjs").Formulation} formulation
+ * @param {import("./index.mjs").InputsOf["invert"]} inputs @param {ArrayLike<number>} exact
+ * @returns {Promise<Outcome>}
+ */
 async function theirs(peer, formulation, inputs, exact) {
   let state;
   try {

@@ -8,6 +8,7 @@ import { Arena, recordedRunner } from "../gpu.mjs";
 /**
  * @typedef {{ count: number, channels: number, size: number, kernel: number }} Shape images of size × size, padded so that
  *   there is a position for each pixel
+ * @typedef {import("./index.mjs").InputsOf["gram"] & { images: Float32Array }} PatchInputs
  */
 
 /** @type {Shape[]} */
@@ -27,7 +28,7 @@ export const convolution = {
   cases: (extent) => (extent === "quick" ? QUICK : FULL).map(patchGram),
 };
 
-/** @param {Shape} shape @returns {import("./index.mjs").Case} */
+/** @param {Shape} shape @returns {import("./index.mjs").Case<PatchInputs>} */
 function patchGram(shape) {
   const { count, channels, size, kernel } = shape;
   const d = channels * kernel * kernel + 1;
@@ -77,7 +78,7 @@ function patches(images, { count, channels, size, kernel }) {
 
 /**
  * The factor as a convolutional layer of a network records it, over one network a set of inputs.
- * @param {import("../gpu.mjs").Lab} lab @param {Shape} shape @param {number} d @param {any[]} sets
+ * @param {import("../gpu.mjs").Lab} lab @param {Shape} shape @param {number} d @param {readonly PatchInputs[]} sets
  */
 function ourFactor(lab, { count, channels, size, kernel }, d, sets) {
   const { conv2d, flatten, dense, halfSquaredError } = lab.library;
@@ -102,7 +103,10 @@ function ourFactor(lab, { count, channels, size, kernel }, d, sets) {
   return recordedRunner(
     lab,
     networks.map(({ inputs }) => inputs),
-    (recorder, factor) => factor.gram(recorder, output.views[0]),
+    (recorder, factor) => {
+      if (!("gram" in factor)) throw new Error("the layer does not make its own Gram matrix");
+      factor.gram(recorder, output.views[0]);
+    },
     {
       output: () => output.read(),
       dispose() {

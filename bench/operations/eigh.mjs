@@ -1,6 +1,6 @@
 import { eighError } from "../check.mjs";
 import { spd } from "../data.mjs";
-import { Arena, recordedRunner } from "../gpu.mjs";
+import { Arena, recordedRunner, squareArenas } from "../gpu.mjs";
 
 /** @type {import("./index.mjs").Operation} */
 export const eigh = {
@@ -13,7 +13,7 @@ export const eigh = {
       : [decomposition(1, 64), decomposition(1, 128), decomposition(1, 256), decomposition(256, 128)],
 };
 
-/** @param {number} count @param {number} n @returns {import("./index.mjs").Case} */
+/** @param {number} count @param {number} n @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["eigh"]>} */
 function decomposition(count, n) {
   return {
     id: `eigh ${count > 1 ? `${count} of ` : ""}${n}x${n}`,
@@ -34,13 +34,7 @@ function decomposition(count, n) {
     ours(lab, sets) {
       const { eigh: record } = lab.library;
       const shapes = Array.from({ length: count }, () => ({ rows: n, cols: n }));
-      const inputs = sets.map(
-        ({ list }) =>
-          new Arena(
-            lab,
-            list.map(({ S }) => ({ rows: n, cols: n, data: S })),
-          ),
-      );
+      const inputs = squareArenas(lab, sets);
       const vectors = new Arena(lab, shapes);
       const values = new Arena(
         lab,

@@ -29,9 +29,14 @@ const HARDWARE = [
 
 /** One case a size makes the chart's line. */
 const CHARTED = new Set(
-  [...QUICK, [64, 16384], [256, 4096], [512, 4096], [1024, 2048], [2048, 2048], [4096, 4096]].map(
-    ([d, n]) => `${d} ${n}`,
-  ),
+  [
+    [64, 16384],
+    [256, 4096],
+    [512, 4096],
+    [1024, 2048],
+    [2048, 2048],
+    [4096, 4096],
+  ].map(([d, n]) => `${d} ${n}`),
 );
 
 /** @type {import("./index.mjs").Operation} */
@@ -40,16 +45,18 @@ export const gram = {
   title: "Gram matrix AA'",
   kind: "gram",
   cases: (extent, software) =>
-    (extent === "quick" ? QUICK : software ? FULL : [...FULL, ...HARDWARE]).map(([d, n]) => gramCase(d, n)),
+    extent === "quick"
+      ? QUICK.map(([d, n]) => gramCase(d, n, true))
+      : (software ? FULL : [...FULL, ...HARDWARE]).map(([d, n]) => gramCase(d, n, CHARTED.has(`${d} ${n}`))),
 };
 
-/** @param {number} d @param {number} n @returns {import("./index.mjs").Case} */
-function gramCase(d, n) {
+/** @param {number} d @param {number} n @param {boolean} charted @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["gram"]>} */
+function gramCase(d, n, charted) {
   return {
     id: `gram ${d}x${n}`,
     label: `${d} × ${n}`,
     size: d,
-    series: CHARTED.has(`${d} ${n}`) ? "one a size" : undefined,
+    series: charted ? "one a size" : undefined,
     work: gramFlops(d, n),
     flops: gramFlops(d, n),
     bytes: 4 * d * n,

@@ -10,23 +10,43 @@ import { sandwich } from "./sandwich.mjs";
 /**
  * @typedef {"quick" | "full"} Extent
  *
- * @typedef {object} Case
- * @property {string} id
- * @property {string} label
- * @property {number} size where it stands on the axis of a chart
- * @property {string} [series] which line of the chart it belongs to, if any
- * @property {number} work by which times are predicted from one case to the next
- * @property {number} [flops] useful ones, where they are counted
- * @property {number} bytes of one set of inputs
- * @property {(seed: number) => any} inputs
- * @property {(outputs: ArrayLike<number>[], inputs: any) => number} check relative error against f64
- * @property {number} tolerance
- * @property {(lab: import("../gpu.mjs").Lab, sets: any[]) => import("../measure.mjs").Runner} ours
+ * @typedef {{ S: Float32Array, n: number }} Symmetric an n × n matrix
+ *
+ * @typedef {object} InputsOf what an operation works on, by the peers' name of it
+ * @property {{ A: Float32Array, X: Float32Array, d: number, n: number }} gram A is d × n, X its transpose
+ * @property {{ A: Float32Array, B: Float32Array, m: number, k: number, n: number }} matmul
+ * @property {{ P: Float32Array, G: Float32Array, Q: Float32Array, m: number, n: number }} sandwich
+ * @property {{ list: Symmetric[] }} invert one matrix or several
+ * @property {{ list: Symmetric[] }} eigh
+ *
+ * @typedef {keyof InputsOf} Kind
+ * @typedef {InputsOf[Kind]} Inputs
+ * @typedef {readonly ArrayLike<number>[]} Outputs matrices, dense and row-major
+ */
+
+/**
+ * Its functions are methods, so that a case of one kind is a case.
+ * @template {Inputs} [I=Inputs]
+ * @typedef {{
+ *   id: string,
+ *   label: string,
+ *   size: number,
+ *   series?: string,
+ *   work: number,
+ *   flops?: number,
+ *   bytes: number,
+ *   tolerance: number,
+ *   inputs(seed: number): I,
+ *   check(outputs: Outputs, inputs: I): number,
+ *   ours(lab: import("../gpu.mjs").Lab, sets: readonly I[]): import("../gpu.mjs").OwnRunner,
+ * }} Case `size` is where it stands on the axis of a chart and `series` which line of the chart it belongs to, if any; by
+ *   `work` times are predicted from one case to the next; `flops` are useful ones, where they are counted; `bytes` are of one
+ *   set of inputs; `check` gives the relative error against f64
  *
  * @typedef {object} Operation
  * @property {string} id
  * @property {string} title
- * @property {string} kind the peers' name of it
+ * @property {Kind} kind the peers' name of it
  * @property {(extent: Extent, software: boolean) => Case[]} cases
  */
 

@@ -1,7 +1,7 @@
 import { inverseError } from "../check.mjs";
 import { spd } from "../data.mjs";
 import { invertFlops } from "../flops.mjs";
-import { Arena, recordedRunner } from "../gpu.mjs";
+import { Arena, recordedRunner, squareArenas } from "../gpu.mjs";
 
 /** Of the factors of damped curvature, which is what is inverted in training. */
 const CONDITION = 1000;
@@ -38,7 +38,7 @@ export const invert = {
 /**
  * @param {string} label @param {number[]} sizes @param {number} size
  * @param {string} [series]
- * @returns {import("./index.mjs").Case}
+ * @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["invert"]>}
  */
 function inversion(label, sizes, size, series) {
   const elements = sizes.reduce((sum, n) => sum + n * n, 0);
@@ -59,13 +59,7 @@ function inversion(label, sizes, size, series) {
     tolerance: CONDITION * 2 ** -20,
     ours(lab, sets) {
       const { invert: record } = lab.library;
-      const inputs = sets.map(
-        ({ list }) =>
-          new Arena(
-            lab,
-            list.map(({ S, n }) => ({ rows: n, cols: n, data: S })),
-          ),
-      );
+      const inputs = squareArenas(lab, sets);
       const shapes = sizes.map((n) => ({ rows: n, cols: n }));
       const output = new Arena(lab, shapes);
       const words = [{ rows: 1, cols: sizes.length }];

@@ -14,7 +14,7 @@ export const matmul = {
     ),
 };
 
-/** @param {number} n @returns {import("./index.mjs").Case} */
+/** @param {number} n @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["matmul"]>} */
 function productCase(n) {
   return {
     id: `matmul ${n}`,

@@ -19,7 +19,7 @@ export const sandwich = {
     ).map(([m, n]) => sandwichCase(m, n)),
 };
 
-/** @param {number} m @param {number} n @returns {import("./index.mjs").Case} */
+/** @param {number} m @param {number} n @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["sandwich"]>} */
 function sandwichCase(m, n) {
   return {
     id: `sandwich ${m}x${n}`,

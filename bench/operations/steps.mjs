@@ -1,8 +1,10 @@
 // Whole training steps: K-FAC with factors every step and inverses every ten, beside plain SGD, in interleaved samples of ten
 // steps on one engine. The ratio is therefore K-FAC's cost with the inverses spread over their period.
 import { randoms } from "../data.mjs";
-import { affordablePairs, median, medianInterval, pairedRatios, sample, samplePairs } from "../measure.mjs";
+import { timing } from "../library.mjs";
 import { messageOf } from "../peers/index.mjs";
+
+const { affordablePairs, medianMs, sample, samplePairs } = timing;
 
 /** Steps from one inversion to the next. */
 const PERIOD = 10;
@@ -19,15 +21,21 @@ const BATCHES = 8;
  * @property {number} [parameters]
  * @property {{ ms: number, samples: number[], firstMs: number }} [sgd]
  * @property {{ ms: number, samples: number[], firstMs: number }} [kfac]
- * @property {import("../measure.mjs").Interval} [ratio]
+ * @property {import("../../src/timing/index.js").Interval} [ratio]
  * @property {{ sgd: KernelShare[], kfac: KernelShare[] }} [kernels] by GPU timestamps
  * @property {string} [failure]
  *
+ * @typedef {import("../gpu.mjs").Library} Library
+ * @typedef {import("../gpu.mjs").Lab} Lab
+ * @typedef {import("../../src/index.js").Batch} Batch
+ * @typedef {import("../../src/index.js").StepRecord} StepRecord
+ * @typedef {"sgd" | "kfac"} Kind
+ *
  * @typedef {{ id: string, label: string, batch: number, features: number, outputs: number, classes: boolean,
- *   input?: [number, number, number], modules: (library: any) => any[] }} Training
+ *   input?: [number, number, number], modules: (library: Library) => import("../../src/index.js").Module[] }} Training
  */
 
-/** @param {any} library @param {readonly number[]} sizes @param {string} activation */
+/** @param {Library} library @param {readonly number[]} sizes @param {"relu" | "tanh"} activation */
 function chain({ dense, relu, tanh }, sizes, activation) {
   const modules = [];
   for (let l = 1; l < sizes.length; l++) {
@@ -80,23 +88,25 @@ export const trainings = (extent) =>
   extent === "quick" ? [classifier(100)] : [classifier(500), autoEncoder, convolutional];
 
 /**
- * @param {import("../gpu.mjs").Lab} lab @param {Training} training @param {import("../arguments.mjs").Options} options
+ * @param {Lab} lab @param {Training} training @param {import("../arguments.mjs").Options} options
  * @returns {Promise<StepRow>}
  */
 export async function measureSteps(lab, training, options) {
   const { id, label, batch } = training;
   /** @type {StepRow} */
   const row = { id, label, batch };
+  /** @type {{ dispose(): void }[]} */
   const made = [];
   try {
     const batches = batchesOf(training);
     const [sgd, kfac] = [learner(lab, training, batches, "sgd"), learner(lab, training, batches, "kfac")];
     made.push(sgd, kfac);
     row.parameters = kfac.parameters;
-    const first = {};
+    /** @type {number[]} */
+    const firstMs = [];
     let pairMs = 0;
-    for (const [name, one] of Object.entries({ sgd, kfac })) {
-      first[name] = (await sample(one.runner, 1)).ms;
+    for (const one of [sgd, kfac]) {
+      firstMs.push((await sample(one.runner, 1)).ms);
       // K-FAC renews early inverses at steps 1, 2, 4 and 8 too, so the first period is not like the others.
       const warm = await sample(one.runner, PERIOD - 1);
       await one.check();
@@ -109,9 +119,9 @@ export async function measureSteps(lab, training, options) {
       Math.min(pairs, options.pairs),
     );
     for (const one of [sgd, kfac]) await one.check();
-    row.sgd = summary(samples.a, first.sgd);
-    row.kfac = summary(samples.b, first.kfac);
-    row.ratio = medianInterval(pairedRatios(samples.a, samples.b));
+    row.sgd = summary(samples.a, firstMs[0]);
+    row.kfac = summary(samples.b, firstMs[1]);
+    row.ratio = samples.ratio;
     if (lab.engine.capabilities.timestamps) {
       row.kernels = { sgd: await profile(lab, sgd.runner, 1), kfac: await profile(lab, kfac.runner, PERIOD) };
     }
@@ -123,13 +133,12 @@ export async function measureSteps(lab, training, options) {
   return row;
 }
 
-/** @param {readonly import("../measure.mjs").Sample[]} samples @param {number} firstMs */
+/** @param {readonly import("../../src/timing/index.js").Sample[]} samples @param {number} firstMs */
 function summary(samples, firstMs) {
-  const times = samples.map(({ ms }) => ms);
-  return { ms: median(times), samples: times, firstMs };
+  return { ms: medianMs(samples), samples: samples.map(({ ms }) => ms), firstMs };
 }
 
-/** @param {Training} training */
+/** @param {Training} training @returns {Batch[]} */
 function batchesOf({ batch, features, outputs, classes }) {
   return Array.from({ length: BATCHES }, (_, k) => {
     const noise = randoms(batch * Math.max(features, outputs), 31 + k);
@@ -144,8 +153,8 @@ function batchesOf({ batch, features, outputs, classes }) {
 
 /**
  * A network with its optimiser; a repetition is one step, and no step waits for the one before it.
- * @param {import("../gpu.mjs").Lab} lab @param {Training} training @param {any[]} batches
- * @param {"sgd" | "kfac"} kind
+ * @param {Lab} lab @param {Training} training @param {readonly Batch[]} batches
+ * @param {Kind} kind
  */
 function learner({ library, engine }, training, batches, kind) {
   const { softmaxCrossEntropy, sigmoidCrossEntropy } = library;
@@ -156,7 +165,7 @@ function learner({ library, engine }, training, batches, kind) {
     kind === "sgd"
       ? engine.sgd(network, { learningRate: 1e-3 })
       : engine.kfac(network, { learningRate: 1e-3, damping: 0.1, factorEvery: 1, inverseEvery: PERIOD });
-  /** @type {Promise<any>[]} */
+  /** @type {Promise<StepRecord>[]} */
   let records = [];
   let next = 0;
   const runner = {
@@ -174,7 +183,6 @@ function learner({ library, engine }, training, batches, kind) {
       }
       await engine.device.queue.onSubmittedWorkDone();
     },
-    dispose() {},
   };
   return {
     runner,
@@ -192,7 +200,11 @@ function learner({ library, engine }, training, batches, kind) {
   };
 }
 
-/** GPU time of each kernel, mean over some steps. @returns {Promise<KernelShare[]>} */
+/**
+ * GPU time of each kernel, mean over some steps.
+ * @param {Lab} lab @param {ReturnType<typeof learner>["runner"]} runner @param {number} steps
+ * @returns {Promise<KernelShare[]>}
+ */
 async function profile({ library, engine }, runner, steps) {
   const profiler = new library.Profiler(engine.device);
   engine.manager.profiler = profiler;

@@ -6,34 +6,28 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /**
- * @typedef {{ A: Float32Array, X: Float32Array, d: number, n: number }} GramInputs A is d × n, X its transpose
- * @typedef {{ A: Float32Array, B: Float32Array, m: number, k: number, n: number }} MatmulInputs
- * @typedef {{ P: Float32Array, G: Float32Array, Q: Float32Array, m: number, n: number }} SandwichInputs
- * @typedef {{ list: { S: Float32Array, n: number }[] }} SymmetricInputs one matrix or several
+ * @typedef {import("./way.mjs").Kind} Kind
+ * @typedef {import("./way.mjs").Formulation} Formulation
  *
- * @typedef {object} Formulation one way for a library to do an operation
- * @property {string} name
- * @property {(inputs: any) => any} upload untimed, and may take its time
- * @property {(states: any[], first: number, repetitions: number) => Promise<number>} [timed] instead of calls, where the
- *   library runs elsewhere and times itself: milliseconds of all repetitions
- * @property {(state: any) => any} call begins one repetition; the result may not be there yet
- * @property {(result: any) => Promise<ArrayLike<number>[]>} read untimed
- * @property {(result: any) => void} free
- * @property {(state: any) => void} drop
+ * @typedef {{
+ *   id: string,
+ *   name: string,
+ *   version: string,
+ *   looseness?: number,
+ *   variant?: boolean,
+ *   dispose?(): void,
+ *   formulations(kind: Kind): readonly Formulation[],
+ *   enter(): Promise<void> | void,
+ *   finish(results: readonly unknown[]): Promise<void> | void,
+ * }} Peer its errors may pass the tolerance by `looseness`; a `variant` of another peer is left out where it has nothing of
+ *   its own; `formulations` gives none where the library has no such operation; `enter` makes it the library's current back
+ *   end, `finish` waits until all results are there
  *
- * @typedef {object} Peer
- * @property {string} id
- * @property {string} name
- * @property {string} version
- * @property {number} [looseness] by which its errors may pass the tolerance
- * @property {boolean} [variant] of another peer, left out where it has nothing of its own
- * @property {() => void} [dispose]
- * @property {(kind: string) => Formulation[]} formulations none where the library has no such operation
- * @property {() => Promise<void> | void} enter makes it the library's current back end
- * @property {(results: any[]) => Promise<void> | void} finish waits until all results are there
+ * @typedef {{ id: string, name: string, error: string }} AbsentPeer one that does not load, and why
+ * @typedef {Peer | AbsentPeer} MaybePeer
  */
 
-/** @type {Record<string, () => Promise<{ load: (where: Where) => Promise<Peer> }>>} */
+/** @type {Readonly<Record<string, () => Promise<{ load(where: Where): Promise<Peer> }>>>} */
 const LOADERS = {
   "jax-webgpu": async () => (await import("./jax.mjs")).webgpu,
   "jax-wasm": async () => (await import("./jax.mjs")).wasm,
@@ -51,8 +45,12 @@ export const PEERS = Object.keys(LOADERS);
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /**
- * The peers' packages.
- * @typedef {{ folderOf: (name: string) => string, module: (name: string) => Promise<any>, version: (name: string) => string }} Where
+ * The peers' packages. What a module holds is the peer's own business: it names the part that it uses.
+ * @typedef {{
+ *   folderOf(name: string): string,
+ *   module<T>(name: string): Promise<T>,
+ *   version(name: string): string,
+ * }} Where
  */
 
 /** @type {Where} */
@@ -68,7 +66,7 @@ export const installed = () => existsSync(`${root}/node_modules/.package-lock.js
 /**
  * Loads one library.
  * @param {string} id
- * @returns {Promise<Peer | { id: string, name: string, error: string }>}
+ * @returns {Promise<MaybePeer>}
  */
 export async function loadPeer(id) {
   const loader = LOADERS[id];

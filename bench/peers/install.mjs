@@ -12,7 +12,8 @@ export function installPeers() {
   const args = ["ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
   const npm = process.env.npm_execpath;
   // What npm says is not the program's output.
-  const options = /** @type {any} */ ({ stdio: ["ignore", 2, 2] });
+  /** @type {import("node:child_process").SpawnSyncOptions} */
+  const options = { stdio: ["ignore", 2, 2] };
   if (npm?.endsWith("npm-cli.js")) spawnSync(process.execPath, [npm, ...args], options);
   else spawnSync("npm", args, { ...options, shell: process.platform === "win32" });
 }

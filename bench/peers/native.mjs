@@ -6,10 +6,32 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { way } from "./way.mjs";
+
+/**
+ * @typedef {import("./way.mjs").Kind} Kind
+ * @typedef {import("./way.mjs").InputsOf} InputsOf
+ * @typedef {{ data: Float32Array, shape: number[] }} Part an array of the inputs
+ *
+ * @typedef {{ command: "upload", names: readonly string[], file: string, shapes: number[][] }
+ *   | { command: "run", kind: Kind, formulation: string, chosen: readonly number[], first: number, repetitions: number }
+ *   | { command: "read", kind: Kind, formulation: string, set: number, file: string }
+ *   | { command: "drop", chosen: readonly number[] }} Request sets are known by their numbers
+ * @typedef {{
+ *   ready: { version: string, formulations: Partial<Record<Kind, string[]>> },
+ *   upload: { set: number },
+ *   run: { ms: number },
+ *   read: { shapes: number[][] },
+ *   drop: {},
+ * }} Answers what Python says when it has started, and to each command
+ */
 
 const script = fileURLToPath(new URL("../torch_bench.py", import.meta.url));
 
-/** Names of the arrays of each operation's inputs; `list` stands for any number of symmetric matrices. */
+/**
+ * Names of the arrays of each operation's inputs; `list` stands for any number of symmetric matrices.
+ * @type {Readonly<Record<Kind, readonly string[]>>}
+ */
 const ARRAYS = {
   gram: ["A"],
   matmul: ["A", "B"],
@@ -18,7 +40,7 @@ const ARRAYS = {
   eigh: ["list"],
 };
 
-/** @type {Record<string, (inputs: any) => { data: Float32Array, shape: number[] }[]>} */
+/** @type {{ readonly [K in Kind]: (inputs: InputsOf[K]) => Part[] }} */
 const PARTS = {
   gram: ({ A, d, n }) => [{ data: A, shape: [d, n] }],
   matmul: ({ A, B, m, k, n }) => [
@@ -34,7 +56,7 @@ const PARTS = {
   eigh: symmetric,
 };
 
-/** One stack where all have one size, as batched routines want it. */
+/** One stack where all have one size, as batched routines want it. @param {InputsOf["invert"]} inputs @returns {Part[]} */
 function symmetric({ list }) {
   const { n } = list[0];
   if (list.length === 1 || list.some((one) => one.n !== n))
@@ -49,6 +71,7 @@ function symmetric({ list }) {
  */
 function library(id, name) {
   return {
+    /** @returns {Promise<import("./index.mjs").Peer>} */
     async load() {
       const python = new Python(id);
       const { version, formulations } = await python.ready;
@@ -59,8 +82,7 @@ function library(id, name) {
         // Ten bits of a product's operands.
         looseness: id === "torch-tf32" ? 1000 : 1,
         variant: id === "torch-tf32",
-        formulations: (/** @type {string} */ kind) =>
-          (formulations[kind] ?? []).map((/** @type {string} */ way) => formulation(python, kind, way)),
+        formulations: (kind) => (formulations[kind] ?? []).map((way) => formulation(python, kind, way)),
         enter() {},
         finish() {},
         dispose: () => python.dispose(),
@@ -73,10 +95,22 @@ export const torch = library("torch", "PyTorch");
 export const torchTf32 = library("torch-tf32", "PyTorch, TF32");
 export const scipy = library("scipy", "SciPy");
 
-/** @returns {import("./index.mjs").Formulation} */
+/**
+ * @template {Kind} K
+ * @param {Python} python @param {K} kind @param {string} name
+ */
 function formulation(python, kind, name) {
   const common = { kind, formulation: name };
-  return {
+  const care = {
+    async read(/** @type {{ set: number }} */ { set }) {
+      const file = python.path("result");
+      const { shapes } = await python.ask({ command: "read", ...common, set, file });
+      return unstacked(new Float32Array(new Uint8Array(readFileSync(file)).buffer), shapes, kind);
+    },
+    free() {},
+    drop: (/** @type {number} */ set) => void python.ask({ command: "drop", chosen: [set] }).catch(() => {}),
+  };
+  return way(kind, care, {
     name,
     async upload(inputs) {
       const parts = PARTS[kind](inputs);
@@ -88,17 +122,13 @@ function formulation(python, kind, name) {
       return (await python.ask({ command: "run", ...common, chosen: sets, first, repetitions })).ms;
     },
     call: (set) => ({ set }),
-    async read({ set }) {
-      const file = python.path("result");
-      const { shapes } = await python.ask({ command: "read", ...common, set, file });
-      return unstacked(new Float32Array(new Uint8Array(readFileSync(file)).buffer), shapes, kind);
-    },
-    free() {},
-    drop: (set) => void python.ask({ command: "drop", chosen: [set] }).catch(() => {}),
-  };
+  });
 }
 
-/** The matrices one by one: a stack is taken apart, and stacks of eigenvalues and vectors are paired. */
+/**
+ * The matrices one by one: a stack is taken apart, and stacks of eigenvalues and vectors are paired.
+ * @param {Float32Array} numbers @param {number[][]} shapes @param {Kind} kind
+ */
 function unstacked(numbers, shapes, kind) {
   let at = 0;
   const parts = shapes.map((shape) => {
@@ -117,14 +147,15 @@ function unstacked(numbers, shapes, kind) {
 }
 
 class Python {
-  /** @type {{ resolve: (message: any) => void, reject: (error: Error) => void }[]} */
+  /** @type {{ resolve: (message: unknown) => void, reject: (error: Error) => void }[]} */
   #waiting = [];
   #folder = mkdtempSync(join(tmpdir(), "kfac-bench-"));
   #lastWords = "";
 
   /** @param {string} id */
   constructor(id) {
-    this.ready = new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    /** @type {Promise<Answers["ready"]>} */
+    this.ready = this.#answer();
     const child = spawn(process.env.PYTHON || "python3", [script, "--serve", id], {
       stdio: ["pipe", "pipe", "pipe"],
     });
@@ -150,13 +181,23 @@ class Python {
     );
   }
 
-  /** @param {any} request @returns {Promise<any>} */
-  ask(request) {
+  /** The next line that it says. @template T @returns {Promise<T>} */
+  #answer() {
     return new Promise((resolve, reject) => {
-      if (this.child.exitCode !== null) return reject(new Error("python3 has ended"));
-      this.#waiting.push({ resolve, reject });
-      this.child.stdin.write(`${JSON.stringify(request)}\n`);
+      this.#waiting.push({ resolve: (message) => resolve(/** @type {T} */ (message)), reject });
     });
+  }
+
+  /**
+   * @template {Request} R
+   * @param {R} request
+   * @returns {Promise<Answers[R["command"]]>}
+   */
+  async ask(request) {
+    if (this.child.exitCode !== null) throw new Error("python3 has ended");
+    const answer = this.#answer();
+    this.child.stdin.write(`${JSON.stringify(request)}\n`);
+    return await /** @type {Promise<Answers[R["command"]]>} */ (answer);
   }
 
   /** @param {string} name */

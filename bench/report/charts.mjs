@@ -1,20 +1,35 @@
 // Which charts there are, and what of the results goes into each.
-import { barChart, dotChart, lineChart } from "./chart.mjs";
+import { charts } from "../library.mjs";
+import { LOOKS } from "./looks.mjs";
 import { time } from "./table.mjs";
+
+const { barChart, dotChart, lineChart } = charts;
 
 /**
  * @typedef {import("../compare.mjs").Row} Row
+ * @typedef {import("../compare.mjs").Measured} Measured
+ * @typedef {import("../operations/steps.mjs").StepRow} StepRow
+ * @typedef {import("../operations/accuracy.mjs").AccuracyRow} AccuracyRow
+ * @typedef {import("../../src/charts/index.js").Dot} Dot
+ * @typedef {import("../../src/charts/index.js").Point} Point
+ *
+ * @typedef {object} Result of a run, or what there is of it so far
+ * @property {{ adapter: string, date: string }} machine
+ * @property {readonly Row[]} rows
+ * @property {readonly StepRow[]} steps
+ * @property {readonly AccuracyRow[]} accuracy
+ *
  * @typedef {{ name: string, svg: string }} Drawing
  */
 
 /** A chart needs this many sizes. */
 const SIZES = 2;
 
-/** @param {any} result @param {(operation: string) => string} titleOf @returns {Drawing[]} */
+/** @param {Result} result @param {(operation: string) => string} titleOf @returns {Drawing[]} */
 export function drawings(result, titleOf) {
   const { rows, steps, accuracy, machine } = result;
   const where = `${machine.adapter}, ${machine.date.slice(0, 10)}`;
-  const operations = [...new Set(rows.map((/** @type {Row} */ row) => row.operation))];
+  const operations = [...new Set(rows.map((row) => row.operation))];
   return [
     ...operations.map((operation) => speed(operation, rows, titleOf(operation), where)),
     ...operations.map((operation) => ratios(operation, rows, titleOf(operation), where)),
@@ -33,48 +48,55 @@ function everyone(row) {
   return [...ours, ...theirs];
 }
 
-/** @returns {Drawing | undefined} */
+/**
+ * @param {string} operation @param {readonly Row[]} rows @param {string} title @param {string} where
+ * @returns {Drawing | undefined}
+ */
 function speed(operation, rows, title, where) {
   const own = rows.filter((row) => row.operation === operation && row.series).sort((a, b) => a.size - b.size);
   const sizes = [...new Set(own.map(({ size }) => size))];
   if (sizes.length < SIZES) return undefined;
   const counted = own.every(({ flops }) => flops);
+  /** @type {Map<string, { id: string, name: string, points: Point[] }>} */
   const series = new Map();
   for (const row of own) {
     for (const { id, name, measured } of everyone(row)) {
       const one = series.get(id) ?? { id, name, points: [] };
-      one.points.push([row.size, counted ? row.flops / measured.ms / 1e6 : 1000 / measured.ms]);
+      one.points.push([row.size, row.flops && counted ? row.flops / measured.ms / 1e6 : 1000 / measured.ms]);
       series.set(id, one);
     }
   }
   const svg = lineChart({
     title: `${title}: speed by size`,
-    subtitle: `${counted ? "Useful operations a second" : "Matrices a second"}, higher is better.`,
-    where,
-    x: "size",
-    y: counted ? "GFLOP/s" : "matrices a second",
-    xTicks: sizes,
+    heading: [`${counted ? "Useful operations a second" : "Matrices a second"}, higher is better.`, where],
+    looks: LOOKS,
+    x: { label: "size", log: true, ticks: sizes },
+    y: { label: counted ? "GFLOP/s" : "matrices a second", log: true },
     panels: [{ series: [...series.values()] }],
   });
   return { name: `speed-${operation}`, svg };
 }
 
-/** @returns {Drawing | undefined} */
+/**
+ * @param {string} operation @param {readonly Row[]} rows @param {string} title @param {string} where
+ * @returns {Drawing | undefined}
+ */
 function ratios(operation, rows, title, where) {
   const own = rows
     .filter((row) => row.operation === operation)
     .map(({ label, peers }) => ({
       label,
-      dots: peers.flatMap(({ peer, name, ratio }) =>
-        ratio ? [{ id: peer, name, value: ratio.value, low: ratio.low, high: ratio.high }] : [],
-      ),
+      dots: peers.flatMap(({ peer: id, name, ratio }) => (ratio ? [{ id, name, ...ratio }] : [])),
     }))
     .filter(({ dots }) => dots.length > 0);
   if (own.length === 0) return undefined;
   const svg = dotChart({
     title: `${title}: time relative to kfac-webgpu`,
-    subtitle: "Right of the dashed line kfac-webgpu is faster. Median of paired ratios and its interval.",
-    where,
+    heading: [
+      "Right of the dashed line kfac-webgpu is faster. Median of paired ratios and its interval.",
+      where,
+    ],
+    looks: LOOKS,
     x: "times as long as kfac-webgpu",
     one: "as fast as kfac-webgpu",
     rows: own,
@@ -82,44 +104,48 @@ function ratios(operation, rows, title, where) {
   return { name: `ratio-${operation}`, svg };
 }
 
-/** @returns {Drawing | undefined} */
+/** @param {readonly AccuracyRow[]} accuracy @param {string} where @returns {Drawing | undefined} */
 function errors(accuracy, where) {
   if (accuracy.length === 0) return undefined;
   const sizes = [...new Set(accuracy.map(({ n }) => n))];
   const panels = sizes.map((n) => {
-    const own = accuracy.filter((row) => row.n === n && row.error !== null && row.error > 0);
+    const own = accuracy.filter((row) => row.n === n);
     // Of a library's ways the first that is listed, which is the one taken for speed.
-    const ways = new Map();
-    for (const row of own) if (!ways.has(row.who)) ways.set(row.who, row.way);
-    const series = [...ways].map(([id, way]) => {
-      const mine = own.filter((row) => row.who === id && row.way === way);
-      return { id, name: mine[0].name, points: mine.map(({ condition, error }) => [condition, error]) };
-    });
+    /** @type {Map<string, { id: string, name: string, way: string, points: Point[] }>} */
+    const series = new Map();
+    for (const { who: id, name, way, condition, error } of own) {
+      if (!error) continue;
+      const one = series.get(id) ?? { id, name, way, points: [] };
+      if (one.way === way) one.points.push([condition, error]);
+      series.set(id, one);
+    }
     const conditions = [...new Set(own.map(({ condition }) => condition))];
-    const reference = {
-      name: "κ · 2⁻²⁴",
-      points: conditions.map((condition) => [condition, condition * 2 ** -24]),
+    /** @type {Point[]} */
+    const rounding = conditions.map((condition) => [condition, condition * 2 ** -24]);
+    return {
+      title: `n = ${n}`,
+      series: [...series.values()],
+      reference: { name: "κ · 2⁻²⁴", points: rounding },
     };
-    return { title: `n = ${n}`, series, reference };
   });
   const svg = lineChart({
     title: "Error of f32 inverses by condition number",
-    subtitle: "‖X − S⁻¹‖ / ‖S⁻¹‖ beside the f64 inverse, lower is better.",
-    where,
-    x: "condition number κ",
-    y: "relative error",
-    xTicks: [1e1, 1e3, 1e5, 1e7],
+    heading: ["‖X − S⁻¹‖ / ‖S⁻¹‖ beside the f64 inverse, lower is better.", where],
+    looks: LOOKS,
+    x: { label: "condition number κ", log: true, ticks: [1e1, 1e3, 1e5, 1e7] },
+    y: { label: "relative error", log: true },
     panels,
   });
   return { name: "error-invert", svg };
 }
 
-/** @returns {Drawing | undefined} */
+/** @param {readonly StepRow[]} steps @param {string} where @returns {Drawing | undefined} */
 function breakdown(steps, where) {
-  const measured = steps.filter(({ kernels }) => kernels);
+  const measured = steps.flatMap(({ label, batch, kernels }) =>
+    kernels ? [{ label, batch, all: kernels.kfac }] : [],
+  );
   if (measured.length === 0) return undefined;
-  const groups = measured.map(({ label, batch, kernels }) => {
-    const all = kernels.kfac;
+  const groups = measured.map(({ label, batch, all }) => {
     const total = all.reduce((sum, { ms }) => sum + ms, 0);
     const shown = all.slice(0, 8);
     const rest = all.slice(8);
@@ -139,16 +165,19 @@ function breakdown(steps, where) {
   });
   const svg = barChart({
     title: "Where a K-FAC step spends its time",
-    subtitle: "GPU time of each kernel, mean of 10 steps with one inversion.",
-    where,
+    heading: ["GPU time of each kernel, mean of 10 steps with one inversion.", where],
+    looks: LOOKS,
+    id: "kfac-webgpu",
     groups,
   });
   return { name: "step-kernels", svg };
 }
 
-/** @returns {Drawing | undefined} */
+/** @param {readonly Row[]} rows @param {string} where @returns {Drawing | undefined} */
 function firstCalls(rows, where) {
-  const firsts = [...new Map([...rows].reverse().map((row) => [row.operation, row])).values()].reverse();
+  const firsts = rows.filter(
+    (row, k) => rows.findIndex(({ operation }) => operation === row.operation) === k,
+  );
   const own = firsts
     .map((row) => ({
       label: `${row.operation} ${row.label}`,
@@ -158,8 +187,8 @@ function firstCalls(rows, where) {
   if (own.length === 0) return undefined;
   const svg = dotChart({
     title: "First call of an operation",
-    subtitle: "Compiling included, lower is better.",
-    where,
+    heading: ["Compiling included, lower is better.", where],
+    looks: LOOKS,
     x: "milliseconds",
     rows: own,
   });

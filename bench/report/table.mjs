@@ -108,7 +108,7 @@ export function aligned(lines) {
   const widths = Array.from({ length: columns }, (_, c) =>
     Math.max(...lines.map((line) => [...(line[c] ?? "")].length)),
   );
-  const pad = (text, c) => {
+  const pad = (/** @type {string} */ text, /** @type {number} */ c) => {
     const space = " ".repeat(widths[c] - [...text].length);
     return c < 2 || c === columns - 1 ? text + space : space + text;
   };
@@ -117,20 +117,12 @@ export function aligned(lines) {
 
 /** Milliseconds in three digits. @param {number} ms */
 export function time(ms) {
-  return ms >= 1000
-    ? ms.toFixed(0)
-    : ms >= 100
-      ? ms.toFixed(0)
-      : ms >= 10
-        ? ms.toFixed(1)
-        : ms >= 1
-          ? ms.toFixed(2)
-          : ms.toFixed(3);
+  return ms.toFixed(ms >= 100 ? 0 : ms >= 10 ? 1 : ms >= 1 ? 2 : 3);
 }
 
 /** @param {number} ratio */
 export function times(ratio) {
-  return ratio >= 100 ? ratio.toFixed(0) : ratio >= 10 ? ratio.toFixed(1) : ratio.toFixed(2);
+  return ratio.toFixed(ratio >= 100 ? 0 : ratio >= 10 ? 1 : 2);
 }
 
 /** @param {number} flops @param {number} ms */
@@ -139,7 +131,7 @@ const rate = (flops, ms) => {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 };
 
-/** What was measured, where and with what. @param {any} machine */
+/** What was measured, where and with what. @param {import("../adapter.mjs").Machine} machine */
 export function machineText(machine) {
   const { date, adapter, driverName, cpu, cores, memoryGiB, platform, load, versions } = machine;
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);

@@ -40,22 +40,31 @@ export function slider(options: {
     element("div", { class: "control-head" }, element("label", { for: id }, label), output),
     input,
   );
-  return {
-    element: made,
-    get value() {
-      return Number(input.value);
-    },
-    set value(value) {
-      input.value = String(value);
-      show();
-    },
-    get disabled() {
-      return input.disabled;
-    },
-    set disabled(disabled) {
-      input.disabled = disabled;
-    },
+  const write = (value: number) => {
+    input.value = String(value);
+    show();
   };
+  return control(made, input, () => Number(input.value), write);
+}
+
+/** A slider over a list of numbers. */
+export function listSlider<T extends number>(options: {
+  label: string;
+  values: readonly T[];
+  /** The first of the list unless it is in it. */
+  value: T;
+  format?: (value: T) => string;
+  onInput?: (value: T) => void;
+}): Control<number> {
+  const { label, values, value, format = String, onInput } = options;
+  return slider({
+    label,
+    min: 0,
+    max: values.length - 1,
+    value: Math.max(0, values.indexOf(value)),
+    format: (index) => format(values[index]!),
+    onInput: (index) => onInput?.(values[index]!),
+  });
 }
 
 /** A choice of a few. */
@@ -74,21 +83,10 @@ export function select<T extends string>(options: {
   input.value = options.value;
   input.addEventListener("input", () => options.onInput?.(input.value as T));
   const head = element("div", { class: "control-head" }, element("label", { for: id }, options.label));
-  return {
-    element: element("div", { class: "control" }, head, input),
-    get value() {
-      return input.value as T;
-    },
-    set value(value) {
-      input.value = value;
-    },
-    get disabled() {
-      return input.disabled;
-    },
-    set disabled(disabled) {
-      input.disabled = disabled;
-    },
+  const write = (value: T) => {
+    input.value = value;
   };
+  return control(element("div", { class: "control" }, head, input), input, () => input.value as T, write);
 }
 
 /** One thing that is on or off. */
@@ -101,18 +99,28 @@ export function checkbox(options: {
   const input = element("input", { type: "checkbox", id });
   input.checked = options.value;
   input.addEventListener("input", () => options.onInput?.(input.checked));
+  const label = element("label", { for: id }, options.label);
+  const write = (value: boolean) => {
+    input.checked = value;
+  };
+  const made = element("div", { class: "control control-check" }, input, label);
+  return control(made, input, () => input.checked, write);
+}
+
+/** What all controls hand back. */
+function control<T>(
+  made: HTMLElement,
+  input: HTMLInputElement | HTMLSelectElement,
+  read: () => T,
+  write: (value: T) => void,
+): Control<T> {
   return {
-    element: element(
-      "div",
-      { class: "control control-check" },
-      input,
-      element("label", { for: id }, options.label),
-    ),
+    element: made,
     get value() {
-      return input.checked;
+      return read();
     },
     set value(value) {
-      input.checked = value;
+      write(value);
     },
     get disabled() {
       return input.disabled;

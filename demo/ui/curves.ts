@@ -1,9 +1,10 @@
 // Live curves by uPlot, with a legend that shows numbers and a table beside them.
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { logTicks, tickText } from "../../src/charts/index.js";
 import { detailsTable } from "./details-table.js";
 import { element } from "./dom.js";
-import { number, superscript } from "./format.js";
+import { number } from "./format.js";
 import { inNextFrame } from "./frame.js";
 import { cssColor, onThemeChange } from "./theme.js";
 
@@ -51,7 +52,7 @@ const DASHES: readonly (readonly number[])[] = [[], [8, 4], [2, 3], [10, 3, 2, 3
 const TABLE_ROWS = 40;
 /** Our own marks, all of them shown: uPlot's own leave out most of theirs. */
 const LOG_MARKS: Partial<uPlot.Axis> = {
-  splits: (_self, _axis, min, max) => decades(min, max),
+  splits: (_self, _axis, min, max) => (min > 0 ? logTicks([min, max], 6) : []),
   filter: (_self, splits) => splits,
 };
 
@@ -213,29 +214,6 @@ export function curves(options: CurvesOptions): Curves {
     },
     dispose,
   };
-}
-
-/** A mark on an axis: as few digits as it has, and bare powers of ten where it is very large or small. */
-function tickText(tick: number): string {
-  const magnitude = Math.abs(tick);
-  if (magnitude !== 0 && (magnitude < 1e-3 || magnitude >= 1e5)) {
-    const [mantissa, exponent] = tick.toExponential().split("e");
-    return mantissa === "1" ? `10${superscript(Number(exponent))}` : number(tick, 2);
-  }
-  return String(Number(tick.toPrecision(6))).replace("-", "−");
-}
-
-/** Marks of a logarithmic axis: at most seven powers of ten, or 1, 2 and 5 where the axis is short. */
-function decades(min: number, max: number): number[] {
-  const [low, high] = [Math.ceil(Math.log10(min) - 1e-9), Math.floor(Math.log10(max) + 1e-9)];
-  const stride = Math.max(1, Math.ceil((high - low + 1) / 7));
-  const marks: number[] = [];
-  for (let power = high; power >= low; power -= stride) marks.unshift(10 ** power);
-  if (high - low >= 2) return marks;
-  const fine: number[] = [];
-  for (let power = low - 1; power <= high; power++)
-    fine.push(...[1, 2, 5].map((digit) => digit * 10 ** power));
-  return fine.filter((mark) => mark >= min * (1 - 1e-9) && mark <= max * (1 + 1e-9));
 }
 
 /** All series over the union of their x, as uPlot wants them. */

@@ -1,23 +1,6 @@
 // Numbers as people read them.
 
-const SUPERSCRIPTS: Record<string, string> = {
-  "-": "⁻",
-  "0": "⁰",
-  "1": "¹",
-  "2": "²",
-  "3": "³",
-  "4": "⁴",
-  "5": "⁵",
-  "6": "⁶",
-  "7": "⁷",
-  "8": "⁸",
-  "9": "⁹",
-};
-
-/** 7 → ⁷, −12 → ⁻¹². */
-export function superscript(exponent: number): string {
-  return Array.from(String(exponent), (digit) => SUPERSCRIPTS[digit] ?? digit).join("");
-}
+import { grouped, superscript } from "../../src/charts/index.js";
 
 /** Few significant digits, powers of ten where the number is very large or small: 0.0312, 4.1 × 10⁻⁸. */
 export function number(value: number, digits = 3): string {
@@ -58,7 +41,7 @@ export function duration(milliseconds: number): string {
 
 /** 60,000 as 60 000, with a narrow space that does not break. */
 export function integer(value: number): string {
-  return minus(String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u202f"));
+  return minus(grouped(String(Math.round(value))));
 }
 
 function trim(value: number, digits: number): string {

@@ -1,6 +1,7 @@
 export type {
   Batch,
   CurvatureRows,
+  CurvatureStatistics,
   Curved,
   FactorGram,
   FactorRows,
@@ -12,7 +13,7 @@ export type {
   Pass,
   Trainable,
 } from "../model/index.js";
-export { APPROXIMATION_STATUS, Approximation } from "./approximations/approximation.js";
+export { Approximation, type ExampleSource } from "./approximations/approximation.js";
 export {
   type ApproximationMeasures,
   type CompareOptions,
@@ -24,23 +25,37 @@ export {
   compareLayers,
   type LayerComparison,
 } from "./approximations/compare-layers.js";
-export { DiagonalApproximation } from "./approximations/diagonal.js";
-export { EkfacApproximation } from "./approximations/ekfac.js";
-export { APPROXIMATIONS, type ApproximationKind, createApproximation } from "./approximations/kinds.js";
 export {
-  KroneckerApproximation,
-  type KroneckerKind,
-  type KroneckerOptions,
-} from "./approximations/kronecker.js";
-export { MeanFluctuationApproximation } from "./approximations/mean-fluctuation.js";
+  APPROXIMATIONS,
+  type ApproximationKind,
+  type ApproximationOptions,
+  createApproximation,
+} from "./approximations/kinds.js";
+export { APPROXIMATION_STATUS } from "./approximations/layer-fit.js";
+export type {
+  Block,
+  BlockDescription,
+  BlockFactory,
+  BlockItem,
+  BlockProduct,
+  BlockSite,
+  BlockUpdate,
+  CurvatureLayer,
+} from "./blocks/block.js";
+export { type BlockChoice, type BlockOptions, FALLBACKS, type Fallback } from "./blocks/choice.js";
 export {
-  type FactorOptions,
-  type FactorSize,
-  Factors,
-  type FactorUpdate,
-  factorKernels,
-  LayerState,
-} from "./blocks/kronecker.js";
+  type BlockPlace,
+  Curvature,
+  type CurvatureLine,
+  type CurvatureOptions,
+  curvatureKernels,
+} from "./blocks/curvature.js";
+export { DiagonalBlock } from "./blocks/diagonal.js";
+export { EkfacBlock } from "./blocks/ekfac.js";
+export { GradientBlock } from "./blocks/gradient.js";
+export { BLOCK_KINDS, type BlockKind, type MovingKind } from "./blocks/kinds.js";
+export { KroneckerBlock } from "./blocks/kronecker.js";
+export { LayerState, LayerStates } from "./blocks/layer-states.js";
 export { LAYER_STATE_BYTES, type LayerStatus, statusText } from "./blocks/status.js";
 export { type BlockSource, GgnBlock } from "./exact/ggn.js";
 export { type KroneckerSumExamples, kroneckerSum } from "./exact/kronecker-sum.js";
@@ -50,4 +65,5 @@ export {
   type PreconditionedLayer,
   Preconditioner,
   type PreconditionerOptions,
+  type PreconditionOperands,
 } from "./preconditioner.js";

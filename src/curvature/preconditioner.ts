@@ -1,18 +1,23 @@
+import { d } from "typegpu";
 import { ArgumentError, ShapeError, UnsupportedLayerError } from "../errors.js";
+import { blend } from "../linalg/blend.js";
 import {
   checkFinite,
   checkView,
+  copyStrided,
   guard,
+  isAligned,
   type Matrix,
   type MatrixView,
-  packExamples,
-  padded,
+  paddedLength,
   paddedView,
   requireShape,
-  sandwich,
+  type StridedCopy,
 } from "../linalg/index.js";
-import type { PipelineManager } from "../pipeline/index.js";
-import { type FactorOptions, Factors } from "./blocks/kronecker.js";
+import type { CurvatureStatistics } from "../model/index.js";
+import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import { Curvature, type CurvatureOptions } from "./blocks/curvature.js";
+import { layOutMatrices } from "./blocks/spectra.js";
 import type { LayerStatus } from "./blocks/status.js";
 
 /** A linear layer z = W a of the caller's. */
@@ -24,9 +29,12 @@ export interface PreconditionedLayer {
   readonly out: number;
   /** With true, A comes without the row of ones (in − 1 rows) and it is appended; the bias is W's last column. */
   readonly bias?: boolean;
+  /** Why the layer's curvature has no Kronecker form, for people: it is then given to the `fallback`. */
+  readonly withoutKronecker?: string;
 }
 
-export interface PreconditionerOptions extends FactorOptions {
+/** How the caller's loss counts examples, and how curvature is estimated. */
+export interface PreconditionerOptions extends CurvatureOptions {
   /** How the loss that B and G were back-propagated from sums its examples: `"mean"` (the default) or `"sum"`. */
   loss?: "mean" | "sum";
 }
@@ -35,13 +43,28 @@ export interface PreconditionerOptions extends FactorOptions {
 export interface LayerStatistics {
   /** Layer inputs, in × k: one column per example (and position). */
   A: MatrixView;
-  /** Derivatives of the loss in z, out × c: one column per example (and position, sample or output). */
+  /**
+   * Derivatives of the loss in z, out × c: one column per example (and position, sample or output). Blocks that look at
+   * examples one by one (all but `"kronecker"` and `"gradient"`) ask for them in A's order, once over for each sample or output.
+   */
   B: MatrixView;
-  /** Examples N in the batch; A's columns unless given. */
+  /** Examples N in the batch; defaults to A's columns. */
   examples?: number;
   /** `"columns"` as above (the default), or `"rows"`: A is k × in and B c × out, an example a row. */
   layout?: "columns" | "rows";
 }
+
+/** A gradient of the caller's and where its update goes. */
+export interface PreconditionOperands {
+  /** ∂J/∂W, out × in. */
+  G: MatrixView;
+  /** Receives U, out × in, in another buffer than G. */
+  into: MatrixView;
+  /** For a sum loss only: the N that G sums over; defaults to that of the layer's last `accumulate`. */
+  examples?: number;
+}
+
+const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
 
 /**
  * K-FAC's preconditioner and nothing else: three matrix views per layer on the caller's device and buffers, recorded
@@ -50,16 +73,21 @@ export interface LayerStatistics {
  *     p.accumulate(encoder, "fc1", { A, B });          // every step, or every few
  *     p.refresh(encoder);                              // every few steps
  *     p.precondition(encoder, "fc1", { G, into: U });  // every step: U = (B̄ …)⁻¹ G (Ā …)⁻¹
+ *
+ * `accumulateAll` and `preconditionAll` do the same for several layers in one grouped call, bit for bit.
  */
 export class Preconditioner implements Disposable {
-  readonly factors: Factors;
+  readonly curvature: Curvature;
   readonly #manager: PipelineManager;
   readonly #layers: readonly PreconditionedLayer[];
   readonly #mean: boolean;
   readonly #flags: GPUBuffer;
   readonly #examples: number[];
 
-  /** @throws ArgumentError for bad options or names that repeat, LimitError when the device cannot hold the factors. */
+  /**
+   * @throws ArgumentError for bad options or names that repeat, UnsupportedLayerError for a layer without Kronecker form where
+   *   no fallback is named, LimitError when the device cannot hold the curvature.
+   */
   constructor(
     manager: PipelineManager,
     layers: readonly PreconditionedLayer[],
@@ -82,69 +110,155 @@ export class Preconditioner implements Disposable {
     this.#manager = manager;
     this.#layers = layers;
     this.#mean = (options.loss ?? "mean") === "mean";
-    this.factors = new Factors(manager, layers, options);
+    this.curvature = new Curvature(manager, layers, options);
     this.#flags = manager.createStorage("update flags", layers.length);
     this.#examples = layers.map(() => 1);
   }
 
   /** λ on the scale of the mean loss's Hessian; counts from the next `refresh` on. */
   get damping(): number {
-    return this.factors.damping;
+    return this.curvature.damping;
   }
 
   set damping(value: number) {
-    this.factors.damping = value;
+    this.curvature.damping = value;
   }
 
   /**
-   * Records this batch into the moving means Ā and B̄ of one layer. A batch with numbers that are not finite is left out
-   * and counted.
+   * Records this batch into the moving means of one layer, Ā and B̄ unless it has another block. A batch with numbers that are
+   * not finite is left out and counted.
    *
-   * @throws UnsupportedLayerError for a name that was not registered, ShapeError when a view does not fit the layer.
+   * @throws ArgumentError without an encoder, UnsupportedLayerError for a name that was not registered, ShapeError when a view
+   *   does not fit the layer.
    */
   accumulate(encoder: GPUCommandEncoder, name: string, statistics: LayerStatistics): void {
+    this.accumulateAll(encoder, { [name]: statistics });
+  }
+
+  /** As `accumulate`, for several layers by their names in one grouped call. @throws as `accumulate`; nothing is recorded then */
+  accumulateAll(encoder: GPUCommandEncoder, statistics: Readonly<Record<string, LayerStatistics>>): void {
+    requireEncoder("accumulate", encoder);
+    const given = Object.entries(statistics).map(([name, own]) => this.#checkStatistics(name, own));
+    if (given.length === 0) return;
+    for (const { index, examples } of given) this.#examples[index] = examples;
+    this.#record(encoder, (recorder) => {
+      const packed = packRows(
+        recorder,
+        given.flatMap(({ A, B, layout, bias }) => [
+          { view: A, layout, bias },
+          { view: B, layout, bias: false },
+        ]),
+      );
+      const updates = given.map(({ index, name, examples }, k) => ({
+        layer: index,
+        statistics: statisticsOf(name, packed[2 * k]!, packed[2 * k + 1]!, examples, this.#mean),
+      }));
+      this.curvature.accumulate(recorder, updates);
+    });
+  }
+
+  /** Records what renews the solution of every layer: K-FAC's damped inverses, other blocks' bases. @throws as `accumulate` */
+  refresh(encoder: GPUCommandEncoder): void {
+    requireEncoder("refresh", encoder);
+    this.#record(encoder, (recorder) => this.curvature.refresh(recorder));
+  }
+
+  /**
+   * Records U ← (B̄ + √λ/π I)⁻¹ G (Ā + π√λ I)⁻¹, or what the layer's block makes of G (over N for a sum loss, so that U is the
+   * same for both). U is zero before the layer's first successful `refresh`, and where numbers are not finite.
+   *
+   * @throws ArgumentError without an encoder or when `into` lies in the buffer of G, UnsupportedLayerError for a name that was
+   *   not registered, ShapeError when a view does not fit the layer.
+   */
+  precondition(encoder: GPUCommandEncoder, name: string, operands: PreconditionOperands): void {
+    this.preconditionAll(encoder, { [name]: operands });
+  }
+
+  /** As `precondition`, for several layers by their names in one grouped call. @throws as `precondition` */
+  preconditionAll(
+    encoder: GPUCommandEncoder,
+    operands: Readonly<Record<string, PreconditionOperands>>,
+  ): void {
+    requireEncoder("precondition", encoder);
+    const given = Object.entries(operands).map(([name, own]) => this.#checkOperands(name, own));
+    if (given.length === 0) return;
+    this.#record(encoder, (recorder) => {
+      const { length, views } = layOutMatrices(given.map(({ index }) => this.#layers[index]!));
+      const updates = views(recorder.scratch(length));
+      const gradients = this.#mean
+        ? packRows(
+            recorder,
+            given.map(({ G }) => ({ view: G, layout: "rows", bias: false })),
+          )
+        : views(recorder.scratch(length));
+      if (!this.#mean) {
+        const scales = given.map(({ examples }) => ({ alpha: 1 / examples, beta: 0 }));
+        blend(
+          recorder,
+          given.map(({ G }, k) => ({ T: G, S: gradients[k]!, scale: k })),
+          this.#manager.table(Scale, scales),
+        );
+      }
+      this.curvature.precondition(
+        recorder,
+        given.map(({ index }, k) => ({ layer: index, G: gradients[k]!, into: updates[k]! })),
+      );
+      recorder.clear(this.#flags);
+      checkFinite(
+        recorder,
+        this.#flags,
+        given.map(({ index }, k) => ({ x: updates[k]!, flag: index, bit: 8 })),
+      );
+      guard(
+        recorder,
+        this.#flags,
+        given.map(({ index, into }, k) => ({ source: updates[k]!, target: into, flag: index })),
+      );
+    });
+  }
+
+  /** Reads how every layer stands. Waits for the GPU: for now and then, not for every step. */
+  async status(): Promise<LayerStatus[]> {
+    const recorder = this.#manager.record();
+    const bytes = recorder.read(this.curvature.state);
+    recorder.submit();
+    return this.curvature.decode(await bytes);
+  }
+
+  dispose(): void {
+    this.curvature.dispose();
+    this.#manager.destroyBuffer(this.#flags);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** The caller's encoder gets its passes back ended, whatever happens. */
+  #record(encoder: GPUCommandEncoder, body: (recorder: Recorder) => void): void {
+    const recorder = this.#manager.record(encoder);
+    try {
+      body(recorder);
+    } finally {
+      recorder.end();
+    }
+  }
+
+  #checkStatistics(name: string, statistics: LayerStatistics) {
     const index = this.#find(name);
     const layer = this.#layers[index]!;
     const { layout = "columns" } = statistics;
+    const bias = layer.bias === true;
     const A = checkView("accumulate", `A of ${name}`, statistics.A);
     const B = checkView("accumulate", `B of ${name}`, statistics.B);
-    const width = layer.in - (layer.bias ? 1 : 0);
-    requireFeatures(`A of ${name}`, A, width, layout);
+    requireFeatures(`A of ${name}`, A, layer.in - (bias ? 1 : 0), layout);
     requireFeatures(`B of ${name}`, B, layer.out, layout);
     const columns = layout === "rows" ? A.rows : A.cols;
     const examples = requireExamples("accumulate", statistics.examples ?? columns);
-    this.#examples[index] = examples;
-    const recorder = this.#manager.record(encoder);
-    const rowsA = packExamples(recorder, [A], { examples: layout, biasRow: layer.bias });
-    const rowsB = packExamples(recorder, [B], { examples: layout });
-    // A mean loss leaves 1/N inside every column of B, so BB' is N² too small; see "scale" in the documentation.
-    const scale = this.#mean ? examples : 1 / examples;
-    this.factors.accumulate(recorder, [
-      { layer: index, A: { rows: rowsA, scale: 1 / columns }, B: { rows: rowsB, scale } },
-    ]);
-    recorder.end();
+    return { index, name, A, B, layout, bias, examples };
   }
 
-  /** Records the damped inverses of every layer's factors. */
-  refresh(encoder: GPUCommandEncoder): void {
-    const recorder = this.#manager.record(encoder);
-    this.factors.refresh(recorder);
-    recorder.end();
-  }
-
-  /**
-   * Records U ← (B̄ + √λ/π I)⁻¹ G (Ā + π√λ I)⁻¹ (over N for a sum loss, so that U is the same for both). U is zero before
-   * the layer's first successful `refresh`, and where numbers are not finite. `examples`, for a sum loss only, is the N
-   * that G sums over; that of the layer's last `accumulate` unless given.
-   *
-   * @throws UnsupportedLayerError for a name that was not registered, ShapeError when a view does not fit the layer,
-   *   ArgumentError when `into` lies in the buffer of G.
-   */
-  precondition(
-    encoder: GPUCommandEncoder,
-    name: string,
-    operands: { G: MatrixView; into: MatrixView; examples?: number },
-  ): void {
+  #checkOperands(name: string, operands: PreconditionOperands) {
     const index = this.#find(name);
     const layer = this.#layers[index]!;
     const G = checkView("precondition", `G of ${name}`, operands.G);
@@ -155,36 +269,7 @@ export class Preconditioner implements Disposable {
       throw new ArgumentError("precondition", `into of ${name}`, "must not lie in the same buffer as G");
     }
     const examples = requireExamples("precondition", operands.examples ?? this.#examples[index]!);
-    const recorder = this.#manager.record(encoder);
-    const U = paddedView(recorder.scratch(layer.out * padded(layer.in)), 0, layer.out, layer.in);
-    sandwich(recorder, {
-      P: this.factors.inverseB(index),
-      G,
-      Q: this.factors.inverseA(index),
-      into: U,
-      alpha: this.#mean ? 1 : 1 / examples,
-    });
-    recorder.clear(this.#flags, 4 * index, 4);
-    checkFinite(recorder, this.#flags, [{ x: U, flag: index, bit: 8 }]);
-    guard(recorder, this.#flags, [{ source: U, target: into, flag: index }]);
-    recorder.end();
-  }
-
-  /** Reads how every layer stands. Waits for the GPU: for now and then, not for every step. */
-  async status(): Promise<LayerStatus[]> {
-    const recorder = this.#manager.record();
-    const bytes = recorder.read(this.factors.state);
-    recorder.submit();
-    return this.factors.decode(await bytes);
-  }
-
-  dispose(): void {
-    this.factors.dispose();
-    this.#manager.destroyBuffer(this.#flags);
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
+    return { index, G, into, examples };
   }
 
   #find(name: string): number {
@@ -195,6 +280,84 @@ export class Preconditioner implements Disposable {
     }
     return index;
   }
+}
+
+/** What blocks ask of a layer, from rows a_t and b_{t,c}, one a row. */
+function statisticsOf(
+  name: string,
+  a: Matrix,
+  b: Matrix,
+  examples: number,
+  mean: boolean,
+): CurvatureStatistics {
+  // A mean loss leaves 1/N inside every column of B, so BB' is N² too small; see "scale" in the documentation.
+  const scale = mean ? examples : 1 / examples;
+  const positions = a.rows / examples;
+  const columns = b.rows / a.rows;
+  return {
+    positions,
+    inputs: () => ({ rows: a, scale: 1 / a.rows }),
+    outputs: () => ({ rows: b, scale }),
+    curvatureRows() {
+      for (const [operand, count, unit] of [
+        [`A of ${name}`, positions, `${examples} examples`],
+        [`B of ${name}`, columns, `${a.rows} columns of A`],
+      ] as const) {
+        if (Number.isInteger(count)) continue;
+        throw new ArgumentError("accumulate", operand, `must have a multiple of the ${unit} for this block`);
+      }
+      return { rows: b, columns, count: examples, divisor: 1 / scale };
+    },
+  };
+}
+
+interface Unpacked {
+  view: Matrix;
+  layout: "columns" | "rows";
+  /** Whether a constant 1 is appended to every example. */
+  bias: boolean;
+}
+
+/** Matrices, or examples, as aligned rows: read where they lie, or copied into one scratch buffer for all. */
+function packRows(recorder: Recorder, operands: readonly Unpacked[]): Matrix[] {
+  let length = 0;
+  const places = operands.map(({ view, layout, bias }) => {
+    if (layout === "rows" && !bias && isAligned(view)) return undefined;
+    const rows = layout === "rows" ? view.rows : view.cols;
+    const cols = (layout === "rows" ? view.cols : view.rows) + (bias ? 1 : 0);
+    const offset = length;
+    length += paddedLength(rows, cols);
+    return { offset, rows, cols };
+  });
+  if (length === 0) return operands.map(({ view }) => view);
+  const buffer = recorder.scratch(length);
+  const copies: StridedCopy[] = [];
+  const packed = operands.map(({ view, layout, bias }, k) => {
+    const place = places[k];
+    if (!place) return view;
+    const into = paddedView(buffer, place.offset, place.rows, place.cols);
+    const [row, col] = layout === "rows" ? [view.stride, 1] : [1, view.stride];
+    const features = place.cols - (bias ? 1 : 0);
+    const target = { buffer, offset: into.offset, row: into.stride, col: 1 };
+    copies.push({
+      source: { buffer: view.buffer, offset: view.offset, row, col },
+      target,
+      rows: place.rows,
+      cols: features,
+    });
+    if (bias) {
+      copies.push({ target: { ...target, offset: into.offset + features }, rows: place.rows, cols: 1 });
+    }
+    return into;
+  });
+  copyStrided(recorder, copies);
+  return packed;
+}
+
+/** @throws ArgumentError without an encoder: commands would go into one that nobody submits */
+function requireEncoder(operation: string, encoder: GPUCommandEncoder | undefined): void {
+  if (encoder && typeof encoder.beginComputePass === "function") return;
+  throw new ArgumentError(operation, "encoder", `must be a GPUCommandEncoder, got ${String(encoder)}`);
 }
 
 function requireExamples(operation: string, examples: number): number {

@@ -5,7 +5,6 @@
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
 import { type Matrix, type MatrixView, paddedLength, paddedView } from "../linalg/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
-import { matrix, type Matrix as ReferenceMatrix } from "../reference/matrix.js";
 
 /** A matrix in main memory, row-major: `data[i * cols + j]`. */
 export interface HostMatrix {
@@ -25,7 +24,11 @@ export interface HostNumbers {
 export type RowPlace = Pick<MatrixView, "rows" | "cols" | "offset" | "stride">;
 
 /** Copies dense rows to their place: `into[offset + i · stride + j] = dense[i · cols + j]`. What lies between them stays. */
-export function packRows(dense: Float32Array | Float64Array, place: RowPlace, into: Float32Array): void {
+export function packRows(
+  dense: Float32Array | Float64Array | Uint32Array,
+  place: RowPlace,
+  into: Float32Array | Uint32Array,
+): void {
   const { rows, cols, offset = 0, stride = cols } = place;
   if (stride === cols) {
     into.set(dense.subarray(0, rows * cols), offset);
@@ -58,19 +61,27 @@ export async function readMatrices(recorder: Recorder, views: readonly MatrixVie
     return { buffer, offset: 4 * offset, bytes: 4 * ((rows - 1) * stride + cols) };
   });
   const bytes = await recorder.readRanges(ranges);
-  return views.map(({ rows, cols, stride }, index) => {
-    return { rows, cols, data: unpackRows(new Float32Array(bytes[index]!), { rows, cols, stride }) };
+  return views.map(({ rows, cols, stride = cols }, index) => {
+    const all = new Float32Array(bytes[index]!);
+    return { rows, cols, data: stride === cols ? all : unpackRows(all, { rows, cols, stride }) };
   });
 }
 
+/** A matrix as the f64 reference (`kfac-webgpu/reference`) has it, row-major. */
+export interface F64Matrix {
+  readonly rows: number;
+  readonly cols: number;
+  readonly data: Float64Array;
+}
+
 /** The f64 reference's matrix, rounded to f32. */
-export function toF32({ rows, cols, data }: ReferenceMatrix): HostMatrix {
+export function toF32({ rows, cols, data }: F64Matrix): HostMatrix {
   return { rows, cols, data: Float32Array.from(data) };
 }
 
 /** A matrix that the f64 reference takes. */
-export function toF64({ rows, cols, data }: HostMatrix): ReferenceMatrix {
-  return matrix(rows, cols, data);
+export function toF64({ rows, cols, data }: HostMatrix): F64Matrix {
+  return { rows, cols, data: Float64Array.from(data) };
 }
 
 /** Matrices on the GPU that are freed together. Their rows are padded to whole `vec4f`s by zeros. */
@@ -136,9 +147,14 @@ export class DeviceMatrices implements Disposable {
   #send(view: Matrix, data: Float32Array | Float64Array): void {
     // Deno aborts when it is to write nothing at all to a buffer.
     if (data.length === 0) return;
+    const { queue } = this.#manager.device;
+    if (view.stride === view.cols && data instanceof Float32Array) {
+      queue.writeBuffer(view.buffer, 0, data as Float32Array<ArrayBuffer>);
+      return;
+    }
     const all = new Float32Array(paddedLength(view.rows, view.cols));
     packRows(data, view, all);
-    this.#manager.device.queue.writeBuffer(view.buffer, 0, all);
+    queue.writeBuffer(view.buffer, 0, all);
   }
 }
 

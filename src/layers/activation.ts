@@ -1,13 +1,70 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/activation.wgsl?raw";
 import backwardCode from "../../shaders/activation_backward.wgsl?raw";
-import type { Matrix } from "../linalg/index.js";
-import type { RowPlace } from "../memory/storage.js";
+import { ArgumentError } from "../errors.js";
 import type { Workspace } from "../memory/workspace.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
-import { positionsOf } from "./conv/geometry.js";
-import type { Layer, Values } from "./layer.js";
-import type { ActivationModule } from "./modules.js";
+import { activationOp } from "../reference/ops.js";
+import { refuseForm } from "./form.js";
+import type { LayerKind, LayerModule, Neighbours, Site } from "./kind.js";
+import type { Layer } from "./layer.js";
+import { exampleRows, type Values } from "./values.js";
+
+/** An element-wise function. */
+export interface ActivationModule extends LayerModule {
+  readonly kind: "relu" | "leakyRelu" | "tanh" | "logistic";
+  /** Slope of leakyRelu below zero. */
+  readonly slope?: number;
+}
+
+/** max(z, 0). */
+export function relu(): ActivationModule {
+  return { kind: "relu" };
+}
+
+/**
+ * z above zero, slope · z below.
+ *
+ * @param slope defaults to 0.01
+ * @throws ArgumentError when the slope is negative or not finite: the backward pass reads z's sign off the output.
+ */
+export function leakyRelu(slope = 0.01): ActivationModule {
+  if (!(slope >= 0 && Number.isFinite(slope))) {
+    throw new ArgumentError(
+      "leakyRelu",
+      "slope",
+      `must be a finite number that is not negative, got ${slope}`,
+    );
+  }
+  return { kind: "leakyRelu", slope };
+}
+
+/** The hyperbolic tangent. */
+export function tanh(): ActivationModule {
+  return { kind: "tanh" };
+}
+
+/** 1/(1 + e^−z). */
+export function logistic(): ActivationModule {
+  return { kind: "logistic" };
+}
+
+/** The shaders' number for each function. */
+const KIND_CODES: Record<ActivationModule["kind"], number> = { relu: 1, leakyRelu: 2, tanh: 3, logistic: 4 };
+
+export const activationKinds: readonly LayerKind<ActivationModule>[] = (
+  Object.keys(KIND_CODES) as ActivationModule["kind"][]
+).map((kind) => ({
+  kind,
+  treatment: "nothing to train",
+  traits: { anyForm: true, sharesBuffer: true, leavesTransposes: true },
+  shape(_module, [input], name) {
+    if (input!.kind === "indices") return refuseForm(name, input!, "numbers", "");
+    return input!;
+  },
+  build: (module, site) => new ActivationLayer(module, site),
+  twin: ({ slope }) => activationOp(kind, slope),
+}));
 
 export const ActivationProblem = d.struct({
   rows: d.u32,
@@ -69,48 +126,37 @@ export const activationBackwardKernel = defineKernel({
   layout: activationBackwardLayout,
 });
 
-/** The shaders' number for each function. */
-const KIND_CODES: Record<ActivationModule["kind"], number> = { relu: 1, leakyRelu: 2, tanh: 3, logistic: 4 };
-
-/** Which transposes this layer leaves for the products of its neighbours, and whether it may overwrite its input. */
-export interface ActivationOptions {
-  readonly name: string;
-  readonly inPlace: boolean;
-  readonly transposesOutput: boolean;
-  readonly transposesDelta: boolean;
-}
-
 /** A = φ(Z), element by element. Its derivative is read off A, and overwrites that in A. */
-export class ActivationLayer implements Layer {
+class ActivationLayer implements Layer {
   readonly name: string;
   readonly kind: ActivationModule["kind"];
   readonly parameters = 0;
+  readonly inputs: readonly Values[];
   readonly input: Values;
   readonly output: Values;
   readonly #workspace: Workspace;
-  readonly #options: ActivationOptions;
+  readonly #neighbours: Neighbours;
   readonly #slope: number;
 
-  constructor(workspace: Workspace, module: ActivationModule, input: Values, options: ActivationOptions) {
-    const { features, shape } = input;
-    this.name = options.name;
+  constructor(module: ActivationModule, site: Site) {
+    const input = site.inputs[0]!;
+    this.name = site.name;
     this.kind = module.kind;
+    this.inputs = site.inputs;
     this.input = input;
     // In the storage of its input: the kernel reads and writes one buffer.
-    const place = options.inPlace
-      ? undefined
-      : input.place.storage.place(shape ? shape.channels : features + 1);
-    this.output = place ? { ...input, place } : input;
-    this.#workspace = workspace;
-    this.#options = options;
+    const place = site.neighbours.inPlace ? input.place : input.place.storage.place(input.place.cols);
+    this.output = site.output({ place, delta: input.delta });
+    this.#workspace = site.workspace;
+    this.#neighbours = site.neighbours;
     this.#slope = module.slope ?? 0.01;
   }
 
   forward(recorder: Recorder, count: number): void {
-    const { place } = this.output;
-    const source = this.#rowsOf(this.input.place, count);
-    const target = this.#rowsOf(place, count);
-    const transposed = this.#options.transposesOutput ? place.transposed(count, target.cols) : undefined;
+    const { place, positions } = this.output;
+    const source = exampleRows(this.input.rows(count), positions);
+    const target = exampleRows(this.output.rows(count), positions);
+    const transposed = this.#neighbours.transposesOutput ? place.transposed(count, target.cols) : undefined;
     const problem = {
       rows: target.rows,
       cols: target.cols,
@@ -127,17 +173,17 @@ export class ActivationLayer implements Layer {
     const problems = recorder.manager.table(ActivationProblem, [problem]);
     recorder.dispatch(
       activationKernel,
-      { problems, values: target.buffer, transposed: this.#workspace.values.transposed },
+      { problems, values: target.buffer, transposed: (transposed ?? this.#unused("values")).buffer },
       target.rows,
     );
   }
 
   backward(recorder: Recorder, count: number, rows: number): void {
-    const place = this.output.delta;
+    const { delta: place, positions } = this.output;
     if (!place) return;
-    const value = this.#rowsOf(this.output.place, count);
-    const delta = this.#rowsOf(place, rows);
-    const transposed = this.#options.transposesDelta ? place.transposed(rows) : undefined;
+    const value = exampleRows(this.output.rows(count), positions);
+    const delta = exampleRows(this.output.deltas(rows), positions);
+    const transposed = this.#neighbours.transposesDelta ? place.transposed(rows) : undefined;
     const problem = {
       rows: delta.rows,
       cols: delta.cols,
@@ -159,18 +205,14 @@ export class ActivationLayer implements Layer {
         problems,
         values: value.buffer,
         deltas: delta.buffer,
-        transposed: this.#workspace.deltas.transposed,
+        transposed: (transposed ?? this.#unused("deltas")).buffer,
       },
       delta.rows,
     );
   }
 
-  /** One example a row. An image's pixels follow each other, so it is one long row, the padding between them included. */
-  #rowsOf(place: RowPlace, examples: number): Matrix {
-    const { shape, features } = this.output;
-    if (!shape) return place.rows(examples, features);
-    const positions = positionsOf(shape);
-    const { buffer, offset, stride } = place.rows(examples * positions);
-    return { buffer, offset, rows: examples, cols: positions * stride, stride: positions * stride };
+  /** Stands in for transposes that nobody asked for. */
+  #unused(storage: "values" | "deltas"): { buffer: GPUBuffer } {
+    return { buffer: this.#workspace[storage].transposed };
   }
 }

@@ -1,3 +1,4 @@
+import { ShapeError } from "../errors.js";
 import {
   copyStrided,
   type Matrix,
@@ -11,48 +12,109 @@ import {
 import { copyInto } from "../linalg/layout/pack.js";
 import type { ParameterPlace } from "../memory/parameters.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
-import type { Workspace } from "../memory/workspace.js";
+import type { RowPlace } from "../memory/storage.js";
 import type { CurvatureRows, Curved, FactorRows } from "../model/index.js";
 import type { Recorder } from "../pipeline/index.js";
 import { initialWeights } from "../random/index.js";
-import type { TrainableLayer, Values } from "./layer.js";
-import type { DenseModule } from "./modules.js";
+import { denseOp } from "../reference/ops.js";
+import { Conv2dLayer } from "./conv/conv.js";
+import { pointwiseGeometry } from "./conv/geometry.js";
+import { refuseForm } from "./form.js";
+import type { LayerKind, LayerModule, Neighbours, Site } from "./kind.js";
+import type { TrainableLayer } from "./layer.js";
+import { requirePositions, requireSize } from "./sizes.js";
+import type { Values } from "./values.js";
 
-/** Who else writes the transposes that the products read: a neighbouring element-wise layer does it on its way. */
-export interface DenseOptions {
-  readonly name: string;
-  /** X' is left by the layer before. */
-  readonly inputTransposed: boolean;
-  /** dZ' is left by the layer after. */
-  readonly deltaTransposed: boolean;
+/** z = W a, with W out × in, or out × (in + 1) where a bias is appended as the last column. */
+export interface DenseModule extends LayerModule {
+  readonly kind: "dense";
+  readonly in: number;
+  readonly out: number;
+  readonly bias: boolean;
+  readonly positions: "expand" | "reduce";
 }
 
+/** Options of `dense`. */
+export interface DenseOptions {
+  /** Defaults to true. */
+  bias?: boolean;
+  /** Defaults to `dense1`, `dense2` … */
+  name?: string;
+  /** How K-FAC treats the positions of a sequence; as of `conv2d`, defaults to `"expand"`. Vectors have one. */
+  positions?: "expand" | "reduce";
+}
+
+/**
+ * A fully connected layer from `inputs` to `outputs` numbers; of a sequence, the same at each position.
+ *
+ * @throws ArgumentError when a size is not a positive integer.
+ */
+export function dense(inputs: number, outputs: number, options: DenseOptions = {}): DenseModule {
+  requireSize("dense", "in", inputs);
+  requireSize("dense", "out", outputs);
+  const { bias = true, name, positions = "expand" } = options;
+  requirePositions("dense", positions);
+  return { kind: "dense", in: inputs, out: outputs, bias, name, positions };
+}
+
+export const denseKind: LayerKind<DenseModule> = {
+  kind: "dense",
+  treatment: "K-FAC (exact, Monte-Carlo or empirical Fisher)",
+  trainable: true,
+  traits: { sharesBuffer: true, sparesOutput: true, readsTransposes: true },
+  takes: ({ in: features }) => ({ kind: "vector", features }),
+  shape(module, [input], name) {
+    requireSize("network", `${name}.in`, module.in);
+    requireSize("network", `${name}.out`, module.out);
+    const form = input!;
+    if (form.kind !== "vector" && form.kind !== "sequence") {
+      return refuseForm(name, form, [module.in], "put flatten() or globalAveragePool() before it");
+    }
+    if (form.features !== module.in) {
+      throw new ShapeError(
+        "network",
+        `the weights of ${name}`,
+        [module.out, module.in],
+        [module.out, form.features],
+        `the layer before has ${form.features} outputs`,
+      );
+    }
+    return { ...form, features: module.out };
+  },
+  build(module, site) {
+    if (site.form.kind === "vector") return new DenseLayer(module, site);
+    // A convolution with a kernel of one, along a line.
+    const geometry = pointwiseGeometry(site.inputs[0]!.shape!, module.out, module.bias);
+    return new Conv2dLayer(module, site, geometry);
+  },
+  twin: ({ bias }, [input]) => denseOp({ bias, positions: input!.kind === "sequence" }),
+};
+
 /** Z = X W', one example a row: forward Z, back dX = dZ W, and G = dZ' X / count. */
-export class DenseLayer implements TrainableLayer {
+class DenseLayer implements TrainableLayer {
   readonly kind = "dense";
   readonly name: string;
   readonly in: number;
   readonly out: number;
   readonly bias: boolean;
+  readonly inputs: readonly Values[];
   readonly input: Values;
   readonly output: Values;
-  readonly #options: DenseOptions;
+  readonly #neighbours: Neighbours;
   readonly #parameters: ParameterPlace;
 
-  constructor(workspace: Workspace, module: DenseModule, input: Values, options: DenseOptions) {
-    this.name = options.name;
+  constructor(module: DenseModule, site: Site) {
+    this.name = site.name;
     this.in = module.in + (module.bias ? 1 : 0);
     this.out = module.out;
     this.bias = module.bias;
-    this.input = input;
-    this.output = {
-      features: module.out,
-      shape: undefined,
-      place: workspace.values.place(module.out + 1),
-      delta: workspace.deltas.place(module.out),
-    };
-    this.#options = options;
-    this.#parameters = workspace.parameters.place(this.out, this.in);
+    this.inputs = site.inputs;
+    this.input = site.inputs[0]!;
+    this.output = site.output();
+    this.#neighbours = site.neighbours;
+    this.#parameters = site.weights(this.out, this.in);
+    this.input.place.storage.keepTransposes();
+    this.#delta.storage.keepTransposes();
   }
 
   get parameters(): number {
@@ -73,7 +135,7 @@ export class DenseLayer implements TrainableLayer {
 
   forward(recorder: Recorder, count: number): void {
     const { place, features } = this.input;
-    if (!this.#options.inputTransposed) {
+    if (!this.#neighbours.inputTransposed) {
       const target = place.transposed(count, features);
       copyStrided(recorder, [copyInto(place.rows(count, features), target, true)]);
     }
@@ -93,7 +155,7 @@ export class DenseLayer implements TrainableLayer {
     const { features, delta: target } = this.input;
     if (!target) return;
     const delta = this.#delta;
-    if (!this.#options.deltaTransposed) {
+    if (!this.#neighbours.deltaTransposed) {
       copyStrided(recorder, [copyInto(delta.rows(rows), delta.transposed(rows), true)]);
     }
     multiplyPacked(recorder, [
@@ -108,12 +170,12 @@ export class DenseLayer implements TrainableLayer {
     ]);
   }
 
-  gradient(_recorder: Recorder, count: number): PackedProduct[] {
+  gradient(_recorder: Recorder, count: number, into: Matrix): PackedProduct[] {
     return [
       {
         A: this.#delta.rows(count),
         B: this.input.place.rows(count, this.in),
-        C: this.G,
+        C: into,
         transposed: false,
         alpha: 1 / count,
         beta: 0,
@@ -130,7 +192,7 @@ export class DenseLayer implements TrainableLayer {
     return new DenseCurvature(this, pass);
   }
 
-  get #delta() {
+  get #delta(): RowPlace {
     return this.output.delta!;
   }
 }

@@ -6,13 +6,13 @@ import type { PipelineManager } from "../pipeline/index.js";
  * another: products read transposed copies, and one dispatch can serve all layers whose operands share buffers.
  * Places are taken first; `ensure` then makes buffers for so many rows.
  *
- * Images have one row per position, `positions` of them for each example, and no transposes.
+ * Images have one row per position, `positions` of them for each example. Transposes are kept where somebody asks for them.
  */
 export class RowStorage {
   readonly #manager: PipelineManager;
   readonly #label: string;
   readonly #positions: number;
-  readonly #transposes: boolean;
+  #transposes: boolean;
   #buffers: { rows: GPUBuffer; transposed: GPUBuffer | undefined } | undefined;
   #capacity = 0;
   /** Sum of the places' padded columns, and of their columns. */
@@ -22,7 +22,7 @@ export class RowStorage {
   constructor(
     manager: PipelineManager,
     label: string,
-    { positions = 1, transposes = true }: { positions?: number; transposes?: boolean } = {},
+    { positions = 1, transposes = false }: { positions?: number; transposes?: boolean } = {},
   ) {
     this.#manager = manager;
     this.#label = label;
@@ -33,6 +33,16 @@ export class RowStorage {
   /** Most rows that a place holds now. */
   get capacity(): number {
     return this.#capacity;
+  }
+
+  get keepsTransposes(): boolean {
+    return this.#transposes;
+  }
+
+  /** Keeps transposes from here on. To be called before `ensure`, by whoever will read them. */
+  keepTransposes(): void {
+    if (this.#buffers && !this.#transposes) throw new Error(`${this.#label}: ensure() came before use`);
+    this.#transposes = true;
   }
 
   get rows(): GPUBuffer {

@@ -17,7 +17,7 @@ export class Workspace {
   /** Most elements that the patches of a convolution take at a time, and how many are best where they are few. */
   readonly chunkLength: { readonly most: number; readonly best: number };
   readonly parameters: ParameterStorage;
-  /** Vectors. */
+  /** Vectors of layers that never read one and write another in one dispatch: all may lie in one buffer. */
   readonly values: RowStorage;
   /**
    * Derivatives, blocks of `count` rows under each other: the gradient's first, then one for each curvature column. They
@@ -26,8 +26,8 @@ export class Workspace {
   readonly deltas: RowStorage;
   readonly #manager: PipelineManager;
   #pass: RecordedPass | undefined;
-  readonly #images: RowStorage[] = [];
-  readonly #imageDeltas: RowStorage[] = [];
+  readonly #ownValues: RowStorage[] = [];
+  readonly #ownDeltas: RowStorage[] = [];
   readonly #leases: Lease[] = [];
   /** Patches of a chunk, and the derivatives that meet them: all convolutions use them in turn. */
   readonly #patches: Lease = { label: "patches", length: 0, buffer: undefined };
@@ -42,20 +42,25 @@ export class Workspace {
     const { most, best } = options.chunkBytes;
     this.chunkLength = { most: Math.floor(most / 4), best: Math.floor(best / 4) };
     this.parameters = new ParameterStorage(manager);
-    this.values = new RowStorage(manager, "values");
-    this.deltas = new RowStorage(manager, "deltas");
+    this.values = new RowStorage(manager, "values", { transposes: true });
+    this.deltas = new RowStorage(manager, "deltas", { transposes: true });
   }
 
-  /** Storage of images with so many positions, a buffer of its own: images are large, and bindings are bounded. */
-  images(positions: number): RowStorage {
-    const storage = new RowStorage(this.#manager, "images", { positions, transposes: false });
-    this.#images.push(storage);
+  /**
+   * Storage of values with so many positions in a buffer of its own: images are large and bindings are bounded, and a
+   * dispatch may not read and write one buffer.
+   */
+  ownValues(positions: number): RowStorage {
+    const storage = new RowStorage(this.#manager, positions === 1 ? "own values" : "images", { positions });
+    this.#ownValues.push(storage);
     return storage;
   }
 
-  imageDeltas(positions: number): RowStorage {
-    const storage = new RowStorage(this.#manager, "image deltas", { positions, transposes: false });
-    this.#imageDeltas.push(storage);
+  /** The same for their derivatives. */
+  ownDeltas(positions: number): RowStorage {
+    const label = positions === 1 ? "own deltas" : "image deltas";
+    const storage = new RowStorage(this.#manager, label, { positions });
+    this.#ownDeltas.push(storage);
     return storage;
   }
 
@@ -86,7 +91,7 @@ export class Workspace {
   /** Makes what does not depend on curvature. @throws LimitError when a buffer would be larger than the device allows. */
   allocate(): void {
     this.parameters.allocate();
-    for (const storage of [this.values, ...this.#images]) storage.ensure(this.batchSize);
+    for (const storage of [this.values, ...this.#ownValues]) storage.ensure(this.batchSize);
     for (const lease of [this.#patches, this.#columns, ...this.#leases]) {
       if (lease.length > 0) lease.buffer = this.#manager.createStorage(lease.label, lease.length);
     }
@@ -100,7 +105,7 @@ export class Workspace {
   ensureDeltas(examples: number): void {
     let grew = false;
     try {
-      for (const storage of [this.deltas, ...this.#imageDeltas]) grew = storage.ensure(examples) || grew;
+      for (const storage of [this.deltas, ...this.#ownDeltas]) grew = storage.ensure(examples) || grew;
     } finally {
       if (grew) this.endPass();
     }
@@ -120,7 +125,7 @@ export class Workspace {
 
   dispose(): void {
     this.endPass();
-    const storages = [this.values, this.deltas, ...this.#images, ...this.#imageDeltas];
+    const storages = [this.values, this.deltas, ...this.#ownValues, ...this.#ownDeltas];
     for (const storage of [this.parameters, ...storages]) storage.dispose();
     for (const lease of [this.#patches, this.#columns, ...this.#leases]) {
       if (lease.buffer) this.#manager.destroyBuffer(lease.buffer);

@@ -4,7 +4,10 @@ import type { LayerSize } from "./trainable.js";
 
 /** Stacked columns of one side of a layer and the α that turns their Gram matrix into the factor's mean. */
 export interface FactorRows {
-  /** One column of Aᵢ or Bᵢ a row: k × in, or k × out. Rows start on a `vec4f`. */
+  /**
+   * One column of Aᵢ or Bᵢ a row: k × in, or k × out. Rows start on a `vec4f`. With one row for every example and position,
+   * row i · T + t of the inputs is example i at position t.
+   */
   rows: Matrix;
   /** 1/(examples) for B (and 1/samples), 1/(examples × positions) for A: factors are means over examples. */
   scale: number;
@@ -34,19 +37,33 @@ export interface CurvatureRows {
 }
 
 /**
- * One layer z = W a in one recorded pass: all that its curvature is made of. W is applied once to an example, or at each of
- * T positions (a convolution, a sequence). The numbers lie in the network's memory until its next batch or pass; every
- * method throws an ArgumentError once that has been recorded.
+ * What the curvature of one layer z = W a is estimated from: the least that a block of curvature can do with. Kronecker
+ * factors take the two sums; blocks that look at the derivative of each example take the members that are optional here.
  */
-export interface Curved extends LayerSize {
-  /** Examples N. */
-  readonly count: number;
-  /** T, the positions of an example at which W is applied; 1 for a dense layer on a vector. */
-  readonly positions: number;
+export interface CurvatureStatistics {
   /** @throws UnsupportedLayerError when this layer's curvature has no Kronecker form here. */
   inputs(): FactorStatistics;
   /** @throws as `inputs`, and ArgumentError when the pass was recorded without columns. */
   outputs(): FactorStatistics;
+  /** T, the positions of an example at which W is applied; defaults to 1, a dense layer on a vector. */
+  readonly positions?: number;
+  /** Into how many equal parts the rows of W fall that read inputs of their own (a grouped convolution); defaults to 1. */
+  readonly groups?: number;
+  /** Records what it takes to read the columns example by example, and says where they are. @throws ArgumentError as `outputs` */
+  curvatureRows?(recorder: Recorder): CurvatureRows;
+  /** As `Curved.apply`. Asked for where the inputs do not lie in memory as rows. */
+  apply?(recorder: Recorder, V: Matrix, into: Matrix): void;
+}
+
+/**
+ * One layer z = W a in one recorded pass: all that its curvature is made of. W is applied once to an example, or at each of
+ * T positions (a convolution, a sequence). The numbers lie in the network's memory until its next batch or pass; every
+ * method throws an ArgumentError once that has been recorded.
+ */
+export interface Curved extends LayerSize, CurvatureStatistics {
+  /** Examples N. */
+  readonly count: number;
+  readonly positions: number;
   /**
    * Records `into` ← V a for every example and position: the derivative of z as W moves along V. V is out × in, `into`
    * (N · T) × out, row i · T + t; they may lie in any buffers but the network's own and the same one.
@@ -54,6 +71,5 @@ export interface Curved extends LayerSize {
   apply(recorder: Recorder, V: Matrix, into: Matrix): void;
   /** Records `into` ← α Σ rows_t a_t' over examples and positions, out × in, from (N · T) × out: the adjoint of `apply`. */
   pullback(recorder: Recorder, rows: Matrix, into: Matrix, alpha: number): void;
-  /** Records what it takes to read the columns, and says where they are. @throws ArgumentError as `outputs` */
   curvatureRows(recorder: Recorder): CurvatureRows;
 }

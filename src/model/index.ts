@@ -1,5 +1,12 @@
-export type { Batch, BatchSupplier } from "./batch.js";
-export type { CurvatureRows, Curved, FactorGram, FactorRows, FactorStatistics } from "./curved.js";
+export type { AnyBatch, Batch, BatchInputs, BatchSupplier, InputArray } from "./batch.js";
+export type {
+  CurvatureRows,
+  CurvatureStatistics,
+  Curved,
+  FactorGram,
+  FactorRows,
+  FactorStatistics,
+} from "./curved.js";
 export type { FisherKind, FisherOptions } from "./fisher.js";
 export type { Model, Pass } from "./model.js";
 export type { LayerSize, Trainable } from "./trainable.js";

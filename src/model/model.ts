@@ -1,5 +1,5 @@
 import type { Recorder } from "../pipeline/index.js";
-import type { Batch } from "./batch.js";
+import type { AnyBatch } from "./batch.js";
 import type { Curved } from "./curved.js";
 import type { FisherOptions } from "./fisher.js";
 import type { Trainable } from "./trainable.js";
@@ -25,7 +25,7 @@ export interface Model {
   /** Two f32 of the last recorded pass: the mean loss, and the share of examples classified right (or 0). */
   readonly statistics: GPUBuffer;
   /** Sends a batch to the GPU; the next recorded pass uses it. Checks shapes and finiteness. */
-  load(batch: Batch): void;
+  load(batch: AnyBatch): void;
   /** Records forward, loss and backward pass; with `fisher`, also the columns that curvature is made of. */
   recordPass(recorder: Recorder, fisher?: FisherOptions): Pass;
 }

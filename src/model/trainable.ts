@@ -16,4 +16,6 @@ export interface Trainable extends LayerSize {
   readonly G: Matrix;
   /** Why this layer's curvature has no Kronecker form, for people; undefined where it has one. */
   readonly withoutKronecker?: string;
+  /** Why derivatives cannot be had example by example, so that G is all there is; undefined where they can. */
+  readonly withoutExamples?: string;
 }

@@ -1,10 +1,11 @@
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
-import type { Batch } from "../model/index.js";
+import type { AnyBatch, BatchInputs } from "../model/index.js";
+import { checkArrays, type InputPort, requireFinite, requireLength, requireType } from "./inputs.js";
 import type { Loss } from "./losses.js";
 
 /** What a network takes. */
 export interface BatchShape {
-  readonly features: number;
+  readonly inputs: readonly InputPort[];
   readonly outputs: number;
   readonly loss: Loss;
   /** Largest count. */
@@ -21,7 +22,7 @@ const SUM_TOLERANCE = 1e-5;
  * @throws ArgumentError for a count out of range or targets of the wrong type, ShapeError for a wrong length, DataError
  *   for a value that is not finite, a class or a probability out of range.
  */
-export function checkBatch(operation: string, batch: Batch, shape: BatchShape): void {
+export function checkBatch(operation: string, batch: AnyBatch, shape: BatchShape): void {
   checkInputs(operation, batch.inputs, batch.count, shape);
   const { targets, count } = batch;
   const { outputs, loss } = shape;
@@ -44,7 +45,7 @@ export function checkBatch(operation: string, batch: Batch, shape: BatchShape): 
     }
     return;
   }
-  requireFloats(operation, "targets", targets);
+  requireType(operation, "targets", targets, Float32Array);
   requireLength(operation, "targets", targets, count, outputs);
   requireFinite("targets", targets, outputs);
   if (loss.kind === "halfSquaredError") return;
@@ -67,45 +68,13 @@ export function checkBatch(operation: string, batch: Batch, shape: BatchShape): 
 /** The part of `checkBatch` about the inputs and the count. */
 export function checkInputs(
   operation: string,
-  inputs: Float32Array,
+  inputs: BatchInputs,
   count: number,
-  { features, batchSize }: BatchShape,
+  shape: Pick<BatchShape, "inputs" | "batchSize">,
 ): void {
+  const { batchSize } = shape;
   if (!(Number.isInteger(count) && count >= 1 && count <= batchSize)) {
     throw new ArgumentError(operation, "count", `must be an integer from 1 to ${batchSize}, got ${count}`);
   }
-  requireFloats(operation, "inputs", inputs);
-  requireLength(operation, "inputs", inputs, count, features);
-  requireFinite("inputs", inputs, features);
-}
-
-function requireFloats(operation: string, name: string, values: unknown): void {
-  if (!(values instanceof Float32Array)) {
-    const type = Object.prototype.toString.call(values).slice(8, -1);
-    throw new ArgumentError(operation, name, `must be a Float32Array, got ${type}`);
-  }
-}
-
-function requireLength(
-  operation: string,
-  name: string,
-  values: Float32Array,
-  count: number,
-  width: number,
-): void {
-  if (values.length !== count * width) {
-    throw new ShapeError(operation, name, [values.length], [count * width], `it holds ${count} × ${width}`);
-  }
-}
-
-/** A sum of differences x − x is zero unless some x is not finite: one pass without a branch. */
-function requireFinite(name: string, values: Float32Array, width: number): void {
-  let sum = 0;
-  for (let k = 0; k < values.length; k++) sum += values[k]! - values[k]!;
-  if (sum === 0) return;
-  const bad = values.findIndex((x) => !Number.isFinite(x));
-  const where = `example ${Math.floor(bad / width)}, position ${bad % width}`;
-  throw new DataError(name, `hold ${values[bad]} in ${where}; pass finite numbers`, {
-    actual: values[bad],
-  });
+  checkArrays(operation, shape.inputs, inputs, count);
 }

@@ -1,249 +1,151 @@
-import { ArgumentError, ShapeError, UnsupportedLayerError } from "../errors.js";
-import { ActivationLayer } from "../layers/activation.js";
-import { Conv2dLayer } from "../layers/conv/conv.js";
-import { convGeometry, type ImageShape, outputSize, sizeOf } from "../layers/conv/geometry.js";
-import { DenseLayer } from "../layers/dense.js";
-import type { Layer, Values } from "../layers/layer.js";
-import { type ActivationModule, type Module, type Pair, requireSize } from "../layers/modules.js";
-import { AveragePoolLayer, MaxPoolLayer } from "../layers/pool.js";
-import { FlattenLayer, ImageInput } from "../layers/reshape.js";
+import { ShapeError } from "../errors.js";
+import { ImageInput } from "../layers/image-input.js";
+import type { Neighbours, OutputPlaces, Site } from "../layers/kind.js";
+import { isTrainable, type Layer, type TrainableLayer } from "../layers/layer.js";
+import { columnsOfForm, positionsOfForm, Values } from "../layers/values.js";
+import type { ParameterPlace } from "../memory/parameters.js";
+import type { RowPlace } from "../memory/storage.js";
 import type { Workspace } from "../memory/workspace.js";
+import { Fork } from "./fork.js";
+import { InputPort } from "./inputs.js";
+import type { NetworkPlan, PlannedNode } from "./plan.js";
 
 /** Layers ready for use once the workspace's storage is allocated. */
 export interface Built {
-  readonly layers: Layer[];
-  readonly input: Values;
+  readonly ports: readonly InputPort[];
+  /** In the order of a forward pass. */
+  readonly layers: readonly Layer[];
+  /** Layers with weights in the order of their first use, each with all its uses. */
+  readonly trainable: readonly (readonly TrainableLayer[])[];
   readonly output: Values;
 }
 
-/** [channels, height, width] of the images that a network takes. */
-export type InputShape = readonly [channels: number, height: number, width: number];
-
-/**
- * Turns descriptions into layers and takes their places in the workspace.
- *
- * @throws UnsupportedLayerError for an unknown kind, ShapeError where sizes do not meet or images meet vectors,
- *   ArgumentError for a list without a layer to train, without an input shape where one is needed, or with a name used
- *   twice.
- */
-export function buildLayers(
-  modules: readonly Module[],
-  workspace: Workspace,
-  inputShape: InputShape | undefined,
-): Built {
-  const names = namesOf(modules);
-  const shape = imageShape(inputShape);
-  const features = checkSizes(modules, names, shape);
-  const input: Values = {
-    features,
-    shape: undefined,
-    place: shape ? vectorPlace(workspace, features) : workspace.values.place(features + 1),
-    delta: undefined,
+/** Turns a plan into layers and takes their places in the workspace. */
+export function buildLayers(plan: NetworkPlan, workspace: Workspace): Built {
+  const readers = readersOf(plan);
+  const layers: Layer[] = [];
+  const built = new Map<string, Layer>();
+  /** What is left for the readers of each value. */
+  const views = new Map<string, Values[]>();
+  const offer = (name: string, value: Values) => {
+    const uses = viewsOf(workspace, value, readers.get(name)?.length ?? 0);
+    views.set(name, [...uses]);
+    if (uses.length > 1 && value.delta) layers.push(new Fork(`fork of ${name}`, value, uses.slice(1)));
   };
-  const layers: Layer[] = shape ? [new ImageInput(workspace, input, shape)] : [];
-  let current = layers.at(-1)?.output ?? input;
-  for (const [index, module] of modules.entries()) {
-    const layer = buildLayer(workspace, module, current, {
-      name: names[index]!,
-      before: modules[index - 1],
-      after: modules[index + 1],
-      last: layers.at(-1),
-    });
-    layers.push(layer);
-    current = layer.output;
-  }
-  return { layers, input, output: current };
-}
-
-interface Surroundings {
-  readonly name: string;
-  readonly before: Module | undefined;
-  readonly after: Module | undefined;
-  /** The layer built before this one. */
-  readonly last: Layer | undefined;
-}
-
-function buildLayer(
-  workspace: Workspace,
-  module: Module,
-  input: Values,
-  { name, before, after, last }: Surroundings,
-): Layer {
-  switch (module.kind) {
-    case "dense":
-      return new DenseLayer(workspace, module, input, {
-        name,
-        inputTransposed: isActivation(before),
-        deltaTransposed: isActivation(after),
-      });
-    case "conv2d": {
-      const geometry = convGeometry(name, module, input.shape!);
-      return new Conv2dLayer(workspace, module, input, { name, geometry });
+  const ports = plan.inputs.map(({ name, form }) => {
+    const port = new InputPort(workspace, name, form);
+    if (form.kind !== "image") offer(name, port.values);
+    else {
+      const images = new ImageInput(workspace, port.values, form, name);
+      layers.push(images);
+      offer(name, images.output);
     }
-    case "maxPool2d":
-      return new MaxPoolLayer(workspace, module, input, name);
-    case "averagePool2d":
-      return new AveragePoolLayer(workspace, module, input, name);
-    case "globalAveragePool":
-      return new AveragePoolLayer(workspace, undefined, input, name);
-    case "flatten":
-      return new FlattenLayer(workspace, input, name);
-    default:
-      return new ActivationLayer(workspace, module, input, {
-        name,
-        // Other layers need their output no more; an activation's own output gives its derivative.
-        inPlace: before !== undefined && !isActivation(before),
-        transposesOutput: after?.kind === "dense",
-        // The lowest dense layer sends nothing further down.
-        transposesDelta: before?.kind === "dense" && last?.input.delta !== undefined,
-      });
-  }
-}
-
-/** Inputs that are only read by the copy into images: no transposes, no bias column. */
-function vectorPlace(workspace: Workspace, features: number) {
-  return workspace.images(1).place(features);
-}
-
-const ACTIVATIONS: readonly string[] = ["relu", "leakyRelu", "tanh", "logistic"];
-const KINDS: readonly string[] = [
-  "dense",
-  "conv2d",
-  "maxPool2d",
-  "averagePool2d",
-  "globalAveragePool",
-  "flatten",
-  ...ACTIVATIONS,
-];
-
-function isActivation(module: Module | undefined): module is ActivationModule {
-  return module !== undefined && ACTIVATIONS.includes(module.kind);
-}
-
-/** `dense1`, `relu1`, `dense2` … where no name is given. */
-function namesOf(modules: readonly Module[]): string[] {
-  const counts = new Map<string, number>();
-  const names = modules.map((module) => {
-    const number = (counts.get(module.kind) ?? 0) + 1;
-    counts.set(module.kind, number);
-    return ("name" in module ? module.name : undefined) ?? `${module.kind}${number}`;
+    return port;
   });
-  for (const [index, name] of names.entries()) {
-    if (names.indexOf(name) !== index) {
-      throw new ArgumentError("network", "modules", `must have distinct names, got ${name} twice`);
+  const places = new Map<string, ParameterPlace>();
+  const uses = new Map<string, TrainableLayer[]>();
+  for (const node of plan.nodes) {
+    const inputs = node.inputs.map((name) => views.get(name)!.shift()!);
+    const neighbours = neighboursOf(node, plan, readers, built);
+    const layer = node.kind.build(node.module, siteOf(workspace, node, { inputs, neighbours, places }));
+    layers.push(layer);
+    built.set(node.name, layer);
+    if (isTrainable(layer)) {
+      const key = node.weights ?? node.name;
+      uses.set(key, [...(uses.get(key) ?? []), layer]);
     }
+    offer(node.name, layer.output);
   }
-  return names;
+  return { ports, layers, trainable: [...uses.values()], output: built.get(plan.output)!.output };
 }
 
-function imageShape(input: InputShape | undefined): ImageShape | undefined {
-  if (input === undefined) return undefined;
-  if (!Array.isArray(input) || input.length !== 3) {
-    throw new ArgumentError(
-      "network",
-      "input",
-      `must be [channels, height, width], got ${JSON.stringify(input)}`,
-    );
+/** The layers that read each value, as often as they read it. */
+function readersOf({ nodes }: NetworkPlan): Map<string, PlannedNode[]> {
+  const readers = new Map<string, PlannedNode[]>();
+  for (const node of nodes) {
+    for (const name of node.inputs) readers.set(name, [...(readers.get(name) ?? []), node]);
   }
-  for (const size of input) requireSize("network", "input", size);
-  const [channels, height, width] = input;
-  return { channels, height, width };
+  return readers;
 }
 
-/** What is known of the values between two modules: images, so many numbers, or nothing yet. */
-type Form = ImageShape | number | undefined;
-
-/** Checks kinds and sizes and returns the network's number of inputs. */
-function checkSizes(
-  modules: readonly Module[],
-  names: readonly string[],
-  shape: ImageShape | undefined,
-): number {
-  let inputs = shape && sizeOf(shape);
-  let form: Form = shape;
-  for (const [index, module] of modules.entries()) {
-    const name = names[index]!;
-    if (!KINDS.includes(module.kind)) {
-      throw new UnsupportedLayerError(name, String(module.kind), `use one of ${KINDS.join(", ")}`);
-    }
-    if (isActivation(module)) continue;
-    form = module.kind === "dense" ? afterDense(module, name, form) : afterImages(module, name, form);
-    if (module.kind === "dense") inputs ??= module.in;
-  }
-  if (inputs === undefined || !modules.some(({ kind }) => kind === "dense" || kind === "conv2d")) {
-    throw new ArgumentError("network", "modules", "must hold at least one dense or conv2d layer");
-  }
-  if (typeof form === "object") {
-    throw new ShapeError(
-      "network",
-      "the output",
-      imageOf(form),
-      ["outputs"],
-      "end with flatten() or globalAveragePool(), and a dense layer",
-    );
-  }
-  return inputs;
+/** The value as each of its readers sees it: the derivatives of all but the first have places of their own. */
+function viewsOf(workspace: Workspace, value: Values, count: number): Values[] {
+  return Array.from({ length: count }, (_, index) => {
+    if (index === 0 || !value.delta) return value;
+    return value.withDelta(workspace.ownDeltas(value.positions).place(value.columns));
+  });
 }
 
-function afterDense(module: Module & { kind: "dense" }, name: string, form: Form): number {
-  requireSize("network", `${name}.in`, module.in);
-  requireSize("network", `${name}.out`, module.out);
-  if (typeof form === "object") {
-    throw new ShapeError(
-      "network",
-      `the input of ${name}`,
-      imageOf(form),
-      [module.in],
-      "put flatten() or globalAveragePool() before it",
-    );
-  }
-  if (form !== undefined && form !== module.in) {
-    throw new ShapeError(
-      "network",
-      `the weights of ${name}`,
-      [module.out, module.in],
-      [module.out, form],
-      `the layer before has ${form} outputs`,
-    );
-  }
-  return module.out;
+function siteOf(
+  workspace: Workspace,
+  node: PlannedNode,
+  around: { inputs: Values[]; neighbours: Neighbours; places: Map<string, ParameterPlace> },
+): Site {
+  const { name, form, kind, weights } = node;
+  const { inputs, neighbours, places } = around;
+  const shared = kind.traits?.sharesBuffer === true && form.kind === "vector";
+  const [positions, columns] = [positionsOfForm(form), columnsOfForm(form)];
+  const newPlace = (): RowPlace => {
+    if (shared) return workspace.values.place(columns + 1);
+    return workspace.ownValues(positions).place(form.kind === "vector" ? columns + 1 : columns);
+  };
+  const newDelta = (): RowPlace | undefined => {
+    if (!(kind.trainable || inputs.some(({ delta }) => delta))) return undefined;
+    return (shared ? workspace.deltas : workspace.ownDeltas(positions)).place(columns);
+  };
+  return {
+    name,
+    inputs,
+    form,
+    workspace,
+    neighbours,
+    output(chosen: OutputPlaces = {}) {
+      return new Values(form, chosen.place ?? newPlace(), chosen.delta ?? newDelta());
+    },
+    weights(out, columns) {
+      const key = weights ?? name;
+      const place = places.get(key) ?? workspace.parameters.place(out, columns);
+      if (place.out !== out || place.in !== columns) {
+        const hint = `it is tied to ${key}`;
+        throw new ShapeError(
+          "network",
+          `the weights of ${name}`,
+          [out, columns],
+          [place.out, place.in],
+          hint,
+        );
+      }
+      places.set(key, place);
+      return place;
+    },
+  };
 }
 
-function afterImages(
-  module: Exclude<Module, ActivationModule | { kind: "dense" }>,
-  name: string,
-  form: Form,
-): Form {
-  if (form === undefined) {
-    throw new ArgumentError(
-      "network",
-      "input",
-      `must be [channels, height, width], since ${name} takes images`,
-    );
-  }
-  if (typeof form === "number") {
-    throw new ShapeError(
-      "network",
-      `the input of ${name}`,
-      [form],
-      ["channels", "height", "width"],
-      "it takes images, and a dense layer's outputs are none",
-    );
-  }
-  switch (module.kind) {
-    case "conv2d":
-      return convGeometry(name, module, form).output;
-    case "globalAveragePool":
-      return form.channels;
-    case "flatten":
-      return sizeOf(form);
-    default: {
-      const [height, width]: Pair = outputSize(name, form, module);
-      return { channels: form.channels, height, width };
-    }
-  }
-}
-
-function imageOf({ channels, height, width }: ImageShape): number[] {
-  return [channels, height, width];
+function neighboursOf(
+  node: PlannedNode,
+  { nodes }: NetworkPlan,
+  readers: ReadonlyMap<string, readonly PlannedNode[]>,
+  built: ReadonlyMap<string, Layer>,
+): Neighbours {
+  const before = nodes.find(({ name }) => name === node.inputs[0]);
+  const besides = readers.get(node.inputs[0]!)!;
+  const after = readers.get(node.name) ?? [];
+  const alone = besides.length === 1;
+  const leaves = ({ kind }: PlannedNode) => kind.traits?.leavesTransposes === true;
+  const reads = ({ kind, inputForms }: PlannedNode) =>
+    kind.traits?.readsTransposes === true && inputForms[0]?.kind === "vector";
+  const maker = besides.find(reads);
+  return {
+    inPlace: alone && before?.kind.traits?.sparesOutput === true,
+    // The producer leaves it, or an earlier reader has made it.
+    inputTransposed: (before !== undefined && leaves(before)) || (maker !== undefined && maker !== node),
+    deltaTransposed: after.length === 1 && leaves(after[0]!),
+    transposesOutput: after.some(reads),
+    // The lowest such layer sends nothing further down.
+    transposesDelta:
+      alone &&
+      before !== undefined &&
+      reads(before) &&
+      built.get(before.name)!.inputs.some(({ delta }) => delta !== undefined),
+  };
 }

@@ -1,27 +1,26 @@
 import { AbortedError, ShapeError } from "../errors.js";
-import type { Batch } from "../model/index.js";
-
-/** Examples start … end − 1 of a data set too large to hold at once. */
-export type BatchSupplier = (start: number, end: number) => Batch;
+import type { AnyBatch, BatchInputs, BatchSupplier } from "../model/index.js";
+import { arraysOf, type InputPort, operandOf, sliceInputs } from "./inputs.js";
 
 /**
  * The chunks of whole arrays, without a copy.
  *
- * @throws ShapeError when their lengths do not fit the count.
+ * @throws ShapeError when their lengths do not fit the count, ArgumentError where inputs are missing.
  */
 export function slices(
-  { inputs, targets, count }: Batch,
-  { features, outputs }: { features: number; outputs: number },
-): BatchSupplier {
+  { inputs, targets, count }: AnyBatch,
+  { ports, outputs }: { ports: readonly InputPort[]; outputs: number },
+): BatchSupplier<BatchInputs> {
   const width = targets instanceof Uint32Array ? 1 : outputs;
-  if (inputs.length !== count * features) {
-    throw new ShapeError("evaluate", "inputs", [inputs.length], [count, features]);
+  for (const [port, array] of arraysOf("evaluate", ports, inputs)) {
+    if (array.length === count * port.features) continue;
+    throw new ShapeError("evaluate", operandOf(ports, port), [array.length], [count, port.features]);
   }
   if (targets.length !== count * width) {
     throw new ShapeError("evaluate", "targets", [targets.length], [count, width]);
   }
   return (start, end) => ({
-    inputs: inputs.subarray(start * features, end * features),
+    inputs: sliceInputs(ports, inputs, start, end),
     targets: targets.subarray(start * width, end * width),
     count: end - start,
   });

@@ -1,7 +1,7 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/fisher.wgsl?raw";
 import { ArgumentError } from "../errors.js";
-import { requireSize } from "../layers/modules.js";
+import { requireSize } from "../layers/sizes.js";
 import type { Matrix } from "../linalg/index.js";
 import type { FisherOptions } from "../model/index.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";

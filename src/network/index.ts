@@ -1,33 +1,11 @@
 export { activationBackwardKernel, activationKernel } from "../layers/activation.js";
-export type { TrainableLayer } from "../layers/layer.js";
-export {
-  type ActivationModule,
-  averagePool2d,
-  type Conv2dModule,
-  type Conv2dOptions,
-  conv2d,
-  type DenseModule,
-  dense,
-  flatten,
-  globalAveragePool,
-  leakyRelu,
-  logistic,
-  type Module,
-  maxPool2d,
-  type Pair,
-  type PoolModule,
-  type ReshapeModule,
-  relu,
-  tanh,
-} from "../layers/modules.js";
-export type { InputShape } from "./build.js";
-export type { BatchSupplier } from "./chunks.js";
+export * from "../layers/index.js";
+export type { LayerModule as Module } from "../layers/kind.js";
+export type { BatchSupplier } from "../model/index.js";
+export type { Evaluation } from "./evaluation.js";
 export { fisherKernel } from "./fisher.js";
+export { type Graph, type GraphValue, graph } from "./graph.js";
 export { lossKernel } from "./loss.js";
 export { halfSquaredError, type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./losses.js";
-export {
-  type Evaluation,
-  type LayerDescription,
-  Network,
-  type NetworkOptions,
-} from "./network.js";
+export { type LayerDescription, Network, type NetworkOptions } from "./network.js";
+export { type Twin, twinOf } from "./twin.js";

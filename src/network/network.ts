@@ -1,17 +1,31 @@
-import { ArgumentError, ShapeError } from "../errors.js";
-import { isTrainable, type Layer, onesFills, type TrainableLayer, type Values } from "../layers/layer.js";
-import { type Module, requireSize } from "../layers/modules.js";
-import { copyStrided, multiplyPacked } from "../linalg/index.js";
+import { ArgumentError } from "../errors.js";
+import type { InputForm } from "../layers/form.js";
+import type { LayerModule } from "../layers/kind.js";
+import type { Layer, TrainableLayer } from "../layers/layer.js";
+import { requireSize } from "../layers/sizes.js";
+import { onesFills } from "../layers/values.js";
+import { copyStrided, paddedLength, paddedView } from "../linalg/index.js";
+import { type PassFacts, RecordedPass } from "../memory/recorded-pass.js";
 import { Workspace } from "../memory/workspace.js";
-import type { Batch, FisherOptions, Model, Pass } from "../model/index.js";
+import type {
+  AnyBatch,
+  BatchInputs,
+  BatchSupplier,
+  Curved,
+  FisherOptions,
+  Model,
+  Pass,
+} from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
 import { type BatchShape, checkBatch, checkInputs } from "./batch.js";
-import { buildLayers, type InputShape } from "./build.js";
-import { type BatchSupplier, inChunks, slices } from "./chunks.js";
-import { fisher, fisherColumns } from "./fisher.js";
-import { networkKernels } from "./kernels.js";
-import { loss } from "./loss.js";
+import { type Built, buildLayers } from "./build.js";
+import { type Evaluated, type Evaluation, evaluate, predict } from "./evaluation.js";
+import { fisherColumns } from "./fisher.js";
+import type { Graph } from "./graph.js";
+import { arraysOf } from "./inputs.js";
 import { type Loss, lossCode } from "./losses.js";
+import { type Loaded, Passes } from "./passes.js";
+import { planOf } from "./plan.js";
 import { checkWeights, packWeights, unpackWeights } from "./weights.js";
 
 /** Patches of a whole batch would be k² times its images. */
@@ -19,16 +33,24 @@ const CHUNK_BYTES = 16 * 1024 * 1024;
 /** What a CPU's cache holds. */
 const CACHE_BYTES = 1024 * 1024;
 
+/** How a network is made. */
 export interface NetworkOptions {
-  /** [channels, height, width] of images; batches hold an image's numbers in that order. None for vectors. */
-  input?: InputShape;
-  /** Most memory that the patches of a convolution take at a time; 16 MiB unless given. */
+  /**
+   * What a list of modules takes: [channels, height, width] of images (batches hold an image's numbers in that order), `{
+   * length, features }` of sequences, `{ indices, length }`, or a number of features. Defaults to the vectors that the first
+   * dense layer takes. Graphs name their inputs themselves.
+   */
+  input?: InputForm;
+  /** Most bytes that the patches of a convolution take at a time; defaults to 16 MiB. */
   chunkBytes?: number;
-  /** Largest batch, for which buffers are made; 512 unless given. Smaller batches are fine. */
+  /** Largest batch, for which buffers are made; defaults to 512. Smaller batches are fine. */
   batchSize?: number;
-  /** Of the initial weights; 0 unless given. */
+  /** Of the initial weights; defaults to 0. */
   seed?: number;
-  /** What passes will be recorded with, so that curvature buffers are made once, at the first pass. */
+  /**
+   * What passes will be recorded with, so that curvature buffers are made once, at the first pass. Defaults to none: then
+   * they are made when the first pass asks for them.
+   */
   fisher?: Pick<FisherOptions, "kind" | "samples">;
 }
 
@@ -36,18 +58,13 @@ export interface NetworkOptions {
 export interface LayerDescription {
   name: string;
   kind: string;
+  /** Numbers of an example that go in, and come out. */
   in: number;
   out: number;
-  /** Numbers that training changes, biases counted. */
+  /** Numbers that training changes, biases counted; 0 where weights are another layer's. */
   parameters: number;
-}
-
-export interface Evaluation {
-  /** Mean loss over all examples. */
-  loss: number;
-  /** Share of examples classified right; 0 for a loss that classifies nothing. */
-  accuracy: number;
-  count: number;
+  /** The layer whose weights a tied one uses. */
+  tied?: string;
 }
 
 /**
@@ -55,80 +72,74 @@ export interface Evaluation {
  * `load` and `recordPass` write small buffers at once, so submit a recorded pass before the next `load` or `recordPass`.
  */
 export class Network implements Model {
+  /** Layers with weights, in the order of their first use. */
   readonly layers: readonly TrainableLayer[];
   readonly batchSize: number;
+  /** Numbers of an example, of all inputs together. */
   readonly features: number;
   readonly outputs: number;
   readonly loss: Loss;
-  readonly statistics: GPUBuffer;
-  /** What passes and evaluations dispatch, for `manager.prepare`. */
-  readonly kernels: readonly Kernel[];
   readonly #manager: PipelineManager;
-  readonly #modules: readonly Layer[];
-  readonly #input: Values;
-  readonly #output: Values;
   readonly #workspace: Workspace;
+  readonly #built: Built;
+  readonly #passes: Passes;
+  readonly #fisher: NetworkOptions["fisher"];
   readonly #deltaRows: number;
-  readonly #staging: Float32Array<ArrayBuffer>;
-  /** Class indices or target values; losses and flags of the examples; statistics of an evaluation; (seed, step). */
-  readonly #targets: GPUBuffer;
-  readonly #results: GPUBuffer;
-  readonly #evaluated: GPUBuffer;
-  readonly #key: GPUBuffer;
   readonly #buffers: GPUBuffer[] = [];
-  #loaded: { count: number; indexed: boolean } | undefined;
+  #loaded: Loaded | undefined;
 
   /**
+   * @param description modules one after another, or a `graph`
    * @throws UnsupportedLayerError for an unknown module, ShapeError where sizes do not meet, ArgumentError for other
    *   bad arguments, LimitError when the device cannot hold it; then no memory is kept.
    */
   constructor(
     manager: PipelineManager,
-    modules: readonly Module[],
-    lossOfNetwork: Loss,
+    description: readonly LayerModule[] | Graph,
+    loss: Loss,
     options: NetworkOptions = {},
   ) {
     const { batchSize = 512, seed = 0, chunkBytes = CHUNK_BYTES } = options;
     requireSize("network", "batchSize", batchSize);
     requireSize("network", "chunkBytes", chunkBytes);
-    lossCode(lossOfNetwork);
+    lossCode(loss);
     const best = manager.handle.capabilities.software ? Math.min(CACHE_BYTES, chunkBytes) : chunkBytes;
+    const plan = planOf(description, options.input);
     this.#workspace = new Workspace(manager, { batchSize, chunkBytes: { most: chunkBytes, best } });
-    const { layers, input, output } = buildLayers(modules, this.#workspace, options.input);
+    const built = buildLayers(plan, this.#workspace);
+    const { ports, layers, trainable, output } = built;
     this.#manager = manager;
-    this.#modules = layers;
-    this.#input = input;
-    this.#output = output;
-    this.layers = layers.filter(isTrainable);
+    this.#built = built;
+    this.layers = trainable.map(([first]) => first!);
     this.batchSize = batchSize;
-    this.features = input.features;
+    this.features = ports.reduce((sum, { features }) => sum + features, 0);
     this.outputs = output.features;
-    this.loss = lossOfNetwork;
+    this.loss = loss;
+    this.#fisher = options.fisher;
     this.#deltaRows = batchSize * (1 + fisherColumns("network", options.fisher, output.features));
-    this.kernels = networkKernels(manager, layers);
     const initial = this.layers.map((layer, l) => layer.initialWeights(seed, l));
+    const storage = (label: string, length: number) => {
+      const buffer = manager.createStorage(label, length);
+      this.#buffers.push(buffer);
+      return buffer;
+    };
     try {
       this.#workspace.allocate();
-      this.#targets = this.#storage("targets", batchSize * output.features);
-      this.#results = this.#storage("losses", 2 * batchSize);
-      this.statistics = this.#storage("statistics", 2);
-      this.#evaluated = this.#storage("evaluation", 2);
-      this.#key = this.#storage("random key", 2);
+      this.#passes = new Passes(manager, built, { loss, batchSize, storage });
     } catch (error) {
       this.dispose();
       throw error;
     }
-    const { stride } = input.place.rows(batchSize);
-    this.#staging = new Float32Array(batchSize * stride);
-    // Behind vectors stands the bias's 1; those that become images have room for no more.
-    if (!options.input) {
-      for (let i = 0; i < batchSize; i++) this.#staging[i * stride + input.features] = 1;
-    }
     this.setWeights(initial);
     const recorder = manager.record();
-    const outputs = layers.map((layer) => layer.output);
-    copyStrided(recorder, onesFills(options.input ? outputs : [input, ...outputs], batchSize));
+    const values = [...ports.map((port) => port.values), ...layers.map((layer) => layer.output)];
+    copyStrided(recorder, onesFills(values, batchSize));
     recorder.submit();
+  }
+
+  /** Two f32 of the last recorded pass: the mean loss, and the share of examples classified right (or 0). */
+  get statistics(): GPUBuffer {
+    return this.#passes.statistics;
   }
 
   get parameters(): GPUBuffer {
@@ -143,17 +154,41 @@ export class Network implements Model {
     return this.#workspace.parameters.length;
   }
 
-  /** The modules in order. */
+  /**
+   * What passes as `options.fisher` says dispatch, and evaluations, and the statistics of their layers: for `manager.prepare`.
+   * Makes the buffers of such passes.
+   */
+  get kernels(): readonly Kernel[] {
+    this.#workspace.ensureDeltas(this.#deltaRows);
+    const indexed = this.loss.kind === "softmaxCrossEntropy";
+    return this.#manager.collect((recorder) => {
+      // The last chunk of a data set may be small, and small products may have kernels of their own.
+      for (const count of [this.batchSize, 1]) {
+        const facts = this.#record(recorder, { count, indexed }, this.#fisher);
+        const curved = this.#passes.curvature(new RecordedPass(facts, () => true));
+        for (const [l, layer] of this.layers.entries()) {
+          if (layer.withoutKronecker !== undefined) continue;
+          recordStatistics(recorder, curved[l]!, this.#fisher !== undefined);
+        }
+      }
+    });
+  }
+
+  /** The layers in the order of a forward pass. */
   describe(): LayerDescription[] {
-    return this.#modules
-      .filter(({ kind }) => kind !== "input")
-      .map(({ name, kind, input, output, parameters }) => ({
-        name,
-        kind,
-        in: input.features,
-        out: output.features,
-        parameters,
-      }));
+    const { layers, trainable } = this.#built;
+    const ties = new Map(
+      trainable.flatMap(([first, ...others]) => others.map((use): [Layer, string] => [use, first!.name])),
+    );
+    return layers
+      .filter(({ kind }) => kind !== "input" && kind !== "fork")
+      .map((layer) => {
+        const { name, kind, inputs, output, parameters } = layer;
+        const sizes = { in: inputs.reduce((sum, { features }) => sum + features, 0), out: output.features };
+        const tied = ties.get(layer);
+        if (tied !== undefined) return { name, kind, ...sizes, parameters: 0, tied };
+        return { name, kind, ...sizes, parameters };
+      });
   }
 
   /** W of each layer, out × in without padding, as it is after everything submitted so far. */
@@ -182,11 +217,10 @@ export class Network implements Model {
   /**
    * Sends a batch of at most `batchSize` examples to the GPU for the passes recorded next.
    *
-   * @throws ArgumentError, ShapeError or DataError as `checkBatch` says. Then the batch before is still loaded.
+   * @throws ArgumentError, ShapeError or DataError for a batch that does not fit. Then the batch before is still loaded.
    */
-  load(batch: Batch): void {
-    checkBatch("load", batch, this.#shape);
-    this.#write(batch);
+  load(batch: AnyBatch): void {
+    this.#loaded = this.#write("load", batch);
   }
 
   /**
@@ -196,52 +230,27 @@ export class Network implements Model {
    * @throws ArgumentError without a loaded batch or for bad `fisher`, LimitError when curvature rows do not fit; then
    *   nothing has been recorded.
    */
-  recordPass(recorder: Recorder, options?: FisherOptions): Pass {
-    const loaded = this.#requireLoaded("recordPass");
-    const columns = fisherColumns("recordPass", options, this.outputs);
-    const { count } = loaded;
-    this.#workspace.ensureDeltas(Math.max(this.#deltaRows, (1 + columns) * this.batchSize));
-    this.#forward(recorder, count);
-    this.#recordLoss(recorder, loaded, { gradient: true, statistics: this.statistics });
-    if (columns > 0) this.#recordFisher(recorder, count, columns, options);
-    const rows = (1 + columns) * count;
-    for (const layer of [...this.#modules].reverse()) layer.backward(recorder, count, rows);
-    multiplyPacked(
-      recorder,
-      this.layers.flatMap((layer) => layer.gradient(recorder, count)),
-    );
-    const pass = this.#workspace.beginPass({ count, columns, fisher: options });
-    return { count, fisher: pass.fisher, layers: this.layers.map((layer) => layer.curvature(pass)) };
+  recordPass(recorder: Recorder, fisher?: FisherOptions): Pass {
+    if (!this.#loaded) throw new ArgumentError("recordPass", "batch", "must be loaded first: call load()");
+    const facts = this.#record(recorder, this.#loaded, fisher);
+    if (fisher?.kind === "monteCarlo") this.#passes.writeKey(fisher);
+    const pass = this.#workspace.beginPass(facts);
+    return { count: pass.count, fisher: pass.fisher, layers: this.#passes.curvature(pass) };
   }
 
   /**
    * The network's outputs for `count` examples of any number, count × outputs: no softmax or logistic function of the
    * loss is applied. Forgets the loaded batch and the rows of the last pass.
    *
-   * @throws ArgumentError, ShapeError or DataError for bad inputs.
+   * @throws ArgumentError, ShapeError or DataError for bad inputs, AbortedError once the signal fires.
    */
   async predict(
-    inputs: Float32Array,
+    inputs: BatchInputs,
     count: number,
     options: { signal?: AbortSignal } = {},
   ): Promise<Float32Array> {
     checkInputs("predict", inputs, count, { ...this.#shape, batchSize: Number.MAX_SAFE_INTEGER });
-    const predictions = new Float32Array(count * this.outputs);
-    const submit = async (start: number, end: number) => {
-      const size = end - start;
-      this.#writeInputs(inputs.subarray(start * this.features, end * this.features), size);
-      const recorder = this.#manager.record();
-      this.#forward(recorder, size);
-      const Z = this.#output.place.rows(size, this.outputs);
-      const reading = recorder.read(Z.buffer, 4 * Z.offset, 4 * size * Z.stride);
-      recorder.submit();
-      const rows = new Float32Array(await reading);
-      for (let i = 0; i < size; i++) {
-        predictions.set(rows.subarray(i * Z.stride, i * Z.stride + this.outputs), (start + i) * this.outputs);
-      }
-    };
-    await inChunks("predict", count, this.batchSize, submit, options.signal);
-    return predictions;
+    return predict(this.#evaluated, inputs, count, options.signal);
   }
 
   /**
@@ -251,38 +260,16 @@ export class Network implements Model {
    *
    * @throws ArgumentError, ShapeError or DataError for bad data, AbortedError once the signal fires.
    */
-  async evaluate(data: Batch, options?: { signal?: AbortSignal }): Promise<Evaluation>;
+  async evaluate(data: AnyBatch, options?: { signal?: AbortSignal }): Promise<Evaluation>;
   async evaluate(
-    supplier: BatchSupplier,
+    supplier: BatchSupplier<BatchInputs>,
     options: { total: number; signal?: AbortSignal },
   ): Promise<Evaluation>;
   async evaluate(
-    data: Batch | BatchSupplier,
+    data: AnyBatch | BatchSupplier<BatchInputs>,
     options: { total?: number; signal?: AbortSignal } = {},
   ): Promise<Evaluation> {
-    const supplier = typeof data === "function" ? data : slices(data, this);
-    const total = typeof data === "function" ? (options.total ?? 0) : data.count;
-    requireSize("evaluate", typeof data === "function" ? "total" : "count", total);
-    const submit = async (start: number, end: number) => {
-      const batch = supplier(start, end);
-      checkBatch("evaluate", batch, this.#shape);
-      if (batch.count !== end - start) {
-        throw new ShapeError("evaluate", "the chunk", [batch.count], [end - start]);
-      }
-      const loaded = this.#write(batch);
-      const recorder = this.#manager.record();
-      this.#workspace.deltas.ensure(this.#deltaRows);
-      this.#forward(recorder, batch.count);
-      this.#recordLoss(recorder, loaded, { gradient: false, statistics: this.#evaluated });
-      const reading = recorder.read(this.#evaluated, 0, 8);
-      recorder.submit();
-      this.#loaded = undefined;
-      const [mean, share] = new Float32Array(await reading);
-      return { loss: mean! * batch.count, right: share! * batch.count };
-    };
-    const chunks = await inChunks("evaluate", total, this.batchSize, submit, options.signal);
-    const sum = (part: "loss" | "right") => chunks.reduce((all, chunk) => all + chunk[part], 0);
-    return { loss: sum("loss") / total, accuracy: sum("right") / total, count: total };
+    return evaluate(this.#evaluated, data, options);
   }
 
   /** Frees all memory of the network. */
@@ -298,87 +285,58 @@ export class Network implements Model {
   }
 
   get #shape(): BatchShape {
-    return { features: this.features, outputs: this.outputs, loss: this.loss, batchSize: this.batchSize };
+    const { ports } = this.#built;
+    return { inputs: ports, outputs: this.outputs, loss: this.loss, batchSize: this.batchSize };
   }
 
-  #storage(label: string, length: number): GPUBuffer {
-    const buffer = this.#manager.createStorage(label, length);
-    this.#buffers.push(buffer);
-    return buffer;
+  get #evaluated(): Evaluated {
+    return {
+      manager: this.#manager,
+      ports: this.#built.ports,
+      outputs: this.outputs,
+      batchSize: this.batchSize,
+      passes: this.#passes,
+      writeInputs: (inputs, count) => this.#writeInputs(inputs, count),
+      write: (batch) => this.#write("evaluate", batch),
+      prepareLoss: () => this.#built.output.delta!.storage.ensure(this.#deltaRows),
+    };
   }
 
-  #requireLoaded(operation: string): { count: number; indexed: boolean } {
-    if (!this.#loaded) throw new ArgumentError(operation, "batch", "must be loaded first: call load()");
-    return this.#loaded;
+  #record(recorder: Recorder, loaded: Loaded, fisher: FisherOptions | undefined): PassFacts {
+    const columns = fisherColumns("recordPass", fisher, this.outputs);
+    const { count } = loaded;
+    this.#workspace.ensureDeltas(Math.max(this.#deltaRows, (1 + columns) * this.batchSize));
+    this.#passes.forward(recorder, count);
+    this.#passes.loss(recorder, loaded, { gradient: true, statistics: this.statistics });
+    if (fisher && columns > 0) this.#passes.fisher(recorder, count, columns, fisher.kind);
+    this.#passes.backward(recorder, count, columns);
+    return { count, columns, fisher };
   }
 
-  #write(batch: Batch): { count: number; indexed: boolean } {
+  #write(operation: string, batch: AnyBatch): Loaded {
+    checkBatch(operation, batch, this.#shape);
     const { inputs, targets, count } = batch;
     this.#writeInputs(inputs, count);
-    this.#manager.device.queue.writeBuffer(
-      this.#targets,
-      0,
-      targets.buffer,
-      targets.byteOffset,
-      targets.byteLength,
-    );
-    this.#loaded = { count, indexed: targets instanceof Uint32Array };
-    return this.#loaded;
+    this.#passes.writeTargets(targets);
+    return { count, indexed: targets instanceof Uint32Array };
   }
 
-  #writeInputs(inputs: Float32Array, count: number): void {
-    const { features } = this;
-    const { buffer, offset, stride } = this.#input.place.rows(count);
-    for (let i = 0; i < count; i++) {
-      this.#staging.set(inputs.subarray(i * features, (i + 1) * features), i * stride);
+  #writeInputs(inputs: BatchInputs, count: number): void {
+    for (const [port, array] of arraysOf("load", this.#built.ports, inputs)) {
+      port.write(this.#manager.device.queue, array, count);
     }
-    this.#manager.device.queue.writeBuffer(buffer, 4 * offset, this.#staging, 0, count * stride);
     this.#loaded = undefined;
     this.#workspace.endPass();
   }
+}
 
-  #forward(recorder: Recorder, count: number): void {
-    copyStrided(
-      recorder,
-      this.layers.flatMap((layer) => layer.weightCopies()),
-    );
-    for (const layer of this.#modules) layer.forward(recorder, count);
-  }
-
-  #recordLoss(
-    recorder: Recorder,
-    { count, indexed }: { count: number; indexed: boolean },
-    { gradient, statistics }: { gradient: boolean; statistics: GPUBuffer },
-  ): void {
-    loss(recorder, {
-      kind: lossCode(this.loss),
-      outputs: this.#output.place.rows(count, this.outputs),
-      targets: this.#targets,
-      indexed,
-      delta: this.#output.delta!.rows(count),
-      gradient,
-      results: this.#results,
-      capacity: this.batchSize,
-      statistics,
-    });
-  }
-
-  #recordFisher(
-    recorder: Recorder,
-    count: number,
-    columns: number,
-    { kind, seed = 0, step = 0 }: FisherOptions = { kind: "exact" },
-  ): void {
-    const sampled = kind === "monteCarlo";
-    if (sampled) {
-      this.#manager.device.queue.writeBuffer(this.#key, 0, Uint32Array.of(seed, step));
-    }
-    fisher(recorder, {
-      kind: lossCode(this.loss),
-      sampled,
-      key: this.#key,
-      outputs: this.#output.place.rows(count, this.outputs),
-      delta: this.#output.delta!.rows(columns * count, this.outputs, count),
-    });
+/** Records the sums that factors of a layer are made of, where the layer makes them itself. */
+function recordStatistics(recorder: Recorder, layer: Curved, withColumns: boolean): void {
+  for (const [statistics, size] of [
+    [layer.inputs(), layer.in],
+    ...(withColumns ? [[layer.outputs(), layer.out] as const] : []),
+  ] as const) {
+    if (!("gram" in statistics)) continue;
+    statistics.gram(recorder, paddedView(recorder.scratch(paddedLength(size, size)), 0, size, size));
   }
 }

@@ -1,4 +1,5 @@
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
+import { packRows, unpackRows } from "../host/index.js";
 import type { Trainable } from "../model/index.js";
 
 /** Copies weights (out × in each, no padding) into the network's layout of `length` numbers, zeros between them. */
@@ -8,24 +9,13 @@ export function packWeights(
   length: number,
 ): Float32Array<ArrayBuffer> {
   const packed = new Float32Array(length);
-  for (const [l, { W }] of layers.entries()) {
-    for (let i = 0; i < W.rows; i++) {
-      packed.set(weights[l]!.subarray(i * W.cols, (i + 1) * W.cols), W.offset + i * W.stride);
-    }
-  }
+  for (const [l, { W }] of layers.entries()) packRows(weights[l]!, W, packed);
   return packed;
 }
 
 /** The opposite of `packWeights`. */
 export function unpackWeights(layers: readonly Trainable[], packed: Float32Array): Float32Array[] {
-  return layers.map(({ W }) => {
-    const weights = new Float32Array(W.rows * W.cols);
-    for (let i = 0; i < W.rows; i++) {
-      const start = W.offset + i * W.stride;
-      weights.set(packed.subarray(start, start + W.cols), i * W.cols);
-    }
-    return weights;
-  });
+  return layers.map(({ W }) => unpackRows(packed, W));
 }
 
 /** @throws ArgumentError for a wrong number of arrays, ShapeError for a wrong length, DataError for a bad value. */

@@ -17,7 +17,6 @@ export { Adam, type AdamOptions } from "./directions/adam.js";
 export { Kfac, type KfacOptions } from "./directions/kfac.js";
 export {
   type LayerSolve,
-  NEWTON_OPTIONS,
   Newton,
   type NewtonOptions,
   type NewtonRecord,
@@ -29,6 +28,7 @@ export {
   ADAM_OPTIONS,
   type FisherChoice,
   KFAC_OPTIONS,
+  NEWTON_OPTIONS,
   option,
   SGD_OPTIONS,
   STEP_OPTIONS,
@@ -38,6 +38,7 @@ export { constant, cosine, linear, type Schedule, warmUp } from "./schedules.js"
 export type {
   ChangesOf,
   ChoiceOption,
+  FunctionType,
   NumberOption,
   OptionEntry,
   OptionRange,

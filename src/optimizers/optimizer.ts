@@ -1,5 +1,6 @@
 import { ArgumentError } from "../errors.js";
-import type { Batch, Model } from "../model/index.js";
+import { type AnyBatch, copyBatch } from "../model/batch.js";
+import type { Model } from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
 import { kernelKey } from "../pipeline/kernel.js";
 import { bufferOf, checkState, numbersOf, type OptimizerState } from "./checkpoint.js";
@@ -37,7 +38,7 @@ type ReportOf<D> = D extends { decode(bytes: readonly ArrayBuffer[]): infer R } 
 
 /** A step as it was asked for. */
 interface Order {
-  readonly batch: Batch;
+  readonly batch: AnyBatch;
   readonly options: ResolvedOptions<OptionSchema>;
   readonly seam: Seam | undefined;
 }
@@ -153,7 +154,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
    * @throws (by rejection) ArgumentError, ShapeError or DataError for a bad batch, ArgumentError for a schedule's bad value
    *   or once this optimiser is disposed of, DeviceLostError
    */
-  step(batch: Batch): Promise<RecordOf<K>> {
+  step(batch: AnyBatch): Promise<RecordOf<K>> {
     const order: Order = { batch, options: this.#options, seam: this.#seam };
     let missing: readonly Kernel[] | undefined;
     try {
@@ -167,7 +168,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
       return Promise.reject(error);
     }
     // It has to wait; what it was given must not change meanwhile.
-    const own = { ...order, batch: copyOf(batch) };
+    const own = { ...order, batch: copyBatch(batch) };
     const sent = this.#turns.take(() => this.#takeTurn(own, missing));
     const outcome = sent.then(({ record }) => {
       unminded(outcome);
@@ -402,15 +403,4 @@ function unminded<T>(record: Promise<T>): Promise<T> {
 function requireBatch(optimizer: string, batch: unknown): void {
   if (typeof batch === "object" && batch !== null) return;
   throw new ArgumentError(`${optimizer}.step`, "batch", `must be an object, got ${String(batch)}`);
-}
-
-function copyOf(batch: Batch): Batch {
-  return { ...batch, inputs: copied(batch.inputs), targets: copied(batch.targets) };
-}
-
-/** What is no array is left for `load` to refuse. */
-function copied<T>(data: T): T {
-  return ArrayBuffer.isView(data) && "slice" in data
-    ? ((data as unknown as Float32Array).slice() as T)
-    : data;
 }

@@ -2,8 +2,10 @@
  * The options of the optimisers: one entry each, and all there is to say of it. This file knows no GPU, so that the command
  * line can print its help without one.
  */
+import type { BlockChoice } from "../curvature/index.js";
+import { APPROXIMATIONS, BLOCK_KINDS, FALLBACKS } from "../curvature/names.js";
 import type { FisherKind } from "../model/index.js";
-import { choice, fraction, nonNegative, positive, whole } from "./schema.js";
+import { choice, fraction, functionOf, nonNegative, positive, whole } from "./schema.js";
 
 /** `fisher` with its samples beside it. */
 export interface FisherChoice {
@@ -13,7 +15,7 @@ export interface FisherChoice {
 }
 
 /** What all learning rates have in common; the default is each optimiser's. */
-export const LEARNING_RATE = {
+const LEARNING_RATE = {
   symbol: "η",
   label: "Learning rate",
   help: "step size",
@@ -23,7 +25,7 @@ export const LEARNING_RATE = {
 } as const;
 
 /** What all dampings have in common. */
-export const DAMPING = {
+const DAMPING = {
   symbol: "λ",
   label: "Damping λ",
   help: "added to the curvature, on the scale of the mean loss's Hessian whatever the batch size",
@@ -65,7 +67,7 @@ export const STEP_OPTIONS = {
 const momentum = <const D extends number>(value: D) => fraction({ ...MOMENTUM, default: value });
 
 /** What the entries of a schema are made by; `momentum(0.9)` is that of optimisers that keep V. */
-export const option = { positive, nonNegative, fraction, whole, choice, momentum } as const;
+export const option = { positive, nonNegative, fraction, whole, choice, functionOf, momentum } as const;
 
 /** Options of `Sgd`. */
 export const SGD_OPTIONS = {
@@ -144,4 +146,39 @@ export const KFAC_OPTIONS = {
     usual: [1, 50],
   }),
   ...FISHER_OPTIONS,
+  /** How each layer's curvature is estimated: a kind for all, or a function of the layer. See `BlockChoice`. */
+  curvature: choice(BLOCK_KINDS, {
+    default: "kronecker",
+    label: "Curvature",
+    help: "how each layer's curvature is estimated",
+    computed: functionOf<Extract<BlockChoice, (...layer: never) => unknown>>(),
+  }),
+  /** What becomes of layers whose curvature has no Kronecker form; they are refused by default. */
+  fallback: choice(FALLBACKS, {
+    optional: true,
+    help: "the curvature of layers that have no Kronecker form",
+  }),
+} as const;
+
+/** Options of `Newton`. */
+export const NEWTON_OPTIONS = {
+  ...STEP_OPTIONS,
+  /** η > 0, or a schedule of it. */
+  learningRate: positive({ ...LEARNING_RATE, default: 1 }),
+  /** λ ≥ 0, or a schedule of it. */
+  damping: nonNegative({ ...DAMPING, default: 1e-2 }),
+  /** μ in [0, 1) of V ← μV + νU. */
+  momentum: momentum(0),
+  /** Iterations of conjugate gradients in a layer and step. All are recorded, done or not. */
+  maxIterations: whole({ default: 20, help: "iterations of conjugate gradients in a layer and step" }),
+  /** Residual ‖r‖/‖G‖ at which a layer is done. */
+  tolerance: nonNegative({ default: 1e-4, help: "residual ‖r‖/‖G‖ at which a layer is done", live: true }),
+  /** Refitted at every step; none by default. */
+  preconditioner: choice(APPROXIMATIONS, {
+    optional: true,
+    help: "of conjugate gradients, refitted at each step",
+  }),
+  ...FISHER_OPTIONS,
+  /** Which Bᵢ make the curvature: the kind, or the kind with its samples. */
+  fisher: { ...FISHER_OPTIONS.fisher, default: "exact" },
 } as const;

@@ -55,7 +55,7 @@ export function settingsAt<S extends OptionSchema>(
 ): SettingsOf<S> {
   const settings = Object.entries(options).map(([name, value]): [string, unknown] => [
     name,
-    typeof value === "function"
+    typeof value === "function" && schema[name]!.type !== "choice"
       ? checkValue(optimizer, name, schema[name]!, (value as Schedule)(step), ` at step ${step}`)
       : value,
   ]);
@@ -64,7 +64,8 @@ export function settingsAt<S extends OptionSchema>(
 
 /** @throws ArgumentError unless `value` is one that the option takes */
 export function checkOption(optimizer: string, name: string, entry: OptionEntry, value: unknown): unknown {
-  if (entry.type !== "choice" && entry.scheduled && typeof value === "function") return value;
+  if (typeof value === "function" && (entry.type === "choice" ? entry.computed : entry.scheduled))
+    return value;
   return checkValue(optimizer, name, entry, value);
 }
 

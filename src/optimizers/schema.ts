@@ -50,6 +50,13 @@ export interface ChoiceOption<C extends string = string, F = never> extends Desc
   readonly default?: C;
   /** Takes apart an object that stands for several options. */
   readonly unfold?: (value: F) => Readonly<Record<string, unknown>>;
+  /** It may also be a function, of this type: what it gives is checked where it is used. */
+  readonly computed?: FunctionType;
+}
+
+/** Stands for a type of functions in a schema; holds nothing. */
+export interface FunctionType<T = unknown> {
+  readonly type?: T;
 }
 
 /** One entry of a schema. */
@@ -62,8 +69,9 @@ export type OptionSchema = Readonly<Record<string, OptionEntry>>;
 export type OptionValue<O> = O extends { readonly choices: readonly (infer C)[] } ? C : number;
 type ScheduleOf<O> = O extends { readonly scheduled: true } ? Schedule : never;
 type FoldedOf<O> = O extends { readonly unfold: (value: infer F) => unknown } ? F : never;
+type ComputedOf<O> = O extends { readonly computed: FunctionType<infer T> } ? T : never;
 type AbsentOf<O> = O extends { readonly optional: true } ? undefined : never;
-type GivenAs<O> = OptionValue<O> | ScheduleOf<O> | FoldedOf<O>;
+type GivenAs<O> = OptionValue<O> | ScheduleOf<O> | ComputedOf<O> | FoldedOf<O>;
 type Omissible = { readonly default: number | string } | { readonly optional: true };
 
 /** What a caller passes: options with a default may be left out. */
@@ -75,11 +83,13 @@ export type OptionsOf<S> = {
 
 /** What an optimiser holds: every option, defaults filled in. */
 export type ResolvedOptions<S> = {
-  readonly [K in keyof S]: OptionValue<S[K]> | ScheduleOf<S[K]> | AbsentOf<S[K]>;
+  readonly [K in keyof S]: OptionValue<S[K]> | ScheduleOf<S[K]> | ComputedOf<S[K]> | AbsentOf<S[K]>;
 };
 
 /** What one step works with: schedules have become numbers. */
-export type SettingsOf<S> = { readonly [K in keyof S]: OptionValue<S[K]> | AbsentOf<S[K]> };
+export type SettingsOf<S> = {
+  readonly [K in keyof S]: OptionValue<S[K]> | ComputedOf<S[K]> | AbsentOf<S[K]>;
+};
 
 /** What may be changed in mid-run. */
 export type ChangesOf<S> = {
@@ -117,4 +127,9 @@ export function choice<
   const O extends ChoiceFacts<C, F> = ChoiceFacts<C, F>,
 >(choices: readonly C[], facts: O & ChoiceFacts<C, F>) {
   return { type: "choice", choices, ...facts } as const;
+}
+
+/** The type of functions that a choice may be instead: `computed: functionOf<(layer: Layer) => string>()`. */
+export function functionOf<T>(): FunctionType<T> {
+  return {};
 }

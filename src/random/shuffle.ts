@@ -1,6 +1,10 @@
 import { RandomStream, requireU32, STREAM_DOMAINS } from "./stream.js";
 
-/** A permutation of 0 … n − 1 (Fisher–Yates from the end), a function of (n, seed, epoch) alone. */
+/**
+ * A permutation of 0 … n − 1 (Fisher–Yates from the end), a function of (n, seed, epoch) alone.
+ *
+ * @throws ArgumentError for an n, seed or epoch that is not a u32.
+ */
 export function shuffle(n: number, seed: number, epoch: number): Uint32Array {
   requireU32("shuffle", "n", n);
   requireU32("shuffle", "epoch", epoch);

@@ -13,7 +13,11 @@ export class RandomStream {
   #spareWord: number | undefined;
   #spareNormal: number | undefined;
 
-  /** `seed` and `stream` (a layer, an epoch) are u32 and make the key. */
+  /**
+   * `seed` and `stream` (a layer, an epoch) are u32 and make the key; `stream` defaults to 0, `domain` to the general one.
+   *
+   * @throws ArgumentError for a seed or stream that is not a u32.
+   */
   constructor(seed: number, stream = 0, domain: number = STREAM_DOMAINS.general) {
     requireU32("RandomStream", "seed", seed);
     requireU32("RandomStream", "stream", stream);
@@ -51,7 +55,11 @@ export class RandomStream {
     return first;
   }
 
-  /** Uniform integer in [0, bound), without bias (words past the last whole multiple of `bound` are drawn again). */
+  /**
+   * Uniform integer in [0, bound), without bias (words past the last whole multiple of `bound` are drawn again).
+   *
+   * @throws ArgumentError unless `bound` is an integer from 1 to 2³².
+   */
   integer(bound: number): number {
     if (!Number.isInteger(bound) || bound < 1 || bound > 2 ** 32) {
       throw new ArgumentError(

@@ -3,9 +3,14 @@
  * 1, 2, 3", SC 2011), bit for bit as in Random123 and JAX. A number is a function of its key and counter, never of the
  * order of calls, so a CPU and a GPU draw the same bits.
  *
- * Who uses which (key; counter):
- * - Monte-Carlo targets (reference/loss.ts, shaders/fisher.wgsl): key (seed, step); counter (index, sample) with sample < 2³¹.
- * - `RandomStream` (stream.ts): key (seed, stream); counter (draw index, domain) with domain ≥ 2³¹, so it never meets the above.
+ * Who uses which (key; counter), all u32:
+ * - Monte-Carlo targets (src/reference/loss.ts, shaders/fisher.wgsl): key (seed, step), an optimiser's steps counted from 1;
+ *   counter (index, sample) with the sample below 2³¹ and the index an example's, or example · outputs + output.
+ * - `RandomStream` (stream.ts): key (seed, stream); counter (⌊word / 2⌋, domain) with a domain of at least 2³¹, so that it
+ *   never meets the above. Of its domains, `shuffle` has the epoch for a stream (shuffle.ts), `weights` the index of the
+ *   layer (initial-weights.ts), `general` what the caller says (made-up images, random problems).
+ * - Matrices of signs that estimate an operator's norm (src/curvature/approximations/probes.ts): key (0, 0); counter
+ *   (element, probe). They share words with Monte-Carlo targets of the key (0, 0), which no optimiser's step has.
  */
 const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 const PARITY = 0x1bd11bda;

@@ -4,11 +4,11 @@
  */
 import { piDamping, requireDamping } from "./damping.js";
 import { eigh } from "./eigh.js";
+import type { Factors } from "./factors.js";
 import { gram } from "./gram.js";
 import { invert } from "./invert.js";
 import { matmul } from "./matmul.js";
 import { add, hadamard, kronecker, type Matrix, matrix, requireShape, scale } from "./matrix.js";
-import type { Factors } from "./network.js";
 import { blockJacobians, type CurvatureOperator, denseHessian, type PositionBlock } from "./operator.js";
 import { norm, trace } from "./reduce.js";
 import { sandwich } from "./sandwich.js";
@@ -101,6 +101,9 @@ function outerProduct(column: Float64Array, row: Float64Array): Matrix {
  * V ↦ Q_B [S ∘ (Q_B' V Q_A)] Q_A' for orthogonal Q_A (in × in), Q_B (out × out) and a spectrum S ≥ 0, out × in: every
  * operator that is diagonal in a Kronecker basis. `solve` adds λ to S; at λ = 0, entries below 1e-13 of the largest are
  * left out.
+ *
+ * @throws ShapeError for an S of another shape; `apply` and `solve` for operands that do not fit, and ArgumentError for
+ * a damping that is negative or not finite.
  */
 export function eigenbasisApproximation(name: string, QA: Matrix, QB: Matrix, S: Matrix): Approximation {
   requireShape("eigenbasisApproximation", "S", S, QB.rows, QA.rows);
@@ -146,12 +149,13 @@ export function ekfac(block: PositionBlock, { A, B }: Factors): Approximation {
   return eigenbasisApproximation("ekfac", QA, QB, S);
 }
 
+/** Options of `kfocFactors`. */
 export interface KfocOptions {
-  /** Where to begin; the factors of `expand` unless given. The error never exceeds that of the start. */
+  /** Where to begin; defaults to the factors of `expand`. The error never exceeds that of the start. */
   start?: Factors;
-  /** Stop when ‖Ā‖‖B̄‖ grows by less than this in relative terms; 1e-13 unless given. */
+  /** Stop when ‖Ā‖‖B̄‖ grows by less than this in relative terms; defaults to 1e-13. */
   tolerance?: number;
-  /** 1,000 unless given. */
+  /** Defaults to 1,000. */
   maxIterations?: number;
 }
 

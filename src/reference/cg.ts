@@ -5,19 +5,21 @@ import { add, copy, type Matrix, matrix, requireShape, subtract } from "./matrix
 import { type CurvatureOperator, dampedOperator } from "./operator.js";
 import { dot, norm } from "./reduce.js";
 
+/** Options of `conjugateGradients`. */
 export interface CgOptions {
-  /** λ ≥ 0; 0 unless given. */
+  /** λ ≥ 0; defaults to 0. */
   damping?: number;
-  /** R ↦ M⁻¹R for a symmetric positive definite M near H + λI; the identity unless given. */
+  /** R ↦ M⁻¹R for a symmetric positive definite M near H + λI; defaults to the identity. */
   preconditioner?: (R: Matrix) => Matrix;
-  /** Stop when ‖G − (H + λI)δ‖ ≤ tolerance · ‖G‖; 1e-10 unless given. */
+  /** Stop when ‖G − (H + λI)δ‖ ≤ tolerance · ‖G‖; defaults to 1e-10. */
   tolerance?: number;
-  /** Four times the number of unknowns unless given: rounding can need more than the one of exact arithmetic. */
+  /** Defaults to four times the number of unknowns: rounding can need more than the one of exact arithmetic. */
   maxIterations?: number;
-  /** Where to begin; zero unless given. */
+  /** Where to begin; defaults to zero. */
   start?: Matrix;
 }
 
+/** A solution and how it was reached. */
 export interface CgResult {
   /** δ, out × in. */
   solution: Matrix;
@@ -30,8 +32,9 @@ export interface CgResult {
 }
 
 /**
- * Preconditioned conjugate gradients (Hestenes & Stiefel 1952). Throws `ShapeError` for a G or start that is not of the
- * operator's shape, `ArgumentError` for a negative damping or tolerance.
+ * Preconditioned conjugate gradients (Hestenes & Stiefel 1952).
+ *
+ * @throws ShapeError for a G or start that is not of the operator's shape, ArgumentError for a negative damping or tolerance.
  */
 export function conjugateGradients(
   operator: CurvatureOperator,

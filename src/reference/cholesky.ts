@@ -11,14 +11,16 @@ export const STATUS_NON_FINITE = 2;
 /** The damping asked for is below what f32 can resolve (`dampingFloor`). A warning: the result is still the one asked for. */
 export const STATUS_DAMPING_BELOW_FLOOR = 4;
 
+/** Options of `cholesky`. */
 export interface CholeskyOptions {
   /**
-   * Pivots at or below `pivotFloor · max diagonal` are raised to that value; 4·n·2⁻⁵² unless given. Pass the f32 value
+   * Pivots at or below `pivotFloor · max diagonal` are raised to that value; defaults to 4·n·2⁻⁵². Pass the f32 value
    * to follow a GPU kernel's decisions.
    */
   pivotFloor?: number;
 }
 
+/** A factorisation and how far it is to be trusted. */
 export interface CholeskyResult {
   /** Lower triangular L with S = L L' (of the clamped S when `status` has bit 1). Zeros above the diagonal. */
   lower: Matrix;
@@ -30,7 +32,11 @@ export interface CholeskyResult {
   firstClampedPivot: number;
 }
 
-/** S = L L' by rows; only the lower triangle of S (n × n) is read. Throws `ShapeError` when S is not square. */
+/**
+ * S = L L' by rows; only the lower triangle of S (n × n) is read.
+ *
+ * @throws ShapeError when S is not square.
+ */
 export function cholesky(S: Matrix, options: CholeskyOptions = {}): CholeskyResult {
   requireSquare("cholesky", "S", S);
   const n = S.rows;
@@ -65,7 +71,11 @@ export function cholesky(S: Matrix, options: CholeskyOptions = {}): CholeskyResu
   return { lower, status, minPivot, firstClampedPivot };
 }
 
-/** X with L X = B: forward substitution. L is n × n lower triangular, B is n × m. */
+/**
+ * X with L X = B: forward substitution. L is n × n lower triangular, B is n × m.
+ *
+ * @throws ShapeError for an L that is not square or a B of another height.
+ */
 export function solveLower(L: Matrix, B: Matrix): Matrix {
   requireSquare("solveLower", "L", L);
   requireShape("solveLower", "B", B, L.rows, B.cols);
@@ -82,7 +92,11 @@ export function solveLower(L: Matrix, B: Matrix): Matrix {
   return out;
 }
 
-/** X with L' X = B: back substitution. L is n × n lower triangular, B is n × m. */
+/**
+ * X with L' X = B: back substitution. L is n × n lower triangular, B is n × m.
+ *
+ * @throws ShapeError for an L that is not square or a B of another height.
+ */
 export function solveLowerTransposed(L: Matrix, B: Matrix): Matrix {
   requireSquare("solveLowerTransposed", "L", L);
   requireShape("solveLowerTransposed", "B", B, L.rows, B.cols);

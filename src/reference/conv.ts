@@ -10,18 +10,19 @@ import { matmul } from "./matmul.js";
 import { add, type Matrix, matrix, requireShape } from "./matrix.js";
 import { channelsOf, type Pair, requireTensor, type Tensor, tensor, toPair } from "./tensor.js";
 
+/** What a convolution is, but for the sizes of its input. */
 export interface ConvOptions {
   /** Size of the kernel. */
   kernel: Pair;
-  /** 1 unless given. */
+  /** Defaults to 1. */
   stride?: Pair;
-  /** Zeros added on each side; 0 unless given. */
+  /** Zeros added on each side; defaults to 0. */
   padding?: Pair;
-  /** Distance of the kernel's taps; 1 unless given. */
+  /** Distance of the kernel's taps; defaults to 1. */
   dilation?: Pair;
-  /** Channels are split into this many independent convolutions; 1 unless given. */
+  /** Channels are split into this many independent convolutions; defaults to 1. */
   groups?: number;
-  /** Whether the weights have a bias column; true unless given. */
+  /** Whether the weights have a bias column; defaults to true. */
   bias?: boolean;
 }
 
@@ -45,7 +46,11 @@ export interface ConvGeometry {
   columns: number;
 }
 
-/** The sizes of a convolution of C × H × W inputs. Throws `ArgumentError` for options that do not fit. */
+/**
+ * The sizes of a convolution of C × H × W inputs.
+ *
+ * @throws ArgumentError for options that do not fit.
+ */
 export function convGeometry(
   input: { channels: number; height: number; width: number },
   options: ConvOptions,
@@ -132,6 +137,8 @@ function channelRange(
 /**
  * The A_i of a convolution: per example a (C·kh·kw [+ 1]) × T matrix whose column t is the patch under position t, with a
  * last row of ones when there is a bias. With `group`, only that group's channels: (C/groups·kh·kw [+ 1]) × T.
+ *
+ * @throws ShapeError for an X of another shape, ArgumentError for a group that is not there.
  */
 export function patches(X: Tensor, geometry: ConvGeometry, group?: number): Matrix[] {
   const { channels, height, width, kernel, bias, positions } = geometry;
@@ -153,6 +160,8 @@ export function patches(X: Tensor, geometry: ConvGeometry, group?: number): Matr
 /**
  * The adjoint of `patches`: per example, every patch element is added back to where it was read; N × C × H × W. The bias
  * row goes nowhere. With `group`, the matrices are of that group's channels and the other channels stay zero.
+ *
+ * @throws ShapeError for a matrix of another shape, ArgumentError for a group that is not there.
  */
 export function foldPatches(P: readonly Matrix[], geometry: ConvGeometry, group?: number): Tensor {
   const { channels, height, width, kernel, bias, positions } = geometry;
@@ -190,7 +199,11 @@ function requireOutputs(operation: string, dY: Tensor, N: number, O: number, geo
   requireTensor(operation, "dY", dY, [N, O, geometry.outHeight, geometry.outWidth]);
 }
 
-/** Z with z_t = W a_t: X is N × C × H × W, W is O × columns, the result N × O × H' × W'. */
+/**
+ * Z with z_t = W a_t: X is N × C × H × W, W is O × columns, the result N × O × H' × W'.
+ *
+ * @throws ShapeError for an X or W that does not fit the geometry.
+ */
 export function conv2d(X: Tensor, W: Matrix, geometry: ConvGeometry): Tensor {
   requireWeights("conv2d", W, geometry);
   const { groups, outHeight, outWidth, positions } = geometry;
@@ -206,7 +219,11 @@ export function conv2d(X: Tensor, W: Matrix, geometry: ConvGeometry): Tensor {
   return out;
 }
 
-/** ∂/∂X from dY = ∂/∂Z (N × O × H' × W'): the patches W' dz_t folded back; N × C × H × W. */
+/**
+ * ∂/∂X from dY = ∂/∂Z (N × O × H' × W'): the patches W' dz_t folded back; N × C × H × W.
+ *
+ * @throws ShapeError for a dY or W that does not fit the geometry.
+ */
 export function conv2dInputGradient(dY: Tensor, W: Matrix, geometry: ConvGeometry): Tensor {
   requireWeights("conv2dInputGradient", W, geometry);
   const N = dY.shape[0];
@@ -225,7 +242,11 @@ export function conv2dInputGradient(dY: Tensor, W: Matrix, geometry: ConvGeometr
   return out;
 }
 
-/** ∂/∂W = Σ_i Σ_t dz_t a_t' from dY = ∂/∂Z, summed over examples; O × columns, O the channels of dY. */
+/**
+ * ∂/∂W = Σ_i Σ_t dz_t a_t' from dY = ∂/∂Z, summed over examples; O × columns, O the channels of dY.
+ *
+ * @throws ShapeError for an X or dY that does not fit the geometry.
+ */
 export function conv2dWeightGradient(X: Tensor, dY: Tensor, geometry: ConvGeometry): Matrix {
   const [N, O] = dY.shape;
   requireOutputs("conv2dWeightGradient", dY, X.shape[0], O, geometry);

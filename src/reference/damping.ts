@@ -4,6 +4,7 @@ import { type Eigh, eigh } from "./eigh.js";
 import { matmul } from "./matmul.js";
 import { type Matrix, requireShape } from "./matrix.js";
 
+/** Tikhonov damping split over two factors. */
 export interface PiDamping {
   /** π, the ratio of the two factors' mean scales. */
   pi: number;
@@ -17,7 +18,8 @@ export interface PiDamping {
  * Splits Tikhonov damping λ over the factors, π² = (tr Ā / in) / (tr B̄ / out) (Martens & Grosse 2015, §6.3), so that
  * a·b = λ and the result does not change when a scale is moved from one factor to the other. `inputs` and `outputs` are
  * the sizes of Ā and B̄. Where a trace is zero, negative or not finite, π is 1.
- * Throws `ArgumentError` for a λ that is negative or not finite.
+ *
+ * @throws ArgumentError for a λ that is negative or not finite.
  */
 export function piDamping(
   traceA: number,
@@ -38,6 +40,8 @@ export function piDamping(
  * (Ā ⊗ B̄ + λI)⁻¹ applied to G (out × in): Q_B [(Q_B' G Q_A) / (λ_B λ_A' + λ)] Q_A'. Plain Tikhonov damping of the
  * Kronecker product; the factored form adds the cross terms π√λ I ⊗ B̄ + Ā ⊗ (√λ/π) I on top. Directions whose damped
  * eigenvalue is zero are left out. Negative eigenvalues from rounding count as zero.
+ *
+ * @throws ArgumentError for a λ that is negative or not finite, ShapeError for a G of another shape.
  */
 export function exactTikhonov(A: Matrix | Eigh, G: Matrix, B: Matrix | Eigh, lambda: number): Matrix {
   requireDamping("exactTikhonov", lambda);
@@ -54,7 +58,7 @@ export function exactTikhonov(A: Matrix | Eigh, G: Matrix, B: Matrix | Eigh, lam
   return matmul(matmul(b.vectors, M), a.vectors, { transposeB: true });
 }
 
-/** Throws `ArgumentError` unless lambda is a finite number that is not negative. */
+/** @throws ArgumentError unless lambda is a finite number that is not negative. */
 export function requireDamping(operation: string, lambda: number): void {
   if (!(lambda >= 0 && Number.isFinite(lambda))) {
     throw new ArgumentError(

@@ -6,6 +6,7 @@ import { ArgumentError } from "../errors.js";
 import { type Matrix, matrix, requireSquare } from "./matrix.js";
 import { isFiniteMatrix, maxAbs } from "./reduce.js";
 
+/** Eigenvalues and eigenvectors of a symmetric matrix. */
 export interface Eigh {
   /** n eigenvalues, rising. */
   values: Float64Array;
@@ -15,7 +16,9 @@ export interface Eigh {
 
 /**
  * S = V diag(values) V' for a symmetric n × n matrix S; the lower triangle is read. The absolute error of an eigenvalue
- * is about n·2⁻⁵³·‖S‖. Throws `ShapeError` when S is not square, `ArgumentError` when it holds NaN or infinity.
+ * is about n·2⁻⁵³·‖S‖.
+ *
+ * @throws ShapeError when S is not square, ArgumentError when it holds NaN or infinity.
  */
 export function eigh(S: Matrix): Eigh {
   requireSquare("eigh", "S", S);

@@ -32,7 +32,11 @@ export function finiteDifferenceJacobians(f: (W: Matrix) => Matrix, W: Matrix, s
   return result;
 }
 
-/** The definition of the GGN: (1/N) Σ_i J_i' Λ_i J_i with J_i by differences and Λ_i the loss's C × C Hessian. */
+/**
+ * The definition of the GGN: (1/N) Σ_i J_i' Λ_i J_i with J_i by differences and Λ_i the loss's C × C Hessian.
+ *
+ * @throws ShapeError unless there is one Hessian per example.
+ */
 export function finiteDifferenceGgn(
   f: (W: Matrix) => Matrix,
   W: Matrix,

@@ -2,27 +2,30 @@
 import { ArgumentError, ShapeError } from "../errors.js";
 import { type Matrix, matrix, requireShape, shapeOf } from "./matrix.js";
 
+/** Operands and options of `gram`. */
 export interface GramOptions {
   /**
    * One matrix whose columns are the examples (and positions), `n × columns`, or one such matrix per example: the sum
    * Σ_i A_i A_i' is the same either way.
    */
   A: Matrix | readonly Matrix[];
-  /** Where the columns above lie: "columns" (the note's orientation) or "rows" (one example per row). */
+  /** Where the columns above lie: "columns" (the note's orientation, the default) or "rows" (one example per row). */
   examples?: "columns" | "rows";
-  /** The factor to update in place; a new matrix of zeros unless given. */
+  /** The factor to update in place; defaults to a new matrix of zeros. */
   into?: Matrix;
-  /** Weight of the new sum; 1 unless given. Pass 1/N for a mean. */
+  /** Weight of the new sum; defaults to 1. Pass 1/N for a mean. */
   alpha?: number;
-  /** Weight of the old factor; 0 unless given. With 0 the old content is not read, so it may be anything. */
+  /** Weight of the old factor; defaults to 0. With 0 the old content is not read, so it may be anything. */
   beta?: number;
-  /** Append a row of ones to each A_i: the input of the bias. The factor is then (n + 1) × (n + 1). */
+  /** Append a row of ones to each A_i: the input of the bias. The factor is then (n + 1) × (n + 1). Defaults to false. */
   biasRow?: boolean;
 }
 
 /**
  * S ← beta·S + alpha·Σ_i A_i A_i' (Bulatov 2017, "Piecewise linear network"). Returns S, which is exactly symmetric
- * when the old S was. Throws `ShapeError` when the A_i disagree or `into` has another size, `ArgumentError` for no A.
+ * when the old S was.
+ *
+ * @throws ShapeError when the A_i disagree or `into` has another size, ArgumentError for no A.
  */
 export function gram(options: GramOptions): Matrix {
   const { A, examples = "columns", alpha = 1, beta = 0, biasRow = false } = options;

@@ -13,13 +13,15 @@ import { isFiniteMatrix, norm } from "./reduce.js";
 /** Smallest damping that f32 resolves, relative to the largest eigenvalue. */
 export const F32_DAMPING_FLOOR = 1e-5;
 
+/** Options of `invert`. */
 export interface InvertOptions {
-  /** λ ≥ 0 added to the diagonal before equilibration, in the units of S. None unless given. */
+  /** λ ≥ 0 added to the diagonal before equilibration, in the units of S. Defaults to none. */
   damping?: number;
   /** See `cholesky`; relative to the equilibrated matrix, whose diagonal is 1. */
   pivotFloor?: number;
 }
 
+/** An inverse and how far it is to be trusted. */
 export interface InvertResult {
   /** (S + λI)⁻¹, n × n, exactly symmetric, always finite; zero when `status` has bit 2. */
   inverse: Matrix;
@@ -34,7 +36,8 @@ export interface InvertResult {
  * diagonal, so neither the pivots nor the floor depend on the scale of S. S is n × n and symmetric; only its lower
  * triangle is read. Failures are reported in `status`, never thrown; a clamped result is finite and must not be used
  * as an inverse. The status bit for a damping below the f32 floor is set only when `damping` is given (0 included).
- * Throws `ShapeError` when S is not square, `ArgumentError` when damping is negative or not finite.
+ *
+ * @throws ShapeError when S is not square, ArgumentError when damping is negative or not finite.
  */
 export function invert(S: Matrix, options: InvertOptions = {}): InvertResult {
   requireSquare("invert", "S", S);
@@ -107,6 +110,8 @@ export function dampingFloor(S: Matrix): number {
 /**
  * λ_max of a symmetric positive semi-definite n × n matrix by power iteration from a fixed start, to about 1e-6 or
  * 1,000 multiplications; never above the true value but for rounding.
+ *
+ * @throws ShapeError when S is not square.
  */
 export function largestEigenvalue(S: Matrix): number {
   requireSquare("largestEigenvalue", "S", S);

@@ -8,15 +8,17 @@
 import { ArgumentError } from "../errors.js";
 import { STATUS_NON_FINITE, STATUS_NOT_POSITIVE_DEFINITE } from "./cholesky.js";
 import { exactTikhonov, piDamping, requireDamping } from "./damping.js";
-import { invert } from "./invert.js";
+import type { Factors } from "./factors.js";
+import { type InvertResult, invert } from "./invert.js";
 import { add, type Matrix, matrix, requireShape, scale } from "./matrix.js";
-import type { Factors } from "./network.js";
 import { dot, isFiniteMatrix, trace } from "./reduce.js";
 import { sandwich } from "./sandwich.js";
 
 /**
  * β_t = min(1 − 1/t, β), t = 1, 2, …: S_t = β_t S_{t−1} + (1 − β_t) S_new starts as the plain mean of all batches and
  * becomes an exponential mean with weight 1 − β; the weights always add up to 1, so no bias correction is left to do.
+ *
+ * @throws ArgumentError for a t that is not a positive integer or a β outside [0, 1).
  */
 export function emaWeight(t: number, beta: number): number {
   if (!(Number.isInteger(t) && t >= 1)) {
@@ -49,6 +51,7 @@ export function updateFactors(
 /** "factored": both factors damped (π rule). "exact": λ added to the Kronecker product's eigenvalues. */
 export type DampingMethod = "factored" | "exact";
 
+/** A preconditioned gradient and how far it is to be trusted. */
 export interface Preconditioned {
   /** U, out × in. */
   update: Matrix;
@@ -56,7 +59,11 @@ export interface Preconditioned {
   status: number;
 }
 
-/** U = (Ā ⊗ B̄ + damping)⁻¹ G for one layer. G is out × in, Ā in × in, B̄ out × out. */
+/**
+ * U = (Ā ⊗ B̄ + damping)⁻¹ G for one layer. G is out × in, Ā in × in, B̄ out × out.
+ *
+ * @throws ArgumentError for a damping that is negative or not finite, ShapeError for a G of another shape.
+ */
 export function precondition(
   factors: Factors,
   G: Matrix,
@@ -69,15 +76,28 @@ export function precondition(
     return { update: matrix(G.rows, G.cols), status: STATUS_NON_FINITE };
   }
   if (method === "exact") return { update: exactTikhonov(factors.A, G, factors.B, damping), status: 0 };
-  const { a, b } = piDamping(trace(factors.A), G.cols, trace(factors.B), G.rows, damping);
-  const right = invert(factors.A, { damping: a });
-  const left = invert(factors.B, { damping: b });
-  return { update: sandwich(left.inverse, G, right.inverse), status: left.status | right.status };
+  const { A, B } = dampedInverses(factors, damping);
+  return { update: sandwich(B.inverse, G, A.inverse), status: A.status | B.status };
 }
+
+/**
+ * (Ā + π√λ I)⁻¹ and (B̄ + √λ/π I)⁻¹ with the bits `STATUS_*` of each inversion.
+ *
+ * @throws ArgumentError for a damping that is negative or not finite, ShapeError for factors that are not square.
+ */
+export function dampedInverses({ A, B }: Factors, damping: number): { A: InvertResult; B: InvertResult } {
+  const { a, b } = piDamping(trace(A), A.rows, trace(B), B.rows, damping);
+  return { A: invert(A, { damping: a }), B: invert(B, { damping: b }) };
+}
+
+/** Bits of a status with which an inverse must not be used. */
+export const STATUS_FATAL = STATUS_NON_FINITE | STATUS_NOT_POSITIVE_DEFINITE;
 
 /**
  * ν = min(1, √(κ / (η² Σ_l ⟨G_l, U_l⟩))): the step ηνU then has a squared norm η²ν² Σ⟨G, U⟩ ≤ κ in the curvature
  * metric. 1 when the sum is not positive.
+ *
+ * @throws ArgumentError for fewer updates than gradients, ShapeError for one of another shape.
  */
 export function klClipFactor(
   gradients: readonly Matrix[],
@@ -96,19 +116,21 @@ export function klClipFactor(
   return size > 0 ? Math.min(1, Math.sqrt(kappa / size)) : 1;
 }
 
+/** Options of `kfacStep`. */
 export interface KfacOptions {
   /** η > 0. */
   learningRate: number;
   /** λ ≥ 0 on the scale of the mean loss's Hessian. */
   damping: number;
+  /** Defaults to "factored". */
   dampingMethod?: DampingMethod;
-  /** β of the running means, in [0, 1); 0.95 unless given. */
+  /** β of the running means, in [0, 1); defaults to 0.95. */
   factorDecay?: number;
-  /** μ of M ← μM + U; 0 unless given. */
+  /** μ of M ← μM + U; defaults to 0. */
   momentum?: number;
-  /** κ of the norm clip; no clip unless given. */
+  /** κ of the norm clip; defaults to no clip. */
   klClip?: number;
-  /** ω ≥ 0; 0 unless given. */
+  /** ω ≥ 0; defaults to 0. */
   weightDecay?: number;
   /**
    * "coupled" (default): ωW is added to the gradient before preconditioning, the gradient of ½ω‖W‖².
@@ -117,14 +139,17 @@ export interface KfacOptions {
   weightDecayMode?: "coupled" | "decoupled";
 }
 
+/** What stays from one step to the next. */
 export interface KfacState {
   /** Number of batches in each layer's running means. */
   t: number[];
   /** The running means; undefined for a layer that has seen no finite batch. */
   factors: (Factors | undefined)[];
+  /** M of each layer. */
   momentum: Matrix[];
 }
 
+/** What a step leaves. */
 export interface KfacStepResult {
   weights: Matrix[];
   state: KfacState;
@@ -153,6 +178,9 @@ export function initialKfacState(weights: readonly Matrix[]): KfacState {
 /**
  * One step: factors, then U, then M ← μM + νU, then W ← W − ηM. `gradients` are of the mean loss, `fresh` the batch's
  * own factors, one of each per layer. Nothing passed in is changed.
+ *
+ * @throws ArgumentError for a learning rate that is not positive or lists of another length, ShapeError for operands
+ * that do not fit.
  */
 export function kfacStep(
   weights: readonly Matrix[],
@@ -185,9 +213,8 @@ export function kfacStep(
     if (f === undefined) return { update: matrix(G.rows, G.cols), status: STATUS_NON_FINITE };
     return precondition(f, G, damping, dampingMethod);
   });
-  const fatal = STATUS_NON_FINITE | STATUS_NOT_POSITIVE_DEFINITE;
   const fails = ({ update, status }: Preconditioned, l: number) =>
-    (status & fatal) !== 0 || !isFiniteMatrix(update) || !isFiniteMatrix(full[l]!);
+    (status & STATUS_FATAL) !== 0 || !isFiniteMatrix(update) || !isFiniteMatrix(full[l]!);
   const skipped = results.flatMap((result, l) => (fails(result, l) ? [l] : []));
   const good = full.map((_, l) => l).filter((l) => !skipped.includes(l));
   const updates = results.map((r) => r.update);

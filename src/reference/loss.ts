@@ -7,7 +7,7 @@
  * - "softmaxCrossEntropy":    −Σ_c t_c log p_c with p = softmax(z), target a class index or a row of probabilities.
  * - "sigmoidCrossEntropy":    −Σ_c [t_c log σ(z_c) + (1 − t_c) log(1 − σ(z_c))], target t in [0, 1].
  *
- * Monte-Carlo targets are drawn from the model's own distribution by Threefry-2x32 (random.ts) under the key
+ * Monte-Carlo targets are drawn from the model's own distribution by Threefry-2x32 (src/random/threefry.ts) under the key
  * (seed, step), all u32:
  * - softmax: one draw per (row, sample). Counter (row, sample), word 0 → uniform u; the class is the first c whose
  *   running sum p_0 + … + p_c exceeds u (the last class if none does). Sampled gradient p − onehot(class).
@@ -18,10 +18,14 @@
  * `row` counts within the whole batch from 0.
  */
 import { ArgumentError, ShapeError } from "../errors.js";
-import { normalPair, threefry2x32, uniform } from "../random/threefry.js";
+import { normalPair, threefry2x32, uniform } from "../random/index.js";
 import { type Matrix, matrix, requireShape } from "./matrix.js";
 
+/** The losses of the head of this file. */
 export type LossKind = "halfSquaredError" | "softmaxCrossEntropy" | "sigmoidCrossEntropy";
+
+/** How the examples' losses are put together: their sum, or their sum over N. */
+export type Reduction = "mean" | "sum";
 
 /** An N × C matrix of targets, or N class indices (softmax cross-entropy only). */
 export type Targets = Matrix | ArrayLike<number>;
@@ -52,7 +56,11 @@ function logSumExp(row: Float64Array): number {
   return largest + Math.log(total);
 }
 
-/** Loss of each example, N numbers. Throws `ShapeError` or `ArgumentError` for targets that do not fit Z or the loss. */
+/**
+ * Loss of each example, N numbers.
+ *
+ * @throws ShapeError or ArgumentError for targets that do not fit Z or the loss.
+ */
 export function lossValues(kind: LossKind, Z: Matrix, targets: Targets): Float64Array {
   const T = targetMatrix("lossValues", kind, Z, targets);
   const out = new Float64Array(Z.rows);
@@ -72,7 +80,11 @@ export function lossValues(kind: LossKind, Z: Matrix, targets: Targets): Float64
   return out;
 }
 
-/** ∂J_i/∂z of each example, N × C. */
+/**
+ * ∂J_i/∂z of each example, N × C.
+ *
+ * @throws ShapeError or ArgumentError for targets that do not fit Z or the loss.
+ */
 export function lossGradient(kind: LossKind, Z: Matrix, targets: Targets): Matrix {
   const T = targetMatrix("lossGradient", kind, Z, targets);
   const mean = modelMean(kind, Z);
@@ -94,6 +106,8 @@ export function lossGradient(kind: LossKind, Z: Matrix, targets: Targets): Matri
 /**
  * Λ, the C × C Hessian in z of the loss of example `row`. It does not depend on the target: softmax diag(p) − pp',
  * sigmoid diag(σ(1 − σ)), half squared error I.
+ *
+ * @throws ArgumentError for a row that is not there.
  */
 export function lossHessian(kind: LossKind, Z: Matrix, row: number): Matrix {
   requireRow("lossHessian", Z, row);
@@ -115,6 +129,8 @@ export function lossHessian(kind: LossKind, Z: Matrix, row: number): Matrix {
  * Column `column` of Λ^½ of every example, N × C (row i is the column of example i): for softmax √p_c (e_c − p), for
  * sigmoid √(σ(1 − σ)) e_c, for half squared error e_c. Summed over columns, Λ^½ Λ^½' = Λ. For softmax this square root
  * is not symmetric; any Λ^½ with that product gives the same B_iB_i'.
+ *
+ * @throws ArgumentError for a column that is not there.
  */
 export function lossSquareRootColumn(kind: LossKind, Z: Matrix, column: number): Matrix {
   const C = Z.cols;

@@ -2,19 +2,21 @@
 import { ShapeError } from "../errors.js";
 import { type Matrix, matrix, shapeOf, transpose } from "./matrix.js";
 
+/** Options of `matmul`. */
 export interface MatmulOptions {
   /** Use A' instead of A. */
   transposeA?: boolean;
   /** Use B' instead of B. */
   transposeB?: boolean;
-  /** Factor on the product; 1 unless given. */
+  /** Factor on the product; defaults to 1. */
   alpha?: number;
 }
 
 /**
  * alpha · op(A) · op(B), where op transposes when asked. op(A) is m × k, op(B) is k × n, the result m × n.
  * Each element is one f64 sum over k in rising order; its relative error is at most k·2⁻⁵³ of Σ|a||b|.
- * Throws `ShapeError` when the inner sizes differ.
+ *
+ * @throws ShapeError when the inner sizes differ.
  */
 export function matmul(A: Matrix, B: Matrix, options: MatmulOptions = {}): Matrix {
   const { transposeA = false, transposeB = false, alpha = 1 } = options;

@@ -4,6 +4,7 @@
  */
 import { ArgumentError, ShapeError } from "../errors.js";
 
+/** Element (i, j) is `data[i * cols + j]`. */
 export interface Matrix {
   readonly rows: number;
   readonly cols: number;
@@ -17,7 +18,9 @@ export function shapeOf(m: Matrix): [number, number] {
 
 /**
  * A matrix of zeros, or of `data` (rows·cols numbers, row-major). A `Float64Array` is wrapped without a copy, any other
- * array is copied. Throws `ArgumentError` for sizes that are not non-negative integers, `ShapeError` for a wrong length.
+ * array is copied.
+ *
+ * @throws ArgumentError for sizes that are not non-negative integers, ShapeError for a wrong length.
  */
 export function matrix(rows: number, cols: number, data?: ArrayLike<number>): Matrix {
   for (const [name, value] of [
@@ -35,7 +38,11 @@ export function matrix(rows: number, cols: number, data?: ArrayLike<number>): Ma
   return { rows, cols, data: data instanceof Float64Array ? data : Float64Array.from(data) };
 }
 
-/** A matrix from an array of equally long rows. No rows give the 0 × 0 matrix. */
+/**
+ * A matrix from an array of equally long rows. No rows give the 0 × 0 matrix.
+ *
+ * @throws ShapeError for rows of different lengths.
+ */
 export function fromRows(rows: readonly (readonly number[])[]): Matrix {
   const cols = rows[0]?.length ?? 0;
   const out = matrix(rows.length, cols);
@@ -82,7 +89,11 @@ export function transpose(m: Matrix): Matrix {
   return out;
 }
 
-/** The element (i, j); throws `ArgumentError` outside the matrix. */
+/**
+ * The element (i, j).
+ *
+ * @throws ArgumentError outside the matrix.
+ */
 export function at(m: Matrix, i: number, j: number): number {
   if (!(i >= 0 && i < m.rows && j >= 0 && j < m.cols)) {
     throw new ArgumentError("at", "index", `(${i}, ${j}) must lie inside a ${m.rows} × ${m.cols} matrix`);
@@ -90,7 +101,11 @@ export function at(m: Matrix, i: number, j: number): number {
   return m.data[i * m.cols + j]!;
 }
 
-/** alpha·a + beta·b; both of the same shape. */
+/**
+ * alpha·a + beta·b; both of the same shape.
+ *
+ * @throws ShapeError for different shapes.
+ */
 export function add(a: Matrix, b: Matrix, alpha = 1, beta = 1): Matrix {
   requireShape("add", "b", b, a.rows, a.cols);
   const out = matrix(a.rows, a.cols);
@@ -98,7 +113,11 @@ export function add(a: Matrix, b: Matrix, alpha = 1, beta = 1): Matrix {
   return out;
 }
 
-/** a − b. */
+/**
+ * a − b.
+ *
+ * @throws ShapeError for different shapes.
+ */
 export function subtract(a: Matrix, b: Matrix): Matrix {
   requireShape("subtract", "b", b, a.rows, a.cols);
   return add(a, b, 1, -1);
@@ -111,7 +130,11 @@ export function scale(m: Matrix, alpha: number): Matrix {
   return out;
 }
 
-/** Element-wise product. */
+/**
+ * Element-wise product.
+ *
+ * @throws ShapeError for different shapes.
+ */
 export function hadamard(a: Matrix, b: Matrix): Matrix {
   requireShape("hadamard", "b", b, a.rows, a.cols);
   const out = copy(a);
@@ -119,7 +142,11 @@ export function hadamard(a: Matrix, b: Matrix): Matrix {
   return out;
 }
 
-/** m + lambda·I for a square m. */
+/**
+ * m + lambda·I for a square m.
+ *
+ * @throws ShapeError when m is not square.
+ */
 export function addDiagonal(m: Matrix, lambda: number): Matrix {
   requireSquare("addDiagonal", "m", m);
   const out = copy(m);
@@ -127,7 +154,11 @@ export function addDiagonal(m: Matrix, lambda: number): Matrix {
   return out;
 }
 
-/** (m + m')/2 for a square m. */
+/**
+ * (m + m')/2 for a square m.
+ *
+ * @throws ShapeError when m is not square.
+ */
 export function symmetrize(m: Matrix): Matrix {
   requireSquare("symmetrize", "m", m);
   return add(m, transpose(m), 0.5, 0.5);
@@ -143,12 +174,25 @@ export function appendOnesColumn(m: Matrix): Matrix {
   return out;
 }
 
+/** m without its last column, the inverse of `appendOnesColumn`. */
+export function dropLastColumn(m: Matrix): Matrix {
+  const out = matrix(m.rows, m.cols - 1);
+  for (let i = 0; i < m.rows; i++) {
+    out.data.set(m.data.subarray(i * m.cols, i * m.cols + out.cols), i * out.cols);
+  }
+  return out;
+}
+
 /** Row i as a 1 × cols matrix (a copy). */
 export function rowOf(m: Matrix, i: number): Matrix {
   return { rows: 1, cols: m.cols, data: m.data.slice(i * m.cols, (i + 1) * m.cols) };
 }
 
-/** All rows of all matrices, one block under the other. */
+/**
+ * All rows of all matrices, one block under the other.
+ *
+ * @throws ShapeError for blocks of different widths.
+ */
 export function stackRows(blocks: readonly Matrix[]): Matrix {
   const cols = blocks[0]?.cols ?? 0;
   let rows = 0;
@@ -165,12 +209,41 @@ export function stackRows(blocks: readonly Matrix[]): Matrix {
   return out;
 }
 
+/**
+ * All columns of all matrices, one block beside the other. One block alone is returned as it is.
+ *
+ * @throws ShapeError for blocks of different heights.
+ */
+export function stackColumns(blocks: readonly Matrix[]): Matrix {
+  const [first] = blocks;
+  if (first !== undefined && blocks.length === 1) return first;
+  const rows = first?.rows ?? 0;
+  let cols = 0;
+  blocks.forEach((block, i) => {
+    requireShape("stackColumns", `block ${i}`, block, rows, block.cols);
+    cols += block.cols;
+  });
+  const out = matrix(rows, cols);
+  let start = 0;
+  for (const block of blocks) {
+    for (let i = 0; i < rows; i++) {
+      out.data.set(block.data.subarray(i * block.cols, (i + 1) * block.cols), i * cols + start);
+    }
+    start += block.cols;
+  }
+  return out;
+}
+
 /** Column-major vec(m) as a (rows·cols) × 1 matrix: the vec of vec(P G Q) = (Q' ⊗ P) vec(G). */
 export function vec(m: Matrix): Matrix {
   return { rows: m.rows * m.cols, cols: 1, data: transpose(m).data };
 }
 
-/** The inverse of `vec`: a column of rows·cols numbers back to a rows × cols matrix. */
+/**
+ * The inverse of `vec`: a column of rows·cols numbers back to a rows × cols matrix.
+ *
+ * @throws ShapeError for a v that is not (rows·cols) × 1.
+ */
 export function unvec(v: Matrix, rows: number, cols: number): Matrix {
   requireShape("unvec", "v", v, rows * cols, 1);
   return transpose(matrix(cols, rows, v.data.slice()));
@@ -192,7 +265,7 @@ export function kronecker(a: Matrix, b: Matrix): Matrix {
   return out;
 }
 
-/** Throws `ShapeError` unless m is rows × cols. */
+/** @throws ShapeError unless m is rows × cols. */
 export function requireShape(
   operation: string,
   operand: string,
@@ -206,7 +279,7 @@ export function requireShape(
   }
 }
 
-/** Throws `ShapeError` unless m is square. */
+/** @throws ShapeError unless m is square. */
 export function requireSquare(operation: string, operand: string, m: Matrix): void {
   if (m.rows !== m.cols) {
     throw new ShapeError(operation, operand, shapeOf(m), ["n", "n"], "pass a square matrix");

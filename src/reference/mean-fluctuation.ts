@@ -55,6 +55,9 @@ export function meanFluctuation(block: PositionBlock, by: FluctuationScale = "un
  * (Martens & Grosse 2015, appendix B, there from the square roots of one pair; here from the sum of the two, so that
  * either may be singular). The damping is in the second product, by the π rule: (A₂ + π√λ I) ⊗ (B₂ + √λ/π I), which
  * is λI where A₂ or B₂ vanishes and adds cross terms elsewhere.
+ *
+ * @throws ShapeError for factors of different sizes; `solve` ArgumentError for a damping that is negative or not
+ * finite.
  */
 export function kroneckerPair(name: string, first: Factors, second: Factors): Approximation {
   const [out, inputs] = [first.B.rows, first.A.rows];
@@ -90,6 +93,7 @@ export function kroneckerPair(name: string, first: Factors, second: Factors): Ap
   };
 }
 
+/** A basis in which two matrices are diagonal. */
 export interface JointDiagonal {
   /** P⁺, r × n, with P⁺ X P⁺' diagonal for both matrices; r is the rank of their sum. */
   inverse: Matrix;
@@ -101,6 +105,8 @@ export interface JointDiagonal {
 /**
  * One basis for two positive semi-definite n × n matrices: X = P diag(x) P', Y = P diag(y) P'. From the eigenvectors of
  * X whitened by X/tr X + Y/tr Y. Directions in which both vanish are left out.
+ *
+ * @throws ShapeError for matrices of different sizes.
  */
 export function jointDiagonal(X: Matrix, Y: Matrix): JointDiagonal {
   requireShape("jointDiagonal", "Y", Y, X.rows, X.rows);

@@ -9,6 +9,7 @@ import { pinv } from "./rank.js";
 import { dot, norm, relativeError } from "./reduce.js";
 import { solve } from "./solve.js";
 
+/** How one approximation compares with the exact block. */
 export interface Quality {
   name: string;
   /** ‖H̃ − H‖ / ‖H‖ (Frobenius). */
@@ -28,7 +29,11 @@ export interface Quality {
   bestStep: number;
 }
 
-/** (H + λI)⁻¹ G with H formed (out·in square); at λ = 0 and a singular H the shortest solution. */
+/**
+ * (H + λI)⁻¹ G with H formed (out·in square); at λ = 0 and a singular H the shortest solution.
+ *
+ * @throws ArgumentError for a damping that is negative or not finite, ShapeError for a Hessian or G of another size.
+ */
 export function exactStep(hessian: Matrix, G: Matrix, damping: number): Matrix {
   requireDamping("exactStep", damping);
   const n = G.data.length;
@@ -39,6 +44,8 @@ export function exactStep(hessian: Matrix, G: Matrix, damping: number): Matrix {
 
 /**
  * Measures each approximation on the gradient G (out × in) at damping λ. H is formed from `exact` once.
+ *
+ * @throws ShapeError for a G of another shape, ArgumentError for a damping that is negative or not finite.
  */
 export function measure(
   approximations: readonly Approximation[],

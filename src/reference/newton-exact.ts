@@ -30,14 +30,16 @@ import { dot } from "./reduce.js";
 import { solve } from "./solve.js";
 import { flatten, type Tensor, unflatten } from "./tensor.js";
 
+/** How a step is solved for. */
 export interface SolverOptions {
-  /** λ ≥ 0 on the scale of J's own Hessian, J a sum over examples: H + λI is solved. 0 unless given. */
+  /** λ ≥ 0 on the scale of J's own Hessian, J a sum over examples: H + λI is solved. Defaults to 0. */
   damping?: number;
   /** Of conjugate gradients: relative residual to stop at (1e-10) and most iterations (four times the unknowns). */
   tolerance?: number;
   maxIterations?: number;
 }
 
+/** What an exact Newton step leaves. */
 export interface ExactNewtonResult {
   /** J at the W passed in. */
   loss: number;
@@ -56,6 +58,9 @@ export interface ExactNewtonResult {
 /**
  * One exact Newton step for J = Σ_i ½‖target_i − B_i'WA_i‖², H = Σ_i A_iA_i' ⊗ B_iB_i': "dense" (default) forms H, "cg"
  * applies it as an operator. From zero, conjugate gradients too reach the shortest solution of a singular H.
+ *
+ * @throws ShapeError for operands that do not fit; ArgumentError for a damping that is negative or not finite, or no
+ * examples.
  */
 export function exactNewtonStep(
   options: SolverOptions & { W: Matrix; examples: readonly NewtonExample[]; method?: "dense" | "cg" },
@@ -112,6 +117,8 @@ function solveExactly(
  * One Newton step in U for left tiling, prediction B'KUA (note, "Convolutional Network", read literally: W = KU): the
  * linear network with K'B in the place of B, so H_u = AA' ⊗ K'BB'K and the step is exact in one sandwich. In the result
  * W is U + step, BBt is K'BB'K and rankB its rank; `damping` is as in `newtonStep`. K is out × tiles, U tiles × in.
+ *
+ * @throws as `newtonStep`; ShapeError for a K that does not fit B and U.
  */
 export function leftTilingStep(
   options: NewtonExample & { K: Matrix; U: Matrix; damping?: number },
@@ -137,23 +144,26 @@ export const APPROXIMATIONS = {
   meanFluctuation: (block: PositionBlock) => meanFluctuation(block),
 } as const satisfies Record<string, (block: PositionBlock) => Approximation>;
 
+/** The name of one of `APPROXIMATIONS`. */
 export type ApproximationName = keyof typeof APPROXIMATIONS;
 
+/** Operands and options of `convNewtonStep`. */
 export interface ConvNewtonOptions extends ConvOptions, SolverOptions {
   /** N × C × H × W. */
   inputs: Tensor;
   /** The kernel's weights, O × columns as in conv.ts. */
   W: Matrix;
-  /** outputs × (O·T): the prediction is head · flatten(z). The flattened feature map itself unless given. */
+  /** outputs × (O·T): the prediction is head · flatten(z). Defaults to the flattened feature map itself. */
   head?: Matrix;
   /** N × outputs. */
   target: Matrix;
   /** "exact" (default) forms H, "cg" applies it; an approximation's name solves with that in H's place. */
   method?: "exact" | "cg" | ApproximationName;
-  /** Preconditioner of "cg"; none unless given. */
+  /** Preconditioner of "cg"; defaults to none. */
   preconditioner?: ApproximationName;
 }
 
+/** What `convNewtonStep` leaves. */
 export interface ConvNewtonResult extends ExactNewtonResult {
   /** Prediction at the W passed in, N × outputs. */
   prediction: Matrix;
@@ -163,6 +173,9 @@ export interface ConvNewtonResult extends ExactNewtonResult {
  * One Newton step for a convolution with J = ½ Σ_i ‖target_i − head · flatten(conv(x_i))‖². "exact" and converged "cg"
  * land on a minimiser. "expand" does so too without a head (a loss per position), and "reduce" with a head that is the
  * same at every position; elsewhere they do not.
+ *
+ * @throws ShapeError for operands that do not fit; ArgumentError for options out of range or a method that is not
+ * there.
  */
 export function convNewtonStep(options: ConvNewtonOptions): ConvNewtonResult {
   const { inputs, W, target, head, method = "exact", damping = 0 } = options;

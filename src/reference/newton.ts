@@ -28,13 +28,14 @@ interface CommonOptions {
   /** out × in. */
   W: Matrix;
   /**
-   * λ ≥ 0 on the scale of J's own Hessian, J a sum over examples (for λ on the mean loss pass N·λ); 0 unless given.
+   * λ ≥ 0 on the scale of J's own Hessian, J a sum over examples (for λ on the mean loss pass N·λ); defaults to 0.
    * "kfac" damps by the factored form, both factors with the π-weighted √λ (`piDamping`), also for one linear network;
    * "exact" adds λ to the Hessian's diagonal.
    */
   damping?: number;
 }
 
+/** Operands and options of `newtonStep`: one linear network, or several examples with one W. */
 export type NewtonOptions =
   | (NewtonExample & CommonOptions)
   | (CommonOptions & {
@@ -53,6 +54,7 @@ export type NewtonOptions =
       scale?: "hessian" | "note";
     });
 
+/** What a Newton step leaves. */
 export interface NewtonResult {
   /** J at the W passed in. */
   loss: number;
@@ -81,7 +83,8 @@ export interface NewtonResult {
 /**
  * One Newton step. From any W, and with damping 0, one linear network lands on a minimiser of J; where AA' or BB' is
  * singular it is the one nearest to W (pseudo-inverses), and `rankA`, `rankB` say so.
- * Throws `ShapeError` for operands that do not fit, `ArgumentError` for a negative damping or no examples.
+ *
+ * @throws ShapeError for operands that do not fit, ArgumentError for a negative damping or no examples.
  */
 export function newtonStep(options: NewtonOptions): NewtonResult {
   const { W, damping = 0 } = options;
@@ -143,7 +146,11 @@ export function newtonError({ A, B, target }: NewtonExample, W: Matrix): Matrix 
   return subtract(target, matmul(matmul(B, W, { transposeA: true }), A));
 }
 
-/** H = Σ_i A_iA_i' ⊗ B_iB_i' on column-major vec(W), formed: (in·out) × (in·out). For small sizes and tests. */
+/**
+ * H = Σ_i A_iA_i' ⊗ B_iB_i' on column-major vec(W), formed: (in·out) × (in·out). For small sizes and tests.
+ *
+ * @throws ArgumentError for no examples, ShapeError for examples of different sizes.
+ */
 export function newtonHessian(examples: readonly NewtonExample[]): Matrix {
   const first = examples[0];
   if (first === undefined)

@@ -8,7 +8,6 @@
 import { ArgumentError, ShapeError } from "../errors.js";
 import { matmul } from "./matmul.js";
 import { add, type Matrix, matrix, requireShape, scale, stackRows, unvec, vec } from "./matrix.js";
-import type { CurvatureRows } from "./network.js";
 import { dot } from "./reduce.js";
 
 /** A symmetric linear map on out × in matrices. */
@@ -29,7 +28,26 @@ export interface PositionBlock {
   divisor: number;
 }
 
-/** [out, in] of a block; throws `ArgumentError` for an empty one, `ShapeError` where its parts disagree. */
+/** Inputs and derivatives of all linear layers of a dense network, one example a row. */
+export interface CurvatureRows {
+  /** A of each linear layer, N × (in + bias). */
+  A: Matrix[];
+  /**
+   * B of each linear layer, (N·columns) × out: row c·N + i is column c of B_i, the derivative of example i's OWN loss
+   * (no 1/N inside), one block of N rows per backward pass.
+   */
+  B: Matrix[];
+  /** Columns of each B_i: C for "exact", `samples` for "monteCarlo", 1 for "empirical". */
+  columns: number;
+  /** Divide Σ bb' by this to get B̄: N, and for "monteCarlo" N·samples. */
+  divisor: number;
+}
+
+/**
+ * [out, in] of a block.
+ *
+ * @throws ArgumentError for an empty one, ShapeError where its parts disagree.
+ */
 export function blockShape(block: PositionBlock): [number, number] {
   const a = block.A[0];
   const b = block.B[0]?.[0];
@@ -46,13 +64,21 @@ export function blockShape(block: PositionBlock): [number, number] {
   return [b.rows, a.rows];
 }
 
-/** All J_ic = Σ_t b_{t,c} a_t' of a block, out × in, examples slowest. */
+/**
+ * All J_ic = Σ_t b_{t,c} a_t' of a block, out × in, examples slowest.
+ *
+ * @throws as `blockShape`.
+ */
 export function blockJacobians(block: PositionBlock): Matrix[] {
   blockShape(block);
   return block.A.flatMap((A, i) => block.B[i]!.map((B) => matmul(B, A, { transposeB: true })));
 }
 
-/** V ↦ (1/divisor) Σ_k J_k ⟨J_k, V⟩ for Jacobians of one shape. */
+/**
+ * V ↦ (1/divisor) Σ_k J_k ⟨J_k, V⟩ for Jacobians of one shape.
+ *
+ * @throws ArgumentError for none, ShapeError for Jacobians or a V of another shape.
+ */
 export function jacobianOperator(jacobians: readonly Matrix[], divisor: number): CurvatureOperator {
   const first = jacobians[0];
   if (first === undefined) {
@@ -79,6 +105,8 @@ export function jacobianOperator(jacobians: readonly Matrix[], divisor: number):
 /**
  * The exact GGN block of a layer with positions. Several blocks are the groups of one grouped convolution: their rows are
  * stacked (J_ic too), so the curvature between groups is kept. Holds all J_ic: N·C·out·in numbers.
+ *
+ * @throws ArgumentError for no blocks or empty ones, ShapeError where their parts disagree.
  */
 export function positionOperator(blocks: PositionBlock | readonly PositionBlock[]): CurvatureOperator {
   const list: readonly PositionBlock[] = "divisor" in blocks ? [blocks] : blocks;
@@ -98,8 +126,10 @@ export interface MatrixExample {
 }
 
 /**
- * V ↦ alpha · Σ_i B_iB_i' V A_iA_i', the note's H = Σ_i A_iA_i' ⊗ B_iB_i'; alpha 1/N for the mean loss, 1 unless given.
+ * V ↦ alpha · Σ_i B_iB_i' V A_iA_i', the note's H = Σ_i A_iA_i' ⊗ B_iB_i'; alpha is 1/N for the mean loss and defaults to 1.
  * Here every (column of A_i, column of B_i) is an output of its own.
+ *
+ * @throws ArgumentError for none, ShapeError for examples or a V of another shape.
  */
 export function kroneckerSumOperator(examples: readonly MatrixExample[], alpha = 1): CurvatureOperator {
   const first = examples[0];
@@ -156,7 +186,11 @@ export function perPositionBlock(
   };
 }
 
-/** The block (one position) of dense layer `layer`. */
+/**
+ * The block (one position) of dense layer `layer`.
+ *
+ * @throws ArgumentError for a layer that is not there.
+ */
 export function denseBlock(rows: CurvatureRows, layer: number): PositionBlock {
   const A = rows.A[layer];
   const B = rows.B[layer];

@@ -3,10 +3,11 @@ import { ArgumentError, ShapeError } from "../errors.js";
 import { type Matrix, matrix, requireShape } from "./matrix.js";
 import { type Pair, requireTensor, type Tensor, tensor, toPair } from "./tensor.js";
 
+/** What a pool is, but for the sizes of its input. */
 export interface PoolOptions {
   /** Size of the window. */
   kernel: Pair;
-  /** The window's own size unless given. */
+  /** Defaults to the window's own size. */
   stride?: Pair;
 }
 
@@ -49,6 +50,7 @@ function visitWindows(
   }
 }
 
+/** Largest elements and where they were. */
 export interface MaxPoolResult {
   /** N × C × H' × W'. */
   output: Tensor;
@@ -56,7 +58,11 @@ export interface MaxPoolResult {
   argmax: Uint32Array;
 }
 
-/** Largest element of each window. */
+/**
+ * Largest element of each window.
+ *
+ * @throws ArgumentError for a window that does not fit.
+ */
 export function maxPool(X: Tensor, options: PoolOptions): MaxPoolResult {
   const w = windows("maxPool", X.shape, options);
   const [, , H, W] = X.shape;
@@ -74,7 +80,11 @@ export function maxPool(X: Tensor, options: PoolOptions): MaxPoolResult {
   return { output, argmax };
 }
 
-/** ∂/∂X of `maxPool`: each derivative goes to the element that was taken. `shape` is X's. */
+/**
+ * ∂/∂X of `maxPool`: each derivative goes to the element that was taken. `shape` is X's.
+ *
+ * @throws ShapeError for operands that do not fit `shape`.
+ */
 export function maxPoolBackward(dY: Tensor, argmax: Uint32Array, shape: Tensor["shape"]): Tensor {
   const [N, C, H, W] = shape;
   requireTensor("maxPoolBackward", "dY", dY, [N, C, dY.shape[2], dY.shape[3]]);
@@ -89,7 +99,11 @@ export function maxPoolBackward(dY: Tensor, argmax: Uint32Array, shape: Tensor["
   return out;
 }
 
-/** Mean of each window. */
+/**
+ * Mean of each window.
+ *
+ * @throws ArgumentError for a window that does not fit.
+ */
 export function averagePool(X: Tensor, options: PoolOptions): Tensor {
   const w = windows("averagePool", X.shape, options);
   const [, , H, W] = X.shape;
@@ -101,7 +115,11 @@ export function averagePool(X: Tensor, options: PoolOptions): Tensor {
   return out;
 }
 
-/** ∂/∂X of `averagePool`. `shape` is X's. */
+/**
+ * ∂/∂X of `averagePool`. `shape` is X's.
+ *
+ * @throws ShapeError for a dY that does not fit `shape`.
+ */
 export function averagePoolBackward(dY: Tensor, options: PoolOptions, shape: Tensor["shape"]): Tensor {
   const w = windows("averagePoolBackward", shape, options);
   requireTensor("averagePoolBackward", "dY", dY, w.shape);
@@ -122,7 +140,11 @@ export function globalAveragePool(X: Tensor): Matrix {
   return out;
 }
 
-/** ∂/∂X of `globalAveragePool` from its N × C derivative. `shape` is X's. */
+/**
+ * ∂/∂X of `globalAveragePool` from its N × C derivative. `shape` is X's.
+ *
+ * @throws ShapeError for a dY that does not fit `shape`.
+ */
 export function globalAveragePoolBackward(dY: Matrix, shape: Tensor["shape"]): Tensor {
   const [N, C, H, W] = shape;
   requireShape("globalAveragePoolBackward", "dY", dY, N, C);

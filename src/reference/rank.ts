@@ -10,6 +10,8 @@ export function rankTolerance(n: number): number {
 /**
  * Number of eigenvalues of the n × n matrix S above `tolerance · λ_max`. For S = AA' the tolerance is on the squares of
  * A's singular values.
+ *
+ * @throws ShapeError when S is not square, ArgumentError when it holds NaN or infinity.
  */
 export function rank(S: Matrix, tolerance = rankTolerance(S.rows)): number {
   return countAbove(eigh(S), tolerance);
@@ -21,13 +23,18 @@ function countAbove({ values }: Eigh, tolerance: number): number {
   return values.filter((v) => v > tolerance * largest).length;
 }
 
+/** A pseudo-inverse and the rank it has. */
 export interface PinvResult {
   /** S⁺, n × n and symmetric. */
   inverse: Matrix;
   rank: number;
 }
 
-/** Moore–Penrose inverse of a symmetric positive semi-definite S; eigenvalues at or below tolerance·λ_max are dropped. */
+/**
+ * Moore–Penrose inverse of a symmetric positive semi-definite S; eigenvalues at or below tolerance·λ_max are dropped.
+ *
+ * @throws ShapeError when S is not square, ArgumentError when it holds NaN or infinity.
+ */
 export function pinv(S: Matrix, tolerance = rankTolerance(S.rows)): PinvResult {
   const decomposition = eigh(S);
   const count = countAbove(decomposition, tolerance);

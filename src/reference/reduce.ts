@@ -19,13 +19,21 @@ export function sum(m: Matrix): number {
   return compensatedSum(m.data.length, (k) => m.data[k]!);
 }
 
-/** Σ m_ii of a square m. */
+/**
+ * Σ m_ii of a square m.
+ *
+ * @throws ShapeError when m is not square.
+ */
 export function trace(m: Matrix): number {
   requireSquare("trace", "m", m);
   return compensatedSum(m.rows, (i) => m.data[i * m.cols + i]!);
 }
 
-/** ⟨a, b⟩ = Σ a_ij b_ij = tr(a'b). */
+/**
+ * ⟨a, b⟩ = Σ a_ij b_ij = tr(a'b).
+ *
+ * @throws ShapeError for different shapes.
+ */
 export function dot(a: Matrix, b: Matrix): number {
   requireShape("dot", "b", b, a.rows, a.cols);
   return compensatedSum(a.data.length, (k) => a.data[k]! * b.data[k]!);
@@ -68,7 +76,11 @@ export function isFiniteMatrix(m: Matrix): boolean {
   return countNonFinite(m) === 0;
 }
 
-/** ‖actual − expected‖ / ‖expected‖ in the Frobenius norm; the absolute error where `expected` is zero. */
+/**
+ * ‖actual − expected‖ / ‖expected‖ in the Frobenius norm; the absolute error where `expected` is zero.
+ *
+ * @throws ShapeError for different shapes.
+ */
 export function relativeError(actual: Matrix, expected: Matrix): number {
   requireShape("relativeError", "actual", actual, expected.rows, expected.cols);
   const difference = { ...expected, data: expected.data.map((x, k) => actual.data[k]! - x) };

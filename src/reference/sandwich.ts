@@ -4,7 +4,9 @@ import { type Matrix, requireShape, requireSquare } from "./matrix.js";
 
 /**
  * U = alpha · P G Q (Bulatov 2017: (BB')⁻¹ G (AA')⁻¹). G is out × in; the left factor P is out × out (the output side,
- * from BB'), the right factor Q is in × in (the input side, from AA'). Throws `ShapeError` when a factor does not fit.
+ * from BB'), the right factor Q is in × in (the input side, from AA').
+ *
+ * @throws ShapeError when a factor does not fit.
  */
 export function sandwich(P: Matrix, G: Matrix, Q: Matrix, alpha = 1): Matrix {
   requireSquare("sandwich", "P", P);

@@ -5,8 +5,10 @@ import { addDiagonal, type Matrix, requireShape, requireSquare } from "./matrix.
 
 /**
  * X with (S + damping·I) X = B, by Cholesky. S is n × n, B and X are n × m.
- * Throws `NotPositiveDefiniteError` for a singular or indefinite S, `ArgumentError` for non-finite numbers or a negative
- * damping, `ShapeError` for sizes that disagree.
+ * `damping` defaults to 0.
+ *
+ * @throws NotPositiveDefiniteError for a singular or indefinite S, ArgumentError for non-finite numbers or a negative
+ * damping, ShapeError for sizes that disagree.
  */
 export function solve(S: Matrix, B: Matrix, damping = 0): Matrix {
   requireSquare("solve", "S", S);

@@ -9,7 +9,11 @@ export interface Tensor {
   readonly data: Float64Array;
 }
 
-/** A tensor of zeros, or of `data` (a `Float64Array` is wrapped, any other array is copied). */
+/**
+ * A tensor of zeros, or of `data` (a `Float64Array` is wrapped, any other array is copied).
+ *
+ * @throws ArgumentError for sizes that are not non-negative integers, ShapeError for a wrong length.
+ */
 export function tensor(shape: readonly [number, number, number, number], data?: ArrayLike<number>): Tensor {
   shape.forEach((size, k) => {
     if (!Number.isSafeInteger(size) || size < 0) {
@@ -24,13 +28,25 @@ export function tensor(shape: readonly [number, number, number, number], data?: 
   return { shape, data: data instanceof Float64Array ? data : Float64Array.from(data) };
 }
 
+/** What flows between layers: feature maps N × C × H × W, or one example a row, N × features. */
+export type Value = Tensor | Matrix;
+
+/** Whether a value is a tensor (and not a matrix). */
+export function isTensor(value: Value): value is Tensor {
+  return "shape" in value;
+}
+
 /** N × (C·H·W), one example a row in the order (c, y, x). Shares the tensor's storage. */
 export function flatten(x: Tensor): Matrix {
   const [n, c, h, w] = x.shape;
   return { rows: n, cols: c * h * w, data: x.data };
 }
 
-/** The inverse of `flatten`: N rows of C·H·W numbers to N × C × H × W. Shares the matrix's storage. */
+/**
+ * The inverse of `flatten`: N rows of C·H·W numbers to N × C × H × W. Shares the matrix's storage.
+ *
+ * @throws ShapeError for a matrix of another width.
+ */
 export function unflatten(m: Matrix, channels: number, height: number, width: number): Tensor {
   const size = channels * height * width;
   if (m.cols !== size) throw new ShapeError("unflatten", "m", [m.rows, m.cols], [m.rows, size]);
@@ -47,7 +63,11 @@ export function channelsOf(x: Tensor, n: number, first = 0, count = x.shape[1] -
 /** A number for both directions, or [y, x]. */
 export type Pair = number | readonly [number, number];
 
-/** A pair of integers of at least `least`. */
+/**
+ * A pair of integers of at least `least`.
+ *
+ * @throws ArgumentError unless both are integers of at least `least`.
+ */
 export function toPair(operation: string, name: string, value: Pair, least: number): [number, number] {
   const [y, x] = typeof value === "number" ? [value, value] : value;
   if (!(Number.isInteger(y) && Number.isInteger(x) && y >= least && x >= least)) {
@@ -60,7 +80,7 @@ export function toPair(operation: string, name: string, value: Pair, least: numb
   return [y, x];
 }
 
-/** Throws `ShapeError` unless the tensor has the shape. */
+/** @throws ShapeError unless the tensor has the shape. */
 export function requireTensor(
   operation: string,
   operand: string,

@@ -17,7 +17,11 @@ import { matmul } from "./matmul.js";
 import { add, kronecker, type Matrix, matrix, requireShape } from "./matrix.js";
 import type { MatrixExample } from "./operator.js";
 
-/** The factors of left tiling, H_u = A ⊗ B: AA' (in × in) and K'BB'K (tiles × tiles), for K out × tiles. */
+/**
+ * The factors of left tiling, H_u = A ⊗ B: AA' (in × in) and K'BB'K (tiles × tiles), for K out × tiles.
+ *
+ * @throws ShapeError for a K of another height.
+ */
 export function leftTilingFactors(K: Matrix, { A, B }: MatrixExample): { A: Matrix; B: Matrix } {
   requireShape("leftTilingFactors", "K", K, B.rows, K.cols, "K has one row per row of B");
   return { A: gram({ A }), B: gram({ A: matmul(K, B, { transposeA: true }) }) };
@@ -25,7 +29,9 @@ export function leftTilingFactors(K: Matrix, { A, B }: MatrixExample): { A: Matr
 
 /**
  * P_t for all positions: a_t = P_t x takes the flattened input x (C·H·W numbers (c, y, x), then a 1 when the convolution
- * has a bias) to the patch under t, in × (C·H·W [+ 1]). Throws `ArgumentError` for a grouped convolution.
+ * has a bias) to the patch under t, in × (C·H·W [+ 1]).
+ *
+ * @throws ArgumentError for a grouped convolution.
  */
 export function patchSelectors(geometry: ConvGeometry): Matrix[] {
   if (geometry.groups !== 1) {
@@ -54,7 +60,11 @@ export function outputSelectors(channels: number, positions: number): Matrix[] {
   });
 }
 
-/** W = Σ_t S_t' U P_t, the matrix of the whole convolution: (O·T) × (C·H·W [+ 1]) from the kernel U (O × columns). */
+/**
+ * W = Σ_t S_t' U P_t, the matrix of the whole convolution: (O·T) × (C·H·W [+ 1]) from the kernel U (O × columns).
+ *
+ * @throws ShapeError for a U of another width, ArgumentError for a grouped convolution.
+ */
 export function tileWeights(U: Matrix, geometry: ConvGeometry): Matrix {
   requireShape("tileWeights", "U", U, U.rows, geometry.columns);
   const S = outputSelectors(U.rows, geometry.positions);
@@ -63,7 +73,11 @@ export function tileWeights(U: Matrix, geometry: ConvGeometry): Matrix {
     .reduce((sum, term) => add(sum, term));
 }
 
-/** Σ_t S_t V P_t', the adjoint of `tileWeights`: a matrix of W's shape folded back to the kernel's, T' vec(V). */
+/**
+ * Σ_t S_t V P_t', the adjoint of `tileWeights`: a matrix of W's shape folded back to the kernel's, T' vec(V).
+ *
+ * @throws ShapeError for a V of another shape, ArgumentError for a grouped convolution.
+ */
 export function foldWeights(V: Matrix, geometry: ConvGeometry): Matrix {
   const O = V.rows / geometry.positions;
   const P = patchSelectors(geometry);
@@ -73,7 +87,11 @@ export function foldWeights(V: Matrix, geometry: ConvGeometry): Matrix {
     .reduce((sum, term) => add(sum, term));
 }
 
-/** T = Σ_t P_t' ⊗ S_t' with vec(W) = T vec(U): (O·T·(C·H·W [+ 1])) × (O·columns), O output channels. */
+/**
+ * T = Σ_t P_t' ⊗ S_t' with vec(W) = T vec(U): (O·T·(C·H·W [+ 1])) × (O·columns), O output channels.
+ *
+ * @throws ArgumentError for a grouped convolution.
+ */
 export function tilingMatrix(geometry: ConvGeometry, channels: number): Matrix {
   const S = outputSelectors(channels, geometry.positions);
   const P = patchSelectors(geometry);

@@ -1,8 +1,6 @@
 /** Exact Hessians on the GPU: products, conjugate gradients and approximations, asked and answered in main memory. */
-import type { Approximation } from "../curvature/approximations/approximation.js";
-import type { ExampleSource } from "../curvature/approximations/examples.js";
+import type { Approximation, ExampleSource } from "../curvature/approximations/approximation.js";
 import { createApproximation } from "../curvature/approximations/kinds.js";
-import { KroneckerApproximation } from "../curvature/approximations/kronecker.js";
 import { GgnBlock } from "../curvature/exact/ggn.js";
 import { kroneckerSum } from "../curvature/exact/kronecker-sum.js";
 import type { CurvatureOperator } from "../curvature/exact/operator.js";
@@ -105,10 +103,7 @@ class System implements CurvatureSystem {
     if (this.#approximation?.kind === kind) return this.#approximation.made;
     this.#approximation?.made.dispose();
     const { layer } = this.#options;
-    const made =
-      kind === "kfoc"
-        ? new KroneckerApproximation(this.#manager, layer, kind, { iterations: KFOC_ITERATIONS })
-        : createApproximation(this.#manager, layer, kind);
+    const made = createApproximation(this.#manager, layer, kind, { iterations: KFOC_ITERATIONS });
     this.#approximation = { kind, made };
     const recorder = this.#manager.record();
     made.fit(recorder, layer);
@@ -173,17 +168,13 @@ function pairsOf(memory: DeviceMatrices, { A, B }: ExampleSides, T: number, C: n
     }
   }
   const b = memory.upload({ rows: C * count, cols: out, data });
-  const unused = () => {
-    throw new Error("A layer of one position is read where it lies.");
-  };
   return {
     in: a.cols,
     out,
     positions: 1,
     inputs: () => ({ rows: a, scale: 1 / count }),
+    outputs: () => ({ rows: b, scale: 1 / count }),
     curvatureRows: () => ({ rows: b, columns: C, count, divisor: count }),
-    apply: unused,
-    pullback: unused,
   };
 }
 

@@ -1,13 +1,6 @@
 /** Random problems, the same on every adapter. */
-import {
-  eigh,
-  type Matrix,
-  matmul,
-  matrix,
-  RandomStream,
-  symmetrize,
-  transpose,
-} from "../reference/index.js";
+import { RandomStream } from "../random/index.js";
+import { eigh, type Matrix, matmul, matrix, symmetrize, transpose } from "../reference/index.js";
 
 export class Draw {
   readonly #random: RandomStream;

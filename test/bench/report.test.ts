@@ -1,99 +1,77 @@
 /** Charts and tables of the benchmark. */
 import { describe, expect, test } from "vitest";
-import { barChart, dotChart, lineChart } from "../../bench/report/chart.mjs";
-import { logScale, spread, tickText } from "../../bench/report/scale.mjs";
+import type { Row } from "../../bench/compare.mjs";
+import { PEERS } from "../../bench/peers/index.mjs";
+import { drawings } from "../../bench/report/charts.mjs";
+import { LOOKS } from "../../bench/report/looks.mjs";
+import { page } from "../../bench/report/page.mjs";
 import { aligned, tableOf, time, times } from "../../bench/report/table.mjs";
 
-describe("logarithmic axes", () => {
-  test("equal factors are equal distances", () => {
-    const { toPixel } = logScale([1, 1000], [0, 300], { margin: 0 });
-    expect(toPixel(1)).toBeCloseTo(0);
-    expect(toPixel(10)).toBeCloseTo(100);
-    expect(toPixel(1000)).toBeCloseTo(300);
-  });
+const machine = {
+  adapter: "an adapter <b>",
+  date: "2026-01-02T03:04:05Z",
+};
+const measured = (ms: number) => ({ ms, samples: [ms], repetitions: 1, firstMs: 3 * ms, error: 1e-7 });
+const gramRow = (size: number, peers: string[]): Row => ({
+  ...{ operation: "gram", id: `gram ${size}`, label: `${size} × 99`, size, series: "all", flops: 1e6 * size },
+  ...{ sets: 2, ours: measured(size / 100) },
+  peers: peers.map((peer) => ({
+    ...{ peer, name: peer, status: "measured", measured: measured(size / 50) },
+    ratio: { value: 2, low: 1.5, high: 2.5, confidence: 0.96, count: 15 },
+  })),
+});
+const result = {
+  machine,
+  rows: [gramRow(64, PEERS), gramRow(128, PEERS)],
+  steps: [
+    {
+      ...{ id: "mlp", label: "9-9", batch: 5 },
+      kernels: {
+        sgd: [],
+        kfac: Array.from({ length: 10 }, (_, k) => ({ kernel: `k${k}`, dispatches: 1, ms: 10 - k })),
+      },
+    },
+  ],
+  accuracy: [1e1, 1e3, 1e5].flatMap((condition) =>
+    [32, 64].map((n) => ({
+      ...{ n, condition, who: "kfac-webgpu", name: "kfac-webgpu", way: "invert", error: condition * 1e-8 },
+    })),
+  ),
+};
 
-  test("an axis may run backwards, as y does", () => {
-    const { toPixel } = logScale([1, 100], [200, 0], { margin: 0 });
-    expect(toPixel(10)).toBeCloseTo(100);
-    expect(toPixel(100)).toBeCloseTo(0);
-  });
+describe("the charts", () => {
+  const made = drawings(result, (operation) => `Title of ${operation}`);
 
-  test.each([
-    [
-      [1, 1e6],
-      [1, 10, 100, 1e3, 1e4, 1e5, 1e6],
-    ],
-    [
-      [1, 1e12],
-      [1, 100, 1e4, 1e6, 1e8, 1e10, 1e12],
-    ],
-    [
-      [1, 100],
-      [1, 2, 5, 10, 20, 50, 100],
-    ],
-    [
-      [0.01, 10],
-      [0.01, 0.03, 0.1, 0.3, 1, 3, 10],
-    ],
-  ] as [[number, number], number[]][])("ticks of %j", (range, ticks) => {
-    expect(logScale(range, [0, 1], { wanted: 7, margin: 0.001 }).ticks).toEqual(ticks);
-  });
-
-  test("one value still makes an axis", () => {
-    const { toPixel } = logScale([5, 5], [0, 100]);
-    expect(toPixel(5)).toBeCloseTo(50);
-    expect(toPixel(6)).toBeGreaterThan(50);
-  });
-
-  test("numbers read well", () => {
-    expect([0.01, 0.3, 5, 1024, 16384, 1e6, 1e-4, 5e-5, 2e12].map(tickText)).toEqual([
-      ...["0.01", "0.3", "5", "1 024", "16 384", "10⁶", "10⁻⁴", "5·10⁻⁵", "2·10¹²"],
+  test("there is one of each kind", () => {
+    expect(made.map(({ name }) => name)).toEqual([
+      ...["speed-gram", "ratio-gram", "error-invert", "step-kernels", "first-call"],
     ]);
   });
 
-  test("labels move apart and stay inside", () => {
-    expect(spread([10, 50, 90], 15, [0, 100])).toEqual([10, 50, 90]);
-    expect(spread([10, 12, 14], 15, [0, 100])).toEqual([10, 25, 40]);
-    expect(spread([90, 95, 99], 15, [0, 100])).toEqual([70, 85, 100]);
+  test.each(made.map(({ name, svg }) => [name, svg]))("%s: a file that stands alone", (_, svg) => {
+    expect(svg).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg"/);
+    expect(svg).toContain("an adapter &lt;b&gt;, 2026-01-02");
+    expect(svg).not.toMatch(/NaN|undefined|Infinity/);
   });
-});
 
-const heading = { title: "A < B & C", subtitle: "sub", where: "somewhere" };
-const charts = {
-  line: lineChart({
-    ...heading,
-    x: "size",
-    y: "speed",
-    panels: [
-      { series: [{ id: "kfac-webgpu", name: "kfac-webgpu", points: [[1, 1] as const, [10, 5] as const] }] },
-    ],
-  }),
-  dots: dotChart({
-    ...heading,
-    x: "times",
-    one: "equal",
-    rows: [{ label: "<case>", dots: [{ id: "jax-wasm", name: "jax-js wasm", value: 3, low: 2, high: 4 }] }],
-  }),
-  bars: barChart({
-    ...heading,
-    groups: [{ title: "net", bars: [{ label: "gram", value: 2, text: "2 ms" }] }],
-  }),
-};
+  test("every peer has a look of its own", () => {
+    expect(Object.keys(LOOKS).slice(1).sort()).toEqual([...PEERS].sort());
+    const seen = Object.values(LOOKS).map(({ light, mark }) => `${light} ${mark}`);
+    expect(new Set(seen).size).toBe(seen.length);
+  });
 
-test.each(Object.entries(charts))("%s: a standalone file for light and dark", (_, svg) => {
-  expect(svg).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg"/);
-  expect(svg).toContain("prefers-color-scheme:dark");
-  expect(svg).toContain("A &lt; B &amp; C");
-  expect(svg).not.toMatch(/NaN|undefined|Infinity/);
-  expect(svg).not.toMatch(/https?:(?!\/\/www.w3.org\/2000\/svg)/);
-  // Every element is closed.
-  const open = svg.match(/<[a-z]+(?=[ >])[^>]*(?<!\/)>/g)?.length;
-  expect(svg.match(/<\/[a-z]+>/g)?.length).toBe(open);
-});
+  test("kernels beyond the first eight are added up", () => {
+    expect(made.find(({ name }) => name === "step-kernels")?.svg).toMatch(
+      /2 others.*3\.00 ms, 5 %, 2 dispatches/s,
+    );
+  });
 
-test("dots carry their interval", () => {
-  expect(charts.dots).toContain('class="span jax-wasm"');
-  expect(charts.dots).toContain("&lt;case&gt;");
+  test("the page holds them all and loads nothing", () => {
+    const html = page({ heading: "a < b", facts: "<facts>", drawings: made, tables: ["<table>"] });
+    for (const { name } of made) expect(html).toContain(`<figure id="${name}"><svg`);
+    expect(html).toContain("&lt;table&gt;");
+    expect(html).not.toMatch(/https?:(?!\/\/www.w3.org\/2000\/svg)|src=|@import|url\(|<link/);
+  });
 });
 
 describe("the table", () => {

@@ -26,6 +26,7 @@ export async function launchChromium() {
   return launch(SWIFTSHADER);
 }
 
+/** @param {readonly string[]} flags */
 async function launch(flags) {
   const found = findBrowser();
   if (!found) {
@@ -39,6 +40,7 @@ async function launch(flags) {
   });
 }
 
+/** @param {import("puppeteer").Browser} browser */
 async function hasAdapter(browser) {
   const page = await browser.newPage();
   try {

@@ -22,12 +22,13 @@ await supervise(async (from, onEvent) => {
   page.on("console", (message) => {
     if (message.type() === "error") console.log(`console: ${message.text()}`);
   });
+  /** @type {Promise<string>} */
   const done = new Promise((resolve) => {
-    page.on("pageerror", (error) => resolve(`page error: ${error.message}`));
+    page.on("pageerror", (error) => resolve(`page error: ${error instanceof Error ? error.message : error}`));
     page.on("error", (error) => resolve(`the page crashed: ${error.message}`));
     browser.on("disconnected", () => resolve("the browser ended"));
   });
-  const address = new URL("/test/browser/page.html", server.resolvedUrls.local[0]);
+  const address = new URL("/test/browser/page.html", server.resolvedUrls?.local[0]);
   address.searchParams.set("from", String(from));
   if (name) address.searchParams.set("name", name);
   for (const file of files) address.searchParams.append("file", file);

@@ -150,7 +150,7 @@ describe("kfac train", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^epoch +training loss/);
     expect(stderr).toContain(join(cwd, "report.html"));
-    expect(readFileSync(join(cwd, "report.html"), "utf8")).toContain("<polyline");
+    expect(readFileSync(join(cwd, "report.html"), "utf8")).toContain(`<path class="line`);
   });
 
   it.each([

@@ -3,7 +3,14 @@ import type { LayerStatus } from "../../src/curvature/index.js";
 import type { Engine } from "../../src/engine.js";
 import { AbortedError, CheckpointError } from "../../src/errors.js";
 import type { Batch, BatchSupplier, LayerSize } from "../../src/model/index.js";
-import type { ActivationModule, Evaluation, Loss, Module, Network } from "../../src/network/index.js";
+import type {
+  ActivationModule,
+  DenseModule,
+  Evaluation,
+  Loss,
+  Module,
+  Network,
+} from "../../src/network/index.js";
 import * as library from "../../src/node.js";
 import type { Optimizer, OptimizerState } from "../../src/optimizers/index.js";
 import {
@@ -48,7 +55,7 @@ class FakeNetwork implements UsedNetwork {
   readonly layers: readonly LayerSize[];
 
   constructor(modules: readonly Module[], loss: Loss, seed: number) {
-    const layers = modules.filter((module) => module.kind === "dense");
+    const layers = modules.filter((module): module is DenseModule => module.kind === "dense");
     const sizes = [layers[0]!.in, ...layers.map(({ out }) => out)];
     this.loss = loss;
     this.sizes = sizes;
@@ -200,7 +207,7 @@ function fakeEngine(hooks: FakeHooks): UsedEngine {
   return {
     capabilities: { adapter: "fake adapter", software: true },
     network: (modules, loss, options) =>
-      new FakeNetwork(modules, loss, options?.seed ?? 0) as UsedNetwork as Network,
+      new FakeNetwork(modules as readonly Module[], loss, options?.seed ?? 0) as UsedNetwork as Network,
     kfac: optimizer("kfac") as Engine["kfac"],
     sgd: optimizer("sgd") as Engine["sgd"],
     adam: optimizer("adam") as Engine["adam"],

@@ -109,7 +109,7 @@ describe("kfac train for people", () => {
   it("writes a report", async () => {
     const file = join(temporaryFolder(), "report.html");
     await run(train("--report", file));
-    expect(readFileSync(file, "utf8")).toMatch(/^<!doctype html>[\s\S]*<polyline[\s\S]*<\/html>\n$/);
+    expect(readFileSync(file, "utf8")).toMatch(/^<!doctype html>[\s\S]*<path class="line[\s\S]*<\/html>\n$/);
   });
 
   it("says which options have no effect", async () => {

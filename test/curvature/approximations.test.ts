@@ -1,12 +1,12 @@
 /** Approximations of a layer's curvature on the GPU: against f64, where they are exact, how near they are, as preconditioners. */
 import type { Approximation } from "../../src/curvature/approximations/approximation.js";
-import { LayerExamples } from "../../src/curvature/approximations/examples.js";
 import { kfocFactors } from "../../src/curvature/approximations/kfoc.js";
 import {
   APPROXIMATIONS,
   type ApproximationKind,
   createApproximation,
 } from "../../src/curvature/approximations/kinds.js";
+import { recordOneGroup } from "../../src/curvature/blocks/examples.js";
 import { GgnBlock } from "../../src/curvature/exact/ggn.js";
 import { denseHessian } from "../../src/curvature/exact/operator.js";
 import { ArgumentError, ShapeError } from "../../src/errors.js";
@@ -154,11 +154,10 @@ for (const kind of APPROXIMATIONS) {
 kernelTest("kfoc: Jacobians formed a few at a time give the same factors", async (t) => {
   const shape = { in: 6, out: 5, positions: 3, examples: 11, columns: 2 };
   const layer = testLayer(t, shape, randomData(t.random(3), shape));
-  const examples = new LayerExamples(managerOf(t));
   const factorsOf = async (chunkLength: number) => {
     const into = { A: blank(t, 6, 6), B: blank(t, 5, 5) };
     submit(managerOf(t), (recorder) => {
-      kfocFactors(recorder, examples.record(recorder, layer), into, 5, chunkLength);
+      kfocFactors(recorder, recordOneGroup(recorder, layer, layer), into, 5, chunkLength);
     });
     return [...(await download(t, into.A)), ...(await download(t, into.B))];
   };
@@ -166,7 +165,6 @@ kernelTest("kfoc: Jacobians formed a few at a time give the same factors", async
   // 6 × 8 numbers to a Jacobian: one at a time, and five, which does not divide the 22 there are.
   for (const length of [1, 250]) assertClose(await factorsOf(length), whole, 1e-5, `chunks of ${length}`);
   assertThrows(() => assertClose(whole, [...whole].reverse(), 0.1, "reversed"), Error, /relative error/);
-  examples.dispose();
 });
 
 kernelTest("approximations: without damping, directions of no curvature are left out", async (t) => {

@@ -163,21 +163,31 @@ kernelTest("convolution: every approximation of every layer against f64", async 
   net.dispose();
 });
 
-kernelTest("convolution: approximations refuse several groups, the exact block does not", async (t) => {
-  const [, modules, loss] = networks[2]!;
-  const own = await recorded(t, modules, loss, 4);
-  const { net } = own;
-  const layer = own.pass.layers[0]!;
-  const recorder = managerOf(t).record();
-  for (const kind of APPROXIMATIONS) {
-    const approximation = createApproximation(managerOf(t), layer, kind);
-    assertThrows(() => approximation.fit(recorder, layer), UnsupportedLayerError, /group/);
-    approximation.dispose();
-  }
-  assertEqual(recorder.dispatches, 0, "dispatches");
-  recorder.submit();
-  net.dispose();
-});
+kernelTest(
+  "convolution: several groups have a diagonal, and the other approximations refuse them",
+  async (t) => {
+    const [, modules, loss] = networks[2]!;
+    const own = await recorded(t, modules, loss, 4);
+    const { net } = own;
+    const layer = own.pass.layers[0]!;
+    const diagonal = createApproximation(managerOf(t), layer, "diagonal");
+    submit(managerOf(t), (inner) => diagonal.fit(inner, layer));
+    const { data } = await denseMatrix(managerOf(t), diagonal);
+    const H = denseHessian(positionOperator(own.blocks[0]!));
+    const expected = H.data.map((value, k) => (k % (H.cols + 1) === 0 ? value : 0));
+    assertClose(data, expected, 1e-5, "diagonal");
+    diagonal.dispose();
+    const recorder = managerOf(t).record();
+    for (const kind of APPROXIMATIONS.filter((one) => one !== "diagonal")) {
+      const approximation = createApproximation(managerOf(t), layer, kind);
+      assertThrows(() => approximation.fit(recorder, layer), UnsupportedLayerError, /group/);
+      approximation.dispose();
+    }
+    assertEqual(recorder.dispatches, 0, "dispatches");
+    recorder.submit();
+    net.dispose();
+  },
+);
 
 kernelTest(
   "convolution: approximations and comparisons refuse a pass without columns and an old one",

@@ -100,17 +100,7 @@ test("errors, cosines and iterations, trained and untrained, with and without a 
   expect(KFOC!.error).toBeLessThanOrEqual(trained.rows["KFC (expand)"]!.error);
   const share = Number(trained.share.replace(" %", "")) / 100;
   expect(KFOC!.error).toBeCloseTo(Math.sqrt(1 - share), 2);
-  for (const theme of ["light", "dark"] as const) {
-    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }]);
-    for (const width of [360, 820, 1280]) {
-      await page.setViewport({ width, height: 900, deviceScaleFactor: 1 });
-      const overflow = await page.evaluate(
-        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      );
-      expect(overflow, `at ${width}`).toBeLessThanOrEqual(0);
-      await demo.screenshot(`convolution-${width}-${theme}`);
-    }
-  }
+  await demo.screenshots("convolution");
 
   // Untrained, all that the page shows follows from the digits and the seed.
   await demo.control("Training", 0);

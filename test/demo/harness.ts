@@ -114,10 +114,13 @@ async function openPage(page: Page, problems: string[], options: OpenOptions): P
     },
     text: (selector) => page.$eval(selector, (found) => (found.textContent ?? "").trim()),
     async until(selector, test, seconds = 60) {
-      await page
+      // The text that passed, as what is there a moment later may be another chapter's.
+      const passed = await page
         .waitForFunction(
-          (where: string, source: string, flags: string) =>
-            new RegExp(source, flags).test(document.querySelector(where)?.textContent ?? ""),
+          (where: string, source: string, flags: string) => {
+            const text = document.querySelector(where)?.textContent ?? "";
+            return new RegExp(source, flags).test(text) ? { text } : undefined;
+          },
           { timeout: seconds * 1000, polling: 100 },
           selector,
           test.source,
@@ -130,7 +133,7 @@ async function openPage(page: Page, problems: string[], options: OpenOptions): P
             `${selector} is not ${test}: ${shown}. Panel: ${panel || "none"}. ${error.message}`,
           );
         });
-      return demo.text(selector);
+      return (await passed.jsonValue())?.text.trim() ?? "";
     },
     async press(label) {
       await page.locator(`::-p-xpath(//button[normalize-space(.)=${JSON.stringify(label)}])`).click();

@@ -137,17 +137,7 @@ test("K-FAC, Adam and SGD race; pause, look, resume on another device, reset", a
     expect(rankB! > 0 && rankB! < sizeB!).toBe(true);
   }
 
-  for (const theme of ["light", "dark"] as const) {
-    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }]);
-    for (const width of [360, 820, 1280]) {
-      await page.setViewport({ width, height: 900, deviceScaleFactor: 1 });
-      const overflow = await page.evaluate(
-        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      );
-      expect(overflow, `at ${width}`).toBeLessThanOrEqual(0);
-      await demo.screenshot(`race-${width}-${theme}`);
-    }
-  }
+  await demo.screenshots("race");
 
   // Paused, the race goes on at exactly this step.
   await demo.loseDevices();

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
+import { kernelFiles } from "./kernel-files.mjs";
 
 export const root = fileURLToPath(new URL("../../", import.meta.url));
 export const cache = join(root, "node_modules/.cache/kfac-test");
@@ -15,6 +16,7 @@ export async function bundle({ entry, name }) {
     root,
     logLevel: "error",
     publicDir: false,
+    plugins: [kernelFiles()],
     resolve: { alias: { "#runner": join(root, "test/harness/runner.registry.ts") } },
     build: {
       outDir,

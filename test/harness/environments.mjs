@@ -16,6 +16,7 @@ export function environments() {
   const drivers = findDrivers();
   const browser = findBrowser();
   const deno = findDeno();
+  /** @type {Environment[]} */
   const node = drivers.map((driver) => ({
     id: driver.id,
     title: `kernels in Node on ${driver.name}`,

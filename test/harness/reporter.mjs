@@ -3,23 +3,34 @@ import { relative } from "node:path";
 import { root } from "./bundle.mjs";
 import { send } from "./protocol.mjs";
 
+/**
+ * @typedef {import("vitest/node").Reporter} Reporter
+ * @typedef {import("vitest/node").TestModule} TestModule
+ * @typedef {import("vitest").TestError} TestError
+ */
+
+/** @implements {Reporter} */
 export default class ProtocolReporter {
+  /** @type {Set<string>} */
   #adapters = new Set();
   #filtered = false;
 
+  /** @param {import("vitest/node").Vitest} vitest */
   onInit(vitest) {
     this.#filtered = vitest.config.testNamePattern !== undefined;
   }
 
+  /** @param {import("vitest/node").TestCase} testCase */
   onTestCaseResult(testCase) {
-    const { adapter } = testCase.meta();
+    /** What `announceAdapter` of runner.vitest.ts leaves. @type {{ adapter?: string }} */
+    const { adapter } = /** @type {object} */ (testCase.meta());
     if (adapter && !this.#adapters.has(adapter)) {
       this.#adapters.add(adapter);
       send({ kind: "adapter", name: adapter });
     }
     const result = testCase.result();
     const event = {
-      kind: "result",
+      kind: /** @type {const} */ ("result"),
       file: relative(root, testCase.module.moduleId),
       name: testCase.fullName,
       milliseconds: Math.round(testCase.diagnostic()?.duration ?? 0),
@@ -33,6 +44,7 @@ export default class ProtocolReporter {
     }
   }
 
+  /** @param {TestModule} testModule */
   onTestModuleEnd(testModule) {
     for (const error of testModule.errors()) {
       const file = relative(root, testModule.moduleId);
@@ -40,6 +52,7 @@ export default class ProtocolReporter {
     }
   }
 
+  /** @param {readonly TestModule[]} _modules @param {readonly TestError[]} unhandledErrors */
   onTestRunEnd(_modules, unhandledErrors) {
     for (const error of unhandledErrors) {
       const name = "(outside any test)";
@@ -49,6 +62,7 @@ export default class ProtocolReporter {
   }
 }
 
+/** @param {TestError} error */
 function describe(error) {
   const frames = (error.stacks ?? []).slice(0, 4);
   const where = frames.map(({ file, line, column }) => `\n    at ${relative(root, file)}:${line}:${column}`);

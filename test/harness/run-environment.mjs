@@ -1,29 +1,27 @@
 // Runs one environment in a process of its own and collects what it reports.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
 import { root } from "./bundle.mjs";
+import { startProgram } from "./program.mjs";
 import { parse } from "./protocol.mjs";
 
 const HEARTBEAT_SECONDS = 20;
-/** Dawn tells this about every software driver and every device. */
-const NOISE = /^Warning: maxDynamic\w+ artificially reduced/;
 /** A driver that blocks its process stops every timer inside it; only somebody outside can end that. */
 const SILENCE_SECONDS = 400;
 
 /**
  * @typedef {{ id: string, adapters: Set<string>, passed: number, failed: number, skipped: Map<string, number>, seconds: number }} Result
+ * @typedef {{ files: readonly string[], name?: string, verbose: boolean }} Options
+ *
  * @param {import("./environments.mjs").Environment} environment
- * @param {{ files: string[], name?: string, verbose: boolean }} options
+ * @param {Options} options
  * @returns {Promise<Result>}
  */
 export async function runEnvironment(environment, options) {
   const { id } = environment;
   const started = performance.now();
-  const say = (text) => console.log(text.replace(/^/gm, `[${id}] `));
+  const say = (/** @type {string} */ text) => console.log(text.replace(/^/gm, `[${id}] `));
   /** @type {Result} */
   const result = { id, adapters: new Set(), passed: 0, failed: 0, skipped: new Map(), seconds: 0 };
-  const fail = (title, detail = "") => {
+  const fail = (/** @type {string} */ title, detail = "") => {
     result.failed++;
     say(`✗ ${title}${detail && `\n${detail.replace(/^/gm, "    ")}`}`);
   };
@@ -34,9 +32,10 @@ export async function runEnvironment(environment, options) {
   }
 
   let ended = false;
+  /** @type {{ file: string, name: string } | undefined} */
   let running;
   const heartbeat = setInterval(() => say(tally(result)), HEARTBEAT_SECONDS * 1000);
-  const onEvent = (event) => {
+  const onEvent = (/** @type {import("./suite.js").SuiteEvent} */ event) => {
     if (event.kind === "end") ended = true;
     if (event.kind === "start") running = event;
     if (event.kind === "adapter") result.adapters.add(event.name);
@@ -49,14 +48,14 @@ export async function runEnvironment(environment, options) {
     else result.passed++;
     if (options.verbose) say(event.skipped ? `- ${title}: skipped, ${event.skipped}` : `✓ ${title}`);
   };
-  const { code, signal, silent } = await run(environment, options, onEvent, say);
+  const { code, reason, silent } = await run(environment, options, onEvent, say);
   clearInterval(heartbeat);
 
   const last = running ? `${running.file} › ${running.name}` : "(no test yet)";
   if (silent) fail(last, `nothing happened for ${SILENCE_SECONDS} s; the run was ended`);
-  else if (!ended) fail(last, `the run ended here, before its last test: exit ${signal ?? code}`);
+  else if (!ended) fail(last, `the run ended here, before its last test: ${reason ?? `exit status ${code}`}`);
   else if (code !== 0 && result.failed === 0)
-    fail("all tests passed, but the process failed", `exit ${signal ?? code}`);
+    fail("all tests passed, but the process failed", reason ?? `exit status ${code}`);
   const filtered = options.files.length > 0 || options.name !== undefined;
   if (!filtered && result.passed + result.failed === 0) fail("nothing ran");
   result.seconds = (performance.now() - started) / 1000;
@@ -64,56 +63,33 @@ export async function runEnvironment(environment, options) {
   return result;
 }
 
+/** @param {Result} result */
 const tally = ({ passed, failed }) => `${passed} passed, ${failed} failed`;
 
+/**
+ * @param {import("./environments.mjs").Environment} environment
+ * @param {Options} options
+ * @param {import("./supervise.mjs").OnEvent} onEvent
+ * @param {(text: string) => void} say
+ */
 async function run(environment, { files, name }, onEvent, say) {
   const filters = [...(name === undefined ? [] : ["-t", name]), ...files];
-  const child = spawn(process.execPath, [...environment.arguments, ...filters], {
-    cwd: root,
-    env: { ...process.env, NO_COLOR: "1", ...environment.env },
-    stdio: ["ignore", "pipe", "pipe"],
-    // A group of its own, so that ending it reaches vitest's workers and the browser as well.
-    detached: grouped,
-  });
-  const forget = endWithUs(child);
   let silent = false;
   const silence = setTimeout(() => {
     silent = true;
-    end(child);
+    program.end();
   }, SILENCE_SECONDS * 1000);
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface(stream).on("line", (line) => {
+  const program = startProgram(process.execPath, [...(environment.arguments ?? []), ...filters], {
+    cwd: root,
+    env: { ...process.env, NO_COLOR: "1", ...environment.env },
+    onLine(line) {
       silence.refresh();
       const event = parse(line);
       if (event) onEvent(event);
-      else if (line.trim() && !NOISE.test(line)) say(line);
-    });
-  }
-  const [code, signal] = await once(child, "close");
+      else if (line.trim()) say(line);
+    },
+  });
+  const { code, reason } = await program.ended;
   clearTimeout(silence);
-  forget();
-  return { code, signal, silent };
-}
-
-const grouped = process.platform !== "win32";
-
-function end(child) {
-  try {
-    if (grouped) process.kill(-child.pid, "SIGKILL");
-    else child.kill();
-  } catch {
-    // It is gone already.
-  }
-}
-
-/** A group of its own does not hear the terminal's Ctrl-C. */
-function endWithUs(child) {
-  const onExit = () => end(child);
-  const onSignal = () => process.exit(130);
-  process.on("exit", onExit);
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-  return () => {
-    process.off("exit", onExit);
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
-  };
+  return { code, reason, silent };
 }

@@ -21,3 +21,14 @@ declare module "#runner" {
   /** "gpu", "lavapipe", "swiftshader", "chromium" or "deno". */
   export const driver: string;
 }
+
+/** The kernel tests, by their path from the project's root with a slash before it: written by `kernel-files.mjs`. */
+declare module "#kernel-tests" {
+  export const files: Record<string, () => Promise<unknown>>;
+}
+
+/** The files of all rooms that define kernels: what they export, and what is written in them. */
+declare module "#kernel-sources" {
+  export const modules: Record<string, Record<string, unknown>>;
+  export const texts: Record<string, string>;
+}

@@ -1,10 +1,7 @@
 /** Runs all kernel tests where there is no vitest, and reports every event as one plain object. */
+import { files } from "#kernel-tests";
 import { closeDevices, hung } from "./kernel-test.js";
 import { enterFile, onAdapter, type RegisteredCase, registry, setDriver } from "./runner.registry.js";
-
-const files = import.meta.glob([
-  "/test/{harness,pipeline,linalg,host,curvature,optimizers,network,solve}/*.test.ts",
-]) as Record<string, () => Promise<unknown>>;
 
 export interface SuiteOptions {
   driver: string;

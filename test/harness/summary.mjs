@@ -13,7 +13,7 @@ export function printSummary(results) {
   ]);
   const titles = ["environment", "adapter", "passed", "failed", "skipped", "seconds"];
   const widths = titles.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
-  const line = (row) =>
+  const line = (/** @type {string[]} */ row) =>
     row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  ");
 
   console.log(`\n${line(titles)}\n${widths.map((width) => "─".repeat(width)).join("  ")}`);
@@ -28,4 +28,5 @@ export function printSummary(results) {
   return failed > 0 || passed === 0 ? 1 : 0;
 }
 
+/** @param {Iterable<number>} numbers */
 const sum = (numbers) => [...numbers].reduce((total, number) => total + number, 0);

@@ -7,10 +7,13 @@ const MAX_CRASHES = 8;
 const GRACE_SECONDS = 130;
 
 /**
- * `launch(from, onEvent)` starts a host and returns `{ done, stop }`: `done` resolves with a reason once the host is
- * gone, `stop()` ends it.
- * @param {(from: number, onEvent: (event: any) => void) => Promise<{ done: Promise<string>, stop(): Promise<void> }>} launch
+ * @typedef {(event: import("./suite.js").SuiteEvent) => void} OnEvent
+ * @typedef {{ done: Promise<string>, stop(): Promise<void> }} Host `done` resolves with a reason once the host is gone,
+ *   `stop` ends it
+ * @typedef {(from: number, onEvent: OnEvent) => Promise<Host>} Launch starts a host behind the first `from` tests
  */
+
+/** @param {Launch} launch */
 export async function supervise(launch) {
   let from = 0;
   for (let crashes = 0; crashes <= MAX_CRASHES; crashes++) {
@@ -30,17 +33,23 @@ export async function supervise(launch) {
   send({ kind: "result", file: "", name: "(the whole suite)", ok: false, error, milliseconds: 0 });
 }
 
+/** @param {Launch} launch @param {number} from */
 async function runOnce(launch, from) {
   let ended = false;
+  /** @type {number | undefined} */
   let restart;
+  /** @type {{ index: number, file: string, name: string } | undefined} */
   let running;
+  /** @type {NodeJS.Timeout | undefined} */
   let watchdog;
-  let expire;
+  /** @type {(reason: string) => void} */
+  let expire = () => {};
+  /** @type {Promise<string>} */
   const expired = new Promise((resolve) => {
     expire = resolve;
   });
   const started = { at: performance.now() };
-  const guard = (seconds, what) => {
+  const guard = (/** @type {number} */ seconds, /** @type {string} */ what) => {
     clearTimeout(watchdog);
     watchdog = setTimeout(() => expire(`${what} did not answer for ${seconds} s`), seconds * 1000);
   };

@@ -1,6 +1,15 @@
 import { padded, paddedView, type Matrix as View } from "../../src/linalg/index.js";
 import type { Batch, Curved, FactorStatistics, FisherOptions, Pass } from "../../src/model/index.js";
-import type { Module, Network } from "../../src/network/index.js";
+import type {
+  ActivationModule,
+  Conv2dModule,
+  DenseModule,
+  FlattenModule,
+  GlobalPoolModule,
+  Module,
+  Network,
+  PoolModule,
+} from "../../src/network/index.js";
 import type { PipelineManager, Recorder } from "../../src/pipeline/index.js";
 import { expandFactors, reduceFactors } from "../../src/reference/approximations.js";
 import {
@@ -24,6 +33,8 @@ import { columnsOf, download, matrixOf, pass, targetsOf } from "./helpers.js";
 
 export type Shape = readonly [number, number, number];
 
+type BuiltIn = ActivationModule | Conv2dModule | DenseModule | FlattenModule | GlobalPoolModule | PoolModule;
+
 /** The f64 network of the same weights. */
 export async function convTwin(net: Network, modules: readonly Module[]): Promise<ConvNetwork> {
   const weights = await net.weights();
@@ -32,7 +43,7 @@ export async function convTwin(net: Network, modules: readonly Module[]): Promis
     const { out, in: cols } = net.layers[l]!;
     return matrixOf(weights[l++]!, out, cols);
   };
-  return modules.map((module): ConvNetworkLayer => {
+  return (modules as readonly BuiltIn[]).map((module): ConvNetworkLayer => {
     switch (module.kind) {
       case "dense":
         return linear(next(), module.bias);
@@ -112,7 +123,8 @@ function poison(t: TestContext, manager: PipelineManager, net: Network, { layers
   for (const [l, layer] of net.layers.entries()) {
     const { buffer, offset, rows, cols, stride } = layer.G;
     for (let i = 0; i < rows; i++) fill(buffer, offset + i * stride, cols);
-    if (layer.input.shape) fill(layer.input.place.storage.rows, 0, layer.input.place.storage.rows.size / 4);
+    const { shape, place } = layer.inputs[0]!;
+    if (shape) fill(place.storage.rows, 0, place.storage.rows.size / 4);
     if (!fisher) continue;
     const B = columnsOf(manager, layers[l]!).rows.buffer;
     fill(B, 0, B.size / 4);

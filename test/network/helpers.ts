@@ -2,6 +2,7 @@ import { openDevice } from "../../src/device/index.js";
 import { ArgumentError } from "../../src/errors.js";
 import type { Matrix as View } from "../../src/linalg/index.js";
 import type {
+  AnyBatch,
   Batch,
   Curved,
   FactorRows,
@@ -10,7 +11,7 @@ import type {
   Pass,
   CurvatureRows as PassColumns,
 } from "../../src/model/index.js";
-import type { ActivationModule, Loss, Module, Network } from "../../src/network/index.js";
+import type { ActivationModule, DenseModule, Loss, Module, Network } from "../../src/network/index.js";
 import { PipelineManager, type Recorder } from "../../src/pipeline/index.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
 import type { CurvatureRows } from "../../src/reference/network.js";
@@ -52,8 +53,8 @@ export async function twin(net: Network, modules: readonly Module[]): Promise<La
       const { kind, slope } = module as ActivationModule;
       return activation(kind, slope);
     }
-    const cols = module.in + (module.bias ? 1 : 0);
-    return linear(matrixOf(weights[l++]!, module.out, cols), module.bias);
+    const { in: inputs, out, bias } = module as DenseModule;
+    return linear(matrixOf(weights[l++]!, out, inputs + (bias ? 1 : 0)), bias);
   });
 }
 
@@ -85,7 +86,10 @@ export function randomBatch(
 }
 
 /** Targets as the reference takes them. */
-export function targetsOf({ targets, count }: Batch, outputs: number): Matrix | Uint32Array {
+export function targetsOf(
+  { targets, count }: Pick<Batch, "targets" | "count">,
+  outputs: number,
+): Matrix | Uint32Array {
   return targets instanceof Uint32Array ? targets : matrixOf(targets, count, outputs);
 }
 
@@ -123,7 +127,7 @@ export interface SubmittedPass extends Pass {
 export function pass(
   net: Network,
   manager: PipelineManager,
-  batch: Batch,
+  batch: AnyBatch,
   fisher?: FisherOptions,
 ): SubmittedPass {
   net.load(batch);
@@ -146,7 +150,7 @@ export function questions(
   t: TestContext,
   recorder: Recorder,
   curved: Curved,
-): Record<keyof Omit<Curved, "name" | "in" | "out" | "count" | "positions">, () => unknown> {
+): Record<keyof Omit<Curved, "name" | "in" | "out" | "count" | "positions" | "groups">, () => unknown> {
   const make = (rows: number, cols: number): View => {
     const stride = 4 * Math.ceil(cols / 4);
     return { buffer: t.upload(new Float32Array(rows * stride)), offset: 0, rows, cols, stride };
@@ -261,7 +265,7 @@ function poison(t: TestContext, net: Network, { layers, fisher }: Pass): void {
   fill(net.statistics, 0, 2);
   for (const [l, layer] of net.layers.entries()) {
     fillView(layer.G, layer.in);
-    if (l > 0) fillView(stacked(layers[l]!.inputs()).rows as View, layer.input.features);
+    if (l > 0) fillView(stacked(layers[l]!.inputs()).rows as View, layer.inputs[0]!.features);
     if (fisher && l === 0) {
       const { buffer } = stacked(layers[l]!.outputs()).rows;
       fill(buffer, 0, buffer.size / 4);

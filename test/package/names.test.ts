@@ -15,6 +15,8 @@ const ROOMS = [
 ];
 
 const names = new Map<string, string[]>();
+/** Modules outside of the package that an entry reaches, by entry. */
+const outside = new Map<string, Set<string>>();
 const file = (name: string) => join(root, "src", `${name}.ts`);
 const namesOf = (entry: string) => names.get(file(entry))!;
 const text = (list: readonly string[]) => list.join("\n");
@@ -33,7 +35,22 @@ beforeAll(() => {
     });
     names.set(name, found.sort());
   }
+  for (const entry of ENTRIES) outside.set(entry, reachedFrom(file(entry), program));
 }, 120_000);
+
+/** Packages and built-in modules that a file, or one that it imports, asks for. */
+function reachedFrom(start: string, program: ts.Program): Set<string> {
+  const reached = new Set<string>();
+  const seen = new Set([start]);
+  for (const name of seen) {
+    for (const { fileName } of ts.preProcessFile(program.getSourceFile(name)!.text).importedFiles) {
+      const { resolvedModule } = ts.resolveModuleName(fileName, name, program.getCompilerOptions(), ts.sys);
+      if (!fileName.startsWith(".")) reached.add(fileName);
+      else if (resolvedModule?.extension === ".ts") seen.add(resolvedModule.resolvedFileName);
+    }
+  }
+  return reached;
+}
 
 /** An interface or the like, or a class that is exported as a type. */
 function isTypeOnly(checker: ts.TypeChecker, symbol: ts.Symbol): boolean {
@@ -52,21 +69,29 @@ describe("public names", () => {
       Adam
       Approximation
       ArgumentError
+      BLOCK_KINDS
       BatchStream
       CONVOLUTION_METHODS
       CheckpointError
       ConjugateGradients
+      Curvature
       DataError
       DeviceLostError
       DeviceMatrices
+      DiagonalBlock
       EighStatus
+      EkfacBlock
       Engine
+      FALLBACKS
       GgnBlock
+      GradientBlock
       InvertStatus
       KFAC_OPTIONS
       Kfac
       KfacError
+      KroneckerBlock
       LINEAR_METHODS
+      LayerStates
       LimitError
       NEWTON_OPTIONS
       Network
@@ -83,6 +108,7 @@ describe("public names", () => {
       ShaderError
       ShapeError
       UnsupportedLayerError
+      add
       averagePool2d
       axpy
       batchOf
@@ -90,6 +116,7 @@ describe("public names", () => {
       batches
       compareCurvature
       compareLayers
+      concat
       conjugateGradients
       constant
       conv2d
@@ -108,6 +135,7 @@ describe("public names", () => {
       gather
       globalAveragePool
       gram
+      graph
       halfSquaredError
       imageDataset
       invert
@@ -118,6 +146,7 @@ describe("public names", () => {
       logistic
       matmul
       maxPool2d
+      oneHot
       option
       parseIdx
       readIdx
@@ -132,16 +161,32 @@ describe("public names", () => {
       softmaxCrossEntropy
       solveNewton
       tanh
+      tied
       toF32
       toF64
       type ActivationModule
       type AdamOptions
+      type AddModule
+      type AnyBatch
       type ApproximationKind
       type ApproximationMeasures
+      type ApproximationOptions
       type AxpyOperands
       type Batch
+      type BatchInputs
       type BatchSupplier
+      type Block
+      type BlockChoice
+      type BlockDescription
+      type BlockFactory
+      type BlockItem
+      type BlockKind
+      type BlockOptions
+      type BlockPlace
+      type BlockProduct
+      type BlockSite
       type BlockSource
+      type BlockUpdate
       type BufferRange
       type Capabilities
       type Certificate
@@ -153,17 +198,23 @@ describe("public names", () => {
       type ChoiceOption
       type CompareLayersOptions
       type CompareOptions
+      type ConcatModule
       type Conv2dModule
       type Conv2dOptions
       type ConvolutionMethod
       type ConvolutionProblem
       type ConvolutionSolution
       type CurvatureComparison
+      type CurvatureLayer
+      type CurvatureLine
       type CurvatureOperator
+      type CurvatureOptions
       type CurvatureRows
+      type CurvatureStatistics
       type Curved
       type Dataset
       type DenseModule
+      type DenseOptions
       type DeviceOptions
       type Direction
       type DirectionContext
@@ -172,13 +223,20 @@ describe("public names", () => {
       type EigenProblem
       type EighOptions
       type Evaluation
+      type ExampleSource
       type FactorGram
       type FactorRows
       type FactorStatistics
+      type Fallback
       type FisherChoice
       type FisherKind
       type FisherOptions
+      type FlattenModule
+      type FunctionType
+      type GlobalPoolModule
       type GramOperands
+      type Graph
+      type GraphValue
       type HostEigh
       type HostInverse
       type HostMatrix
@@ -186,6 +244,8 @@ describe("public names", () => {
       type HostOperations
       type IdxArray
       type IdxData
+      type InputArray
+      type InputForm
       type InputShape
       type Inversion
       type InvertBuffers
@@ -213,12 +273,14 @@ describe("public names", () => {
       type MatrixView
       type Model
       type Module
+      type MovingKind
       type NetworkOptions
       type NewtonOptions
       type NewtonProblem
       type NewtonRecord
       type NewtonSolution
       type NumberOption
+      type OneHotModule
       type OptimizerMemory
       type OptimizerOptions
       type OptimizerState
@@ -231,6 +293,8 @@ describe("public names", () => {
       type Pass
       type PipelineManager
       type PoolModule
+      type PoolOptions
+      type PreconditionOperands
       type PreconditionedLayer
       type PreconditionerOptions
       type Readiness
@@ -238,7 +302,6 @@ describe("public names", () => {
       type Recorder
       type Reduction
       type Refinement
-      type ReshapeModule
       type ResolvedOptions
       type SandwichOperands
       type Schedule
@@ -255,6 +318,7 @@ describe("public names", () => {
       type StepPlan
       type StepRecord
       type Tensor
+      type TiedModule
       type Trainable
       type TrainableLayer
       type Update
@@ -280,15 +344,11 @@ describe("public names", () => {
 
   it("of kfac-webgpu/kernels", () => {
     expect(text(namesOf("kernels"))).toMatchInlineSnapshot(`
-      "DiagonalApproximation
-      EkfacApproximation
-      Factors
-      HostOperations
-      KroneckerApproximation
+      "HostOperations
       LAYER_STATE_BYTES
       LayerState
-      MeanFluctuationApproximation
       PipelineManager
+      Values
       activationBackwardKernel
       activationKernel
       axpyKernel
@@ -297,9 +357,10 @@ describe("public names", () => {
       checkView
       copyKernel
       copyStrided
+      curvatureKernels
       defineKernel
       eighKernels
-      factorKernels
+      exampleRows
       finiteKernel
       fisherKernel
       gramKernels
@@ -309,6 +370,7 @@ describe("public names", () => {
       guardKernel
       invertKernels
       isAligned
+      layerKinds
       lossKernel
       matmulKernels
       multiplyPacked
@@ -321,24 +383,37 @@ describe("public names", () => {
       paddedView
       partition
       reduceKernels
+      registerLayer
       requireShape
       statusText
+      twinOf
       type Binding
-      type FactorOptions
-      type FactorSize
-      type FactorUpdate
       type FiniteCheck
+      type Form
       type GuardedCopy
+      type ImageForm
+      type IndicesForm
       type Kernel
-      type KroneckerKind
-      type KroneckerOptions
+      type Layer
+      type LayerKind
+      type LayerModule
       type ManagerCounts
+      type Neighbours
+      type OutputPlaces
       type PackedGram
       type PackedProduct
+      type ParameterPlace
       type ReadRange
+      type RecordedPass
       type Recorder
       type RowPlace
+      type SequenceForm
+      type Site
       type StridedCopy
+      type Traits
+      type Twin
+      type VectorForm
+      type Workspace
       unpackRows
       withConstants"
     `);
@@ -349,6 +424,18 @@ describe("public names", () => {
       namesOf(entry).filter((name) => !name.startsWith("type ")),
     );
     expect(values.filter((name, k) => values.indexOf(name) !== k)).toEqual([]);
+  });
+
+  it("what a page loads needs no file system", () => {
+    for (const entry of ["index", "kernels"]) expect([...outside.get(entry)!]).toEqual(["typegpu"]);
+    expect([...outside.get("reference/index")!]).toEqual([]);
+    expect([...outside.get("node")!].sort()).toEqual([
+      "node:fs",
+      "node:path",
+      "node:zlib",
+      "typegpu",
+      "webgpu",
+    ]);
   });
 
   it("what rooms share with one another and programs do not get", () => {

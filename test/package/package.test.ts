@@ -21,7 +21,13 @@ test("the package holds all that it promises, and no more", () => {
     .filter((path) => !path.includes("*"))
     .map((path: string) => path.replace("./", ""));
   expect(project.files).toEqual(
-    expect.arrayContaining([...exported, "bin/kfac.mjs", "scripts/drivers.mjs", "LICENSE"]),
+    expect.arrayContaining([
+      ...exported,
+      "bin/kfac.mjs",
+      "scripts/drivers.mjs",
+      "scripts/enter-driver.mjs",
+      "LICENSE",
+    ]),
   );
   const shaders = readdirSync(join(root, "shaders")).filter((name) => name.endsWith(".wgsl"));
   expect(project.files).toEqual(expect.arrayContaining(shaders.map((name) => `shaders/${name}`)));

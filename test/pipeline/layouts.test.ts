@@ -3,21 +3,15 @@
  * spaces, access, types, and the fields of structs in their order. Which layout goes with which file is read from the
  * kernels' definitions in src/.
  */
+
 import tgpu from "typegpu";
+import { modules, texts } from "#kernel-sources";
 import { matmulLayout } from "../../src/linalg/products/matmul.js";
 import type { Kernel } from "../../src/pipeline/index.js";
 import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
 
 type Layout = Kernel["layout"];
 
-const modules = import.meta.glob("/src/{linalg,curvature,layers,network,optimizers}/**/*.ts", {
-  eager: true,
-}) as Record<string, Record<string, unknown>>;
-const sources = import.meta.glob("/src/{linalg,curvature,layers,network,optimizers}/**/*.ts", {
-  query: "?raw",
-  import: "default",
-  eager: true,
-}) as Record<string, string>;
 const shaders = import.meta.glob("/shaders/*.wgsl", {
   query: "?raw",
   import: "default",
@@ -33,7 +27,7 @@ interface Definition {
   where: string;
 }
 
-const definitions = Object.entries(sources).flatMap(([path, text]) => {
+const definitions = Object.entries(texts).flatMap(([path, text]) => {
   const imports = new Map<string, string>();
   for (const [, identifier, file] of text.matchAll(
     /import (\w+) from "(?:\.\.\/)+(shaders\/\w+\.wgsl)\?raw"/g,

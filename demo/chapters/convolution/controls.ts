@@ -1,5 +1,5 @@
 // The problem as labelled controls.
-import { controlGrid, select, slider } from "../../ui/index.js";
+import { controlGrid, listSlider, select, slider } from "../../ui/index.js";
 import type { Problem } from "./problem.js";
 
 const DAMPINGS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1];
@@ -39,21 +39,18 @@ export function problemControls(initial: Problem, onChange: (problem: Problem) =
       ],
       onInput: (head) => set({ head }),
     }),
-    slider({
+    listSlider({
       label: "Damping λ",
-      min: 0,
-      max: DAMPINGS.length - 1,
-      value: DAMPINGS.indexOf(initial.damping),
-      format: (index) => String(DAMPINGS[index]),
-      onInput: (index) => set({ damping: DAMPINGS[index]! }),
+      values: DAMPINGS,
+      value: initial.damping,
+      onInput: (damping) => set({ damping }),
     }),
-    slider({
+    listSlider({
       label: "Training",
-      min: 0,
-      max: STEPS.length - 1,
-      value: STEPS.indexOf(initial.steps),
-      format: (index) => `${STEPS[index]} steps`,
-      onInput: (index) => set({ steps: STEPS[index]! }),
+      values: STEPS,
+      value: initial.steps,
+      format: (steps) => `${steps} steps`,
+      onInput: (steps) => set({ steps }),
     }),
   );
 }

@@ -7,6 +7,7 @@ import {
   conjugateGradients,
   conv2d,
   createApproximation,
+  DeviceMatrices,
   dense,
   denseHessian,
   type Engine,
@@ -17,6 +18,7 @@ import {
   leakyRelu,
   type Module,
   type Network,
+  readMatrix,
   softmaxCrossEntropy,
 } from "kfac-webgpu";
 import { BatchStream, type Examples, head } from "../../assets/batches.js";
@@ -180,10 +182,9 @@ async function exactStep(
   damping: number,
   signal: AbortSignal,
 ): Promise<{ step: Float32Array; certificate: number | undefined }> {
-  const { rows, cols } = operator;
-  const buffer = manager.createStorage("exact step", rows * G.stride);
+  const memory = new DeviceMatrices(manager, "exact step");
   try {
-    const into = { buffer, rows, cols, stride: G.stride };
+    const into = memory.matrix(operator.rows, operator.cols);
     const { certificate } = await conjugateGradients(
       manager,
       operator,
@@ -191,14 +192,11 @@ async function exactStep(
       { damping, tolerance: 1e-6, signal },
     );
     const recorder = manager.record();
-    const reading = recorder.read(buffer, 0, 4 * rows * G.stride);
+    const reading = readMatrix(recorder, into);
     recorder.submit();
-    const numbers = new Float32Array(await reading);
-    const step = new Float32Array(rows * cols);
-    for (let i = 0; i < rows; i++) step.set(numbers.subarray(i * G.stride, i * G.stride + cols), i * cols);
-    return { step, certificate };
+    return { step: (await reading).data, certificate };
   } finally {
-    manager.destroyBuffer(buffer);
+    memory.dispose();
   }
 }
 

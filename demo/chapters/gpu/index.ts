@@ -103,7 +103,7 @@ export const mount: Mount = async (root, context) => {
       { label: "ratio", numeric: true },
       { label: "kfac-webgpu, ms", numeric: true },
       { label: "jax-js, ms", numeric: true },
-      { label: "lowest … highest", numeric: true },
+      { label: "95 % interval", numeric: true },
       { label: "errors, ours and theirs", numeric: true },
       { label: "jax-js by" },
     ],

@@ -23,6 +23,10 @@ const WIDTH = 720;
 const HEIGHT = 490;
 /** Level lines; from one to the next the loss above the minimum changes by √10. */
 const LINES_PER_DECADE = 2;
+/** So many lines further in, it does not get darker any more. */
+const DEEPEST = 10;
+/** Pixels. */
+const LONGEST = 1e5;
 
 export function contours(options: { title: string; signal?: AbortSignal }): Contours {
   const { title, signal } = options;
@@ -30,7 +34,6 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
   let scene: Scene | undefined;
   let shown = 0;
   let frame: Frame | undefined;
-  let background: ImageData | undefined;
 
   const table = detailsTable(title, () => {
     const rows = (scene?.descent ?? [])
@@ -61,8 +64,7 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
     // Canvas pixels to one of the page, so that lines and letters look the same on a phone.
     const unit = WIDTH / Math.max(200, canvas.clientWidth || WIDTH);
     const { toPixel } = frame;
-    background ??= landscape(context, scene.plane, frame, unit);
-    context.putImageData(background, 0, 0);
+    landscape(context, scene.plane, frame, unit);
     const descent = scene.descent.slice(0, shown + 1);
     path(context, descent.map(toPixel), cssColor("--series-2"), 1.25 * unit);
     for (const point of descent) spot(context, toPixel(point), cssColor("--series-2"), 1.75 * unit);
@@ -79,13 +81,9 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
         `both having started ${number(Math.hypot(...scene.newton[0]!))} from it.`,
     );
   };
-  const drawAgain = () => {
-    background = undefined;
-    draw();
-  };
-  onThemeChange(drawAgain, signal);
+  onThemeChange(draw, signal);
   // Lines and letters keep their size on the page when it changes its width.
-  const observer = new ResizeObserver(inNextFrame(drawAgain));
+  const observer = new ResizeObserver(inNextFrame(draw));
   observer.observe(canvas);
   signal?.addEventListener("abort", () => observer.disconnect(), { once: true });
 
@@ -111,11 +109,8 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
       table.element,
     ),
     set(next) {
-      // Newton's end hardly moves when the GPU's answer replaces the reference's; the landscape is drawn once.
-      if (next.plane !== scene?.plane) {
-        frame = frameOf(next);
-        background = undefined;
-      }
+      // Newton's end hardly moves when the GPU's answer replaces the reference's: the frame stays where it is.
+      if (next.plane !== scene?.plane) frame = frameOf(next);
       scene = next;
       table.refresh();
       draw();
@@ -128,6 +123,8 @@ export function contours(options: { title: string; signal?: AbortSignal }): Cont
 }
 
 interface Frame {
+  /** Of the plane's lengths. */
+  perPixel: number;
   toPixel(point: Point): Point;
   toPlane(pixel: Point): Point;
 }
@@ -143,45 +140,50 @@ function frameOf({ descent, newton }: Scene): Frame {
   const perPixel = Math.max((right - left) / (0.74 * WIDTH), (top - bottom) / (0.7 * HEIGHT), 1e-12);
   const [middleX, middleY] = [(left + right) / 2, (bottom + top) / 2];
   return {
+    perPixel,
     toPixel: ([x, y]) => [WIDTH / 2 + (x - middleX) / perPixel, HEIGHT / 2 - (y - middleY) / perPixel],
     toPlane: ([u, v]) => [middleX + (u - WIDTH / 2) * perPixel, middleY - (v - HEIGHT / 2) * perPixel],
   };
 }
 
-/** Bands of the loss's logarithm, darker towards the minimum, with smooth lines between them. */
-function landscape(
-  context: CanvasRenderingContext2D,
-  plane: Plane,
-  frame: Frame,
-  lineWidth: number,
-): ImageData {
-  const image = context.createImageData(WIDTH, HEIGHT);
+/** Bands of the loss's logarithm, darker towards the minimum, with lines between them. */
+function landscape(context: CanvasRenderingContext2D, plane: Plane, frame: Frame, lineWidth: number): void {
   const dark = currentTheme() === "dark";
-  const line = dark ? [104, 112, 126] : [164, 160, 148];
-  const level = (u: number, v: number) =>
-    LINES_PER_DECADE * Math.log10(Math.max(plane.excess(frame.toPlane([u, v])), 1e-300));
-  const row = (v: number) => Float64Array.from({ length: WIDTH + 1 }, (_, u) => level(u, v));
-  const highest = Math.max(level(0, 0), level(WIDTH, 0), level(0, HEIGHT), level(WIDTH, HEIGHT));
-  let here = row(0);
-  for (let v = 0; v < HEIGHT; v++) {
-    const below = row(v + 1);
-    for (let u = 0; u < WIDTH; u++) {
-      const value = here[u]!;
-      const depth = Math.min(1, Math.max(0, (highest - Math.floor(value)) / 10));
-      // How far the nearest line is, in pixels: the distance in levels over the slope.
-      const slope = Math.hypot(here[u + 1]! - value, below[u]! - value);
-      const away = Math.abs(value - Math.round(value)) / Math.max(slope, 1e-9);
-      const ink = slope > 0.4 ? 0 : Math.min(1, Math.max(0, (lineWidth + 1) / 2 - away));
-      const shade = dark
-        ? [28 + 26 * depth, 31 + 34 * depth, 36 + 50 * depth]
-        : [250 - 52 * depth, 249 - 40 * depth, 245 - 18 * depth];
-      const at = 4 * (v * WIDTH + u);
-      for (let c = 0; c < 3; c++) image.data[at + c] = shade[c]! + ink * (line[c]! - shade[c]!);
-      image.data[at + 3] = 255;
-    }
-    here = below;
+  const shade = (level: number) => {
+    const depth = Math.min(1, Math.max(0, (highest - level) / DEEPEST));
+    const [from, to] = dark
+      ? [
+          [28, 31, 36],
+          [54, 65, 86],
+        ]
+      : [
+          [250, 249, 245],
+          [198, 209, 227],
+        ];
+    return `rgb(${from!.map((value, c) => value + depth * (to![c]! - value)).join(" ")})`;
+  };
+  const corners = [0, WIDTH].flatMap((u) => [0, HEIGHT].map((v) => plane.excess(frame.toPlane([u, v]))));
+  const highest = LINES_PER_DECADE * Math.log10(Math.max(...corners));
+  context.fillStyle = shade(Math.floor(highest));
+  context.fillRect(0, 0, WIDTH, HEIGHT);
+  context.strokeStyle = dark ? "#68707e" : "#a4a094";
+  context.lineWidth = lineWidth;
+  const [x, y] = frame.toPixel([0, 0]);
+  // From the outermost inwards, each over the one before.
+  for (let level = Math.floor(highest); ; level--) {
+    const { long, short, angle } = plane.levelSet(10 ** (level / LINES_PER_DECADE));
+    const [a, b] = [long / frame.perPixel, short / frame.perPixel];
+    if (!(a > 1 && b > 0.05)) break;
+    context.beginPath();
+    // The picture's y points down. Within the frame an ellipse this long is two straight lines.
+    context.ellipse(x, y, Math.min(a, LONGEST), b, -angle, 0, 2 * Math.PI);
+    context.fillStyle = shade(level - 1);
+    context.fill();
+    // Lines fade where they would run into each other.
+    context.globalAlpha = Math.min(1, b / (8 * lineWidth));
+    context.stroke();
+    context.globalAlpha = 1;
   }
-  return image;
 }
 
 function path(

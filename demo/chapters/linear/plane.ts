@@ -10,6 +10,16 @@ export interface Plane {
   project(W: Matrix): Point;
   /** J − J* at a point of the plane. */
   excess(point: Point): number;
+  /** Where J − J* is `level`: a quadratic bowl is cut by a level in an ellipse around the minimum. */
+  levelSet(level: number): Ellipse;
+}
+
+/** Half axes, the first the longer one (Infinity where the bowl is flat that way), and the angle from x to it. */
+export interface Ellipse {
+  long: number;
+  short: number;
+  /** Radians. */
+  angle: number;
 }
 
 export function planeOf(problem: Problem, analysis: Analysis): Plane {
@@ -25,6 +35,16 @@ export function planeOf(problem: Problem, analysis: Analysis): Plane {
       return [dot(D, x), dot(D, y)];
     },
     excess: ([p, q]) => 0.5 * (xx * p * p + 2 * xy * p * q + yy * q * q),
+    levelSet(level) {
+      // Along an eigenvector of the 2 × 2 Hessian with eigenvalue λ the bowl is ½λr².
+      const [mean, spread] = [(xx + yy) / 2, Math.hypot((xx - yy) / 2, xy)];
+      const radius = (curvature: number) => Math.sqrt((2 * level) / Math.max(curvature, 0));
+      return {
+        long: radius(mean - spread),
+        short: radius(mean + spread),
+        angle: (Math.atan2(2 * xy, xx - yy) + Math.PI) / 2,
+      };
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 // What may be changed, as labelled controls.
-import { type Control, controlGrid, element, select, slider } from "../../ui/index.js";
+import { controlGrid, element, listSlider, select, slider } from "../../ui/index.js";
 import { KINDS, type Kind, type LiveSettings, OPTIONS, type RacePlan, TITLES } from "./settings.js";
 
 const PERIODS = [1, 2, 5];
@@ -27,7 +27,7 @@ export function raceControls(options: {
   };
   const { damping, inverseEvery, fisher } = OPTIONS.kfac;
   const rate = (kind: Kind) =>
-    scaled({
+    listSlider({
       label: `${OPTIONS[kind].learningRate.label} of ${TITLES[kind].replace(/,.*/, "")}`,
       values: rounded(OPTIONS[kind].learningRate.usual, MANTISSAS),
       value: settings.learningRates[kind],
@@ -35,13 +35,13 @@ export function raceControls(options: {
     });
   const live = controlGrid(
     ...KINDS.map(rate),
-    scaled({
+    listSlider({
       label: damping.label,
       values: rounded(damping.usual, MANTISSAS),
       value: settings.damping,
       onInput: (value) => set({ damping: value }),
     }),
-    scaled({
+    listSlider({
       label: inverseEvery.label,
       values: rounded(inverseEvery.usual, PERIODS),
       value: settings.inverseEvery,
@@ -65,7 +65,7 @@ export function raceControls(options: {
       ],
       onInput: (value) => restart({ shrink: value === "1" ? 1 : 2 }),
     }),
-    scaled({
+    listSlider({
       label: "Digits in a batch",
       values: BATCHES,
       value: plan.batchSize,
@@ -98,24 +98,4 @@ function rounded([least, most]: readonly [number, number], mantissas: readonly n
   return decades
     .flatMap((decade) => mantissas.map((mantissa) => Number(`${mantissa}e${decade}`)))
     .filter((value) => value >= least && value <= most);
-}
-
-/** A slider over a list of numbers. */
-function scaled(options: {
-  label: string;
-  values: readonly number[];
-  value: number;
-  format?: (value: number) => string;
-  onInput(value: number): void;
-}): Control<number> {
-  const { label, values, value, format = String, onInput } = options;
-  const at = (index: number) => values[index] ?? value;
-  return slider({
-    label,
-    min: 0,
-    max: values.length - 1,
-    value: Math.max(0, values.indexOf(value)),
-    format: (index) => format(at(index)),
-    onInput: (index) => onInput(at(index)),
-  });
 }

@@ -2,13 +2,15 @@
 import {
   type Curved,
   compareCurvature,
+  DeviceMatrices,
   type Engine,
   GgnBlock,
   type HostMatrix,
   type LayerStatus,
-  type Matrix,
   type MatrixView,
   type Network,
+  readMatrices,
+  readMatrix,
   softmaxCrossEntropy,
 } from "kfac-webgpu";
 import { head } from "../../assets/batches.js";
@@ -70,11 +72,14 @@ export async function inspect(race: Race, layer: number, signal: AbortSignal): P
   const { network, kfac } = race.contestant("kfac");
   if (!kfac) throw new Error("the first contestant is not K-FAC");
   const weights = await network.weights();
-  const { factors } = kfac;
-  const sizes = factors.layers;
-  const means = await readMatrices(
+  const { curvature } = kfac;
+  const sizes = curvature.layers;
+  const means = await matricesOf(
     engine,
-    sizes.flatMap((_, l) => [factors.A(l), factors.B(l)]),
+    sizes.flatMap((_, l) => {
+      const { A, B } = curvature.factors(l)!;
+      return [A, B];
+    }),
   );
   const status = await layerStatuses(engine, race);
   const spectra = await spectraOf(engine, sizes, means, status);
@@ -152,7 +157,7 @@ async function measureBlock(
   // The factors of this batch, from the rows that the pass left.
   const { inputs, outputs } = { inputs: layer.inputs(), outputs: layer.outputs() };
   if (!("rows" in inputs && "rows" in outputs)) throw new Error("not a dense layer");
-  const [a, b] = await readMatrices(engine, [inputs.rows, outputs.rows]);
+  const [a, b] = await matricesOf(engine, [inputs.rows, outputs.rows]);
   const [A, B] = await Promise.all([
     engine.matmul(a!, a!, { transposeA: true, alpha: inputs.scale }),
     engine.matmul(b!, b!, { transposeA: true, alpha: outputs.scale }),
@@ -172,56 +177,47 @@ async function selectedBlock(
   const block = new GgnBlock(manager, layer);
   const operator = block.over(layer);
   const { rows, cols } = operator;
-  const stride = 4 * Math.ceil(cols / 4);
-  const [V, image] = ["unit", "image"].map((label) => manager.createStorage(label, rows * stride));
-  const view = (buffer: GPUBuffer): Matrix => ({ buffer, offset: 0, rows, cols, stride });
+  const memory = new DeviceMatrices(manager, "selected block");
   const n = outputs.length * inputs.length;
   const data = new Float32Array(n * n);
   try {
-    const columns = inputs.flatMap((j) => outputs.map((i) => i * stride + j));
-    const unit = new Float32Array(rows * stride);
-    const reads = columns.map(async (place, k) => {
-      unit[place] = 1;
-      manager.device.queue.writeBuffer(V!, 0, unit);
-      unit[place] = 0;
+    const [V, image] = [memory.matrix(rows, cols), memory.matrix(rows, cols)];
+    const places = inputs.flatMap((j) => outputs.map((i) => i * cols + j));
+    const unit = { rows, cols, data: new Float32Array(rows * cols) };
+    const reads = places.map(async (place, k) => {
+      unit.data[place] = 1;
+      memory.write(V, unit);
+      unit.data[place] = 0;
       const recorder = manager.record();
-      operator.apply(recorder, view(V!), view(image!));
-      const reading = recorder.read(image!, 0, 4 * rows * stride);
+      operator.apply(recorder, V, image);
+      const reading = readMatrix(recorder, image);
       recorder.submit();
-      const numbers = new Float32Array(await reading);
-      columns.forEach((other, r) => {
+      const { data: numbers } = await reading;
+      places.forEach((other, r) => {
         data[r * n + k] = numbers[other]!;
       });
     });
     await Promise.all(reads);
     return { rows: n, cols: n, data };
   } finally {
-    manager.destroyBuffer(V!);
-    manager.destroyBuffer(image!);
+    memory.dispose();
     block.dispose();
   }
 }
 
-async function readMatrices({ manager }: Engine, views: readonly MatrixView[]): Promise<HostMatrix[]> {
-  return Promise.all(
-    views.map(async ({ buffer, rows, cols, offset = 0, stride = cols }) => {
-      const recorder = manager.record();
-      const reading = recorder.read(buffer, 4 * offset, 4 * ((rows - 1) * stride + cols));
-      recorder.submit();
-      const numbers = new Float32Array(await reading);
-      const data = new Float32Array(rows * cols);
-      for (let i = 0; i < rows; i++) data.set(numbers.subarray(i * stride, i * stride + cols), i * cols);
-      return { rows, cols, data };
-    }),
-  );
+async function matricesOf({ manager }: Engine, views: readonly MatrixView[]): Promise<HostMatrix[]> {
+  const recorder = manager.record();
+  const reading = readMatrices(recorder, views);
+  recorder.submit();
+  return reading;
 }
 
 async function layerStatuses({ manager }: Engine, race: Race): Promise<LayerStatus[]> {
-  const { factors } = race.contestant("kfac").kfac!;
+  const { curvature } = race.contestant("kfac").kfac!;
   const recorder = manager.record();
-  const reading = recorder.read(factors.state);
+  const reading = recorder.read(curvature.state);
   recorder.submit();
-  return factors.decode(await reading);
+  return curvature.decode(await reading);
 }
 
 async function spectraOf(

@@ -6,6 +6,7 @@ import { readIdxFolder, replaceFile } from "../../data/node/index.js";
 import type { Engine } from "../../engine.js";
 import type { Network } from "../../network/index.js";
 import { shuffle } from "../../random/index.js";
+import { Stopwatch } from "../../timing/index.js";
 import { type NetworkPlan, type OptimizerKind, TITLES } from "../choices.js";
 import type { Command } from "../command.js";
 import { type Comparison, type Measurement, type OptimizerRun, reachOf } from "../comparison.js";
@@ -22,7 +23,6 @@ import { BATCH_SIZE, COMPARISON, HIDDEN_LAYERS, SEED, SETTINGS } from "../preset
 import { Progress } from "../progress.js";
 import { type EpochLine, stepLine } from "../records.js";
 import { COMPARISON_HEAD, comparisonNote, comparisonReport, comparisonRows } from "../report/comparison.js";
-import { Stopwatch } from "../stopwatch.js";
 import { duration, percent, short, textTable } from "../table.js";
 import { linearRate, Trainer } from "../trainer.js";
 

@@ -5,6 +5,7 @@ import { readCheckpoint, readIdxFolder, replaceFile, writeCheckpoint } from "../
 import type { Engine } from "../../engine.js";
 import type { Network } from "../../network/index.js";
 import type { Optimizer } from "../../optimizers/index.js";
+import { Stopwatch } from "../../timing/index.js";
 import { TITLES } from "../choices.js";
 import type { Command } from "../command.js";
 import type { Environment } from "../environment.js";
@@ -20,7 +21,6 @@ import { type EpochLine, stepLine } from "../records.js";
 import { trainingReport } from "../report/training.js";
 import { requireSame, requireWritable } from "../resume.js";
 import { parseRunMeta, runIdentity, runMeta } from "../run-meta.js";
-import { Stopwatch } from "../stopwatch.js";
 import { duration, percent, short, textTable } from "../table.js";
 import { planTraining, TRAIN_OPTIONS, type TrainOptions, uselessOptions } from "../train-options.js";
 import type { TrainPlan } from "../train-plan.js";

@@ -1,8 +1,8 @@
 /** The report of `kfac mnist`: three optimisers on one problem. */
+import type { Series } from "../../charts/index.js";
 import { type Comparison, reachOf } from "../comparison.js";
 import { duration, percent, short, shortPercent } from "../table.js";
-import type { Series } from "./chart.js";
-import { renderPage } from "./page.js";
+import { lookOf, renderPage } from "./page.js";
 
 export const COMPARISON_HEAD = [
   "Optimiser",
@@ -42,9 +42,9 @@ export function comparisonNote({ sampleSize, measureEvery }: Comparison): string
 export function comparisonReport(comparison: Comparison): string {
   const { runs } = comparison;
   const series = (x: "step" | "seconds", y: "loss" | "testAccuracy"): Series[] =>
-    runs.map(({ name, measurements }, style) => ({
+    runs.map(({ name, measurements }, k) => ({
+      id: lookOf(k),
       name,
-      style,
       points: measurements.flatMap((m): [number, number][] => {
         const value = m[y];
         return value === undefined ? [] : [[m[x], value]];
@@ -61,23 +61,20 @@ export function comparisonReport(comparison: Comparison): string {
     charts: [
       {
         title: "Training loss by step",
-        x: "step",
-        y: "training loss",
-        logarithmic: true,
+        x: { label: "step", whole: true },
+        y: { label: "training loss", log: true },
         series: series("step", "loss"),
       },
       {
         title: "Training loss by time",
-        x: "seconds",
-        y: "training loss",
-        logarithmic: true,
+        x: { label: "seconds" },
+        y: { label: "training loss", log: true },
         series: series("seconds", "loss"),
       },
       {
         title: "Test accuracy by step",
-        x: "step",
-        y: "test accuracy",
-        format: shortPercent,
+        x: { label: "step", whole: true },
+        y: { label: "test accuracy", format: shortPercent },
         series: series("step", "testAccuracy").map((one) => ({
           ...one,
           points: one.points.filter(([step]) => step > 0),

@@ -1,9 +1,9 @@
 /** The report of `kfac train --report`. */
+import type { Series } from "../../charts/index.js";
 import type { EpochLine } from "../records.js";
 import { duration, percent, short, shortPercent } from "../table.js";
 import type { TrainPlan } from "../train-plan.js";
-import type { Chart, Series } from "./chart.js";
-import { renderPage } from "./page.js";
+import { type Chart, lookOf, renderPage } from "./page.js";
 
 export interface TrainingFacts {
   optimizer: string;
@@ -23,28 +23,28 @@ export function trainingReport({
   epochs,
 }: TrainingFacts): string {
   const { network, settings } = plan;
+  const own = { id: lookOf(0), name: optimizer };
+  const loss = { label: "batch loss", log: true };
   const curve = (x: "step" | "seconds"): Series[] => {
     const raw = losses.map((one): [number, number] => [one[x], one.loss]);
     return [
-      { name: optimizer, style: 0, points: raw, faint: true },
-      { name: optimizer, style: 0, points: smooth(raw) },
+      { ...own, points: raw, faint: true },
+      { ...own, points: smooth(raw) },
     ];
   };
   const charts: Chart[] = [
-    { title: "Loss by step", x: "step", y: "batch loss", logarithmic: true, series: curve("step") },
-    { title: "Loss by time", x: "seconds", y: "batch loss", logarithmic: true, series: curve("seconds") },
+    { title: "Loss by step", x: { label: "step", whole: true }, y: loss, series: curve("step") },
+    { title: "Loss by time", x: { label: "seconds" }, y: loss, series: curve("seconds") },
   ];
   const tested = epochs.filter(({ testAccuracy }) => testAccuracy !== null);
   if (tested.length > 1) {
     charts.push({
       title: "Test accuracy by epoch",
-      x: "epoch",
-      y: "accuracy",
-      format: shortPercent,
+      x: { label: "epoch", whole: true },
+      y: { label: "accuracy", format: shortPercent },
       series: [
         {
-          name: optimizer,
-          style: 0,
+          ...own,
           points: tested.map(({ epoch, testAccuracy }) => [epoch, testAccuracy ?? Number.NaN]),
         },
       ],

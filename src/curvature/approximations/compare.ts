@@ -1,4 +1,5 @@
 import { AbortedError, ArgumentError } from "../../errors.js";
+import { readMatrix } from "../../host/index.js";
 import { type CgResult, cgKernels, conjugateGradients } from "../../linalg/cg.js";
 import {
   checkView,
@@ -294,13 +295,8 @@ class Desk implements Disposable {
       recorder.end();
       throw error;
     }
-    const reading = recorder.read(view.buffer, 0, 4 * view.rows * view.stride);
+    const reading = readMatrix(recorder, view);
     recorder.submit();
-    const numbers = new Float32Array(await reading);
-    const out = new Float32Array(view.rows * view.cols);
-    for (let i = 0; i < view.rows; i++) {
-      out.set(numbers.subarray(i * view.stride, i * view.stride + view.cols), i * view.cols);
-    }
-    return out;
+    return (await reading).data;
   }
 }

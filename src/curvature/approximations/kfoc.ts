@@ -1,11 +1,11 @@
-import { type Matrix, matmul, multiplyPacked, padded, paddedView, reduce } from "../../linalg/index.js";
+import { copy, type Matrix, matmul, multiplyPacked, padded, paddedView, reduce } from "../../linalg/index.js";
 import { scoped } from "../../linalg/layout/scoped.js";
 import { SplitSum } from "../../linalg/products/split.js";
 import type { Recorder } from "../../pipeline/index.js";
+import { scratchRows } from "../blocks/examples.js";
 import { project, weigh } from "../kernels/contract.js";
 import { type ExampleRows, formJacobians } from "../kernels/jacobian.js";
 import { scaleByRoot } from "../kernels/spectrum.js";
-import { scratchRows } from "./examples.js";
 import { expandFactors, type FactorPair } from "./position-factors.js";
 
 /** Most numbers of the Jacobians that are formed at once. */
@@ -73,13 +73,9 @@ function nextFactor(recorder: Recorder, rows: Rows, from: Matrix, to: Matrix, si
     scaleByRoot(inner, { X: from, sums, index: 0, into: unit });
     if (side.wide) sumJacobians(inner, rows, unit, to, side, side.wide);
     else sumVectors(inner, rows, unit, to, side.factor);
-    if (side.factor === "B") scaledBack(inner, unit, from);
+    // The normalised factor is the one that belongs with the other.
+    if (side.factor === "B") copy(inner, { source: unit, target: from });
   });
-}
-
-/** The normalised factor is the one that belongs with the other. */
-function scaledBack(recorder: Recorder, unit: Matrix, from: Matrix): void {
-  recorder.copy(unit.buffer, 0, from.buffer, 0, 4 * from.rows * from.stride);
 }
 
 /** One position: J = b a', so B̄ = (1/N) Σ_i (a_i' Ā a_i) Σ_c b_ic b_ic', and Ā = (1/N) Σ_i (Σ_c b_ic' B̄ b_ic) a_i a_i'. */

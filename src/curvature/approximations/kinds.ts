@@ -1,27 +1,20 @@
 import { ArgumentError } from "../../errors.js";
 import type { PipelineManager } from "../../pipeline/index.js";
-import type { Approximation, LayerShape } from "./approximation.js";
-import { DiagonalApproximation } from "./diagonal.js";
-import { EkfacApproximation } from "./ekfac.js";
-import { KroneckerApproximation } from "./kronecker.js";
-import { MeanFluctuationApproximation } from "./mean-fluctuation.js";
+import type { BlockSite } from "../blocks/block.js";
+import type { LayerShape } from "../blocks/examples.js";
+import { APPROXIMATIONS, type ApproximationKind } from "../names.js";
+import { Approximation } from "./approximation.js";
+import { BatchBlock } from "./batch-block.js";
+import { DiagonalFit } from "./diagonal.js";
+import { EkfacFit } from "./ekfac.js";
+import { KroneckerFit, type KroneckerOptions } from "./kronecker.js";
+import type { LayerFit } from "./layer-fit.js";
+import { MeanFluctuationFit } from "./mean-fluctuation.js";
 
-/** Every approximation of a layer's exact block, in the order in which comparisons show them. */
-export const APPROXIMATIONS = [
-  "diagonal",
-  "expand",
-  "expandFactored",
-  "reduce",
-  "ekfac",
-  "kfoc",
-  "meanFluctuation",
-] as const;
+export { APPROXIMATIONS, type ApproximationKind };
 
-/**
- * `"diagonal"` of H; `"expand"` (KFC), with λI added (`"expandFactored"`: to each factor by the π rule); `"reduce"`;
- * `"ekfac"`; `"kfoc"`, the nearest Kronecker product; `"meanFluctuation"`, a sum of two.
- */
-export type ApproximationKind = (typeof APPROXIMATIONS)[number];
+/** Settings that one kind or another has. */
+export type ApproximationOptions = Pick<KroneckerOptions, "iterations">;
 
 /**
  * An approximation of a layer's exact block over a recorded pass: `fit`, `damp`, then `solve` as often as wanted.
@@ -32,23 +25,46 @@ export function createApproximation(
   manager: PipelineManager,
   layer: LayerShape,
   kind: ApproximationKind,
+  options: ApproximationOptions = {},
 ): Approximation {
+  requireKind(kind);
+  return new Approximation(manager, layer, kind, (site) => batchBlock(site, kind, options));
+}
+
+/** A block of that kind, fitted anew to each batch. */
+export function batchBlock(
+  site: BlockSite,
+  kind: ApproximationKind,
+  options: ApproximationOptions = {},
+): BatchBlock {
+  requireKind(kind);
+  return new BatchBlock(site, `batch:${kind}`, (manager, layer) => fitOf(manager, layer, kind, options));
+}
+
+function fitOf(
+  manager: PipelineManager,
+  layer: LayerShape,
+  kind: ApproximationKind,
+  options: ApproximationOptions,
+): LayerFit {
   switch (kind) {
     case "diagonal":
-      return new DiagonalApproximation(manager, layer);
+      return new DiagonalFit(manager, layer);
     case "expand":
     case "reduce":
     case "kfoc":
-      return new KroneckerApproximation(manager, layer, kind);
+      return new KroneckerFit(manager, layer, kind, options);
     case "expandFactored":
-      return new KroneckerApproximation(manager, layer, "expand", { damping: "factored" });
+      return new KroneckerFit(manager, layer, "expand", { ...options, damping: "factored" });
     case "ekfac":
-      return new EkfacApproximation(manager, layer);
+      return new EkfacFit(manager, layer);
     case "meanFluctuation":
-      return new MeanFluctuationApproximation(manager, layer);
-    default: {
-      const known = APPROXIMATIONS.join(", ");
-      throw new ArgumentError("createApproximation", "kind", `must be one of ${known}, got ${String(kind)}`);
-    }
+      return new MeanFluctuationFit(manager, layer);
   }
+}
+
+function requireKind(kind: ApproximationKind): void {
+  if (APPROXIMATIONS.includes(kind)) return;
+  const known = APPROXIMATIONS.join(", ");
+  throw new ArgumentError("createApproximation", "kind", `must be one of ${known}, got ${String(kind)}`);
 }

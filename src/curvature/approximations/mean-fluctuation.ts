@@ -1,11 +1,11 @@
 import { axpy, type Matrix, sandwich } from "../../linalg/index.js";
 import { scoped } from "../../linalg/layout/scoped.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
+import { type LayerShape, type RecordedExamples, scratchRows } from "../blocks/examples.js";
 import { jointBasis, pairTraces } from "../kernels/kronecker-pair.js";
-import { outerSpectrum } from "../kernels/spectrum.js";
-import { Approximation, type LayerShape } from "./approximation.js";
-import { type RecordedExamples, scratchRows } from "./examples.js";
-import { KroneckerBasis } from "./kronecker-basis.js";
+import { outerSpectra } from "../kernels/spectrum.js";
+import { LayerBasis } from "./layer-basis.js";
+import { LayerFit } from "./layer-fit.js";
 import { type FactorPair, fluctuationFactors, reduceFactors } from "./position-factors.js";
 
 /**
@@ -14,11 +14,10 @@ import { type FactorPair, fluctuationFactors, reduceFactors } from "./position-f
  * is dropped. Solved exactly through one joint basis for each side (Martens & Grosse 2015, appendix B), with the damping in
  * the second product, (A₂ + π√λ I) ⊗ (B₂ + √λ/π I): λI where A₂ or B₂ vanishes, and cross terms elsewhere.
  */
-export class MeanFluctuationApproximation extends Approximation {
-  readonly name = "meanFluctuation";
+export class MeanFluctuationFit extends LayerFit {
   readonly #mean: FactorPair;
   readonly #fluctuation: FactorPair;
-  readonly #basis: KroneckerBasis;
+  readonly #basis: LayerBasis;
   readonly #traces: GPUBuffer;
   /** What the joint bases make of the four factors; their diagonals count. */
   readonly #first: FactorPair;
@@ -35,7 +34,8 @@ export class MeanFluctuationApproximation extends Approximation {
     this.#fluctuation = pair("fluctuation");
     this.#first = pair("joint mean");
     this.#second = pair("joint fluctuation");
-    this.#basis = new KroneckerBasis(manager, rows, cols);
+    this.#basis = new LayerBasis(manager, layer);
+    for (const [name, buffer] of Object.entries(this.#basis.buffers)) this.kept(name, buffer);
     this.#traces = this.storage("traces", 4);
   }
 
@@ -46,20 +46,15 @@ export class MeanFluctuationApproximation extends Approximation {
     axpy(recorder, [{ alpha: 1, X: sum, Y: into }]);
   }
 
-  override dispose(): void {
-    super.dispose();
-    this.#basis.dispose();
-  }
-
-  protected refit(recorder: Recorder, rows: RecordedExamples): readonly Matrix[] {
-    reduceFactors(recorder, rows, this.#mean);
-    fluctuationFactors(recorder, rows, this.#fluctuation);
-    pairTraces(recorder, this.#mean, this.#fluctuation, this.#traces);
+  fit(recorder: Recorder, [rows]: readonly RecordedExamples[]): readonly Matrix[] {
+    reduceFactors(recorder, rows!, this.#mean);
+    fluctuationFactors(recorder, rows!, this.#fluctuation);
     return [...Object.values(this.#mean), ...Object.values(this.#fluctuation)];
   }
 
-  protected override redamp(recorder: Recorder): void {
-    const { lambda, status } = this;
+  override damp(recorder: Recorder, lambda: number): void {
+    const { status } = this;
+    pairTraces(recorder, this.#mean, this.#fluctuation, this.#traces);
     const sizes = { A: this.cols, B: this.rows };
     for (const side of ["A", "B"] as const) {
       const operands = { side, sizes, traces: this.#traces, lambda, status };
@@ -76,12 +71,13 @@ export class MeanFluctuationApproximation extends Approximation {
     this.#basis.settle(recorder);
     const diagonal = ({ buffer, stride }: Matrix) => ({ buffer, stride: stride + 1 });
     const pairOf = ({ A, B }: FactorPair) => ({ left: diagonal(B), right: diagonal(A) });
-    outerSpectrum(recorder, [pairOf(this.#first), pairOf(this.#second)], this.#basis.spectrum);
+    const pairs = [pairOf(this.#first), pairOf(this.#second)];
+    outerSpectra(recorder, [{ pairs, D: this.#basis.spectrum }]);
     if (lambda === 0) this.#basis.findPeak(recorder);
     else this.#basis.forgetPeak(recorder);
   }
 
-  protected invert(recorder: Recorder, G: Matrix, into: Matrix): void {
+  invert(recorder: Recorder, G: Matrix, into: Matrix): void {
     // The damping is in the spectrum already; directions that it does not reach are zero in the basis.
     this.#basis.solve(recorder, G, 0, into);
   }

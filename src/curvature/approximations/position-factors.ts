@@ -1,9 +1,9 @@
 import { gram, type Matrix, padded } from "../../linalg/index.js";
 import { scoped } from "../../linalg/layout/scoped.js";
 import type { Recorder } from "../../pipeline/index.js";
+import { scratchRows } from "../blocks/examples.js";
 import type { ExampleRows } from "../kernels/jacobian.js";
 import { centrePositions, sumPositions } from "../kernels/positions.js";
-import { scratchRows } from "./examples.js";
 
 /** A pair of factors: A in × in, B out × out, own buffers without offset. */
 export interface FactorPair {

@@ -1,24 +1,24 @@
-import { InvertStatus } from "../../linalg/index.js";
+import { EighStatus, InvertStatus } from "../../linalg/index.js";
 
 /** Bytes of one `LayerState` on the GPU. */
 export const LAYER_STATE_BYTES = 44;
 
-/** How a layer's factors stand, as of some step. */
+/** How a layer's curvature stands, as of some step. What a block has no use for stays at 0, and π and the boost at 1. */
 export interface LayerStatus {
   readonly name: string;
   /** λ that the last refresh used, boosts included. */
   readonly lambda: number;
-  /** √(tr Ā / in) / √(tr B̄ / out): how λ is split between the factors. */
+  /** √(tr Ā / in) / √(tr B̄ / out): how λ is split between the factors; 1 where λI is added as it is. */
   readonly pi: number;
   /** How many times λ the last refreshes were damped with, because earlier ones failed; 1 when all is well. */
   readonly boost: number;
   /** Batches in the moving means. */
   readonly batches: { readonly A: number; readonly B: number };
-  /** Whether there is an inverse of both factors yet. */
+  /** Whether gradients can be preconditioned yet. */
   readonly ready: boolean;
-  /** Status words of the last inversions; see `InvertStatus`. */
+  /** Status words of the last inversions or eigenvectors; see `InvertStatus` and `EighStatus`. */
   readonly status: { readonly A: number; readonly B: number };
-  /** Refreshes in which a factor did not invert. */
+  /** Refreshes in which a factor did not invert, or its eigenvectors were not found. */
   readonly failures: number;
   /** Batches left out because of numbers that are not finite. */
   readonly skipped: number;
@@ -55,6 +55,7 @@ export function statusText(status: number, ready = true): string {
   if (status & InvertStatus.nonFinite) words.push("numbers that are not finite");
   if (status & InvertStatus.notPositiveDefinite) words.push("not positive definite");
   if (status & InvertStatus.dampingBelowFloor) words.push("damping below the f32 floor");
+  if (status & EighStatus.notConverged) words.push("eigenvectors not found");
   if (!ready) words.push("no inverse yet");
   return words.length > 0 ? words.join(", ") : "ok";
 }

@@ -1,7 +1,6 @@
 import { ArgumentError } from "../../errors.js";
-import type { HostMatrix } from "../../host/index.js";
+import { DeviceMatrices, type HostMatrix, readMatrix } from "../../host/index.js";
 import type { LinearOperator } from "../../linalg/cg.js";
-import { paddedLength, paddedView } from "../../linalg/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
 
 /** A symmetric positive semi-definite map H on matrices of a layer's shape (rows = out, cols = in), never formed. */
@@ -29,28 +28,24 @@ export async function denseHessian(
       `must have at most ${DENSE_LIMIT} unknowns, has ${n}`,
     );
   }
-  const length = paddedLength(rows, cols);
-  const unit = manager.createStorage("unit", length);
-  const image = manager.createStorage("image", length);
+  const memory = new DeviceMatrices(manager, "denseHessian");
   try {
-    const [V, HV] = [paddedView(unit, 0, rows, cols), paddedView(image, 0, rows, cols)];
+    const [V, HV] = [memory.matrix(rows, cols), memory.matrix(rows, cols)];
     const data = new Float32Array(n * n);
-    const one = new Float32Array(length);
+    const unit = { rows, cols, data: new Float32Array(n) };
+    const placeOf = (k: number) => (k % rows) * cols + Math.floor(k / rows);
     const reads: Promise<void>[] = [];
     for (let k = 0; k < n; k++) {
-      const place = (k % rows) * V.stride + Math.floor(k / rows);
-      one[place] = 1;
-      manager.device.queue.writeBuffer(unit, 0, one);
-      one[place] = 0;
+      unit.data[placeOf(k)] = 1;
+      memory.write(V, unit);
+      unit.data[placeOf(k)] = 0;
       const recorder = manager.record();
       operator.apply(recorder, V, HV);
-      const reading = recorder.read(image, 0, 4 * length);
+      const reading = readMatrix(recorder, HV);
       recorder.submit();
       reads.push(
-        reading.then((bytes) => {
-          const numbers = new Float32Array(bytes);
-          for (let r = 0; r < n; r++)
-            data[r * n + k] = numbers[(r % rows) * V.stride + Math.floor(r / rows)]!;
+        reading.then(({ data: image }) => {
+          for (let r = 0; r < n; r++) data[r * n + k] = image[placeOf(r)]!;
         }),
       );
       if (reads.length === 64) await Promise.all(reads.splice(0));
@@ -58,7 +53,6 @@ export async function denseHessian(
     await Promise.all(reads);
     return { rows: n, cols: n, data };
   } finally {
-    manager.destroyBuffer(unit);
-    manager.destroyBuffer(image);
+    memory.dispose();
   }
 }

@@ -21,8 +21,17 @@ export function replaceFile(file: string, bytes: Uint8Array): void {
     }
     renameSync(temporary, file);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    discard(temporary);
     throw notWritable(file, error);
+  }
+}
+
+/** Whatever goes wrong with it: what went wrong before is what the caller should hear of. */
+function discard(temporary: string): void {
+  try {
+    rmSync(temporary, { force: true });
+  } catch {
+    // A folder, or one that nothing may be removed from.
   }
 }
 

@@ -11,29 +11,34 @@ import type { Workspace } from "../../memory/workspace.js";
 import type { Curved } from "../../model/index.js";
 import type { Recorder } from "../../pipeline/index.js";
 import { initialWeights } from "../../random/index.js";
-import type { TrainableLayer, Values } from "../layer.js";
-import type { Conv2dModule } from "../modules.js";
-import { averageKernels } from "../pool.js";
+import type { LayerModule, Site } from "../kind.js";
+import type { TrainableLayer } from "../layer.js";
+import type { Values } from "../values.js";
 import { Correlation, rowsOf } from "./correlation.js";
-import { ConvCurvature } from "./curvature.js";
-import { type ConvGeometry, positionsOf, sizeOf } from "./geometry.js";
-import { patchKernels, recordFold } from "./patches.js";
-import { shiftGramKernel } from "./shift-gram.js";
+import { ConvCurvature, groupedKind } from "./curvature.js";
+import { type ConvGeometry, positionsOf } from "./geometry.js";
+import { recordFold } from "./patches.js";
 import { ConvWeights } from "./weights.js";
+
+/** What a layer with positions says of itself. */
+interface ConvModule extends LayerModule {
+  /** How K-FAC treats the positions; defaults to `"expand"`. */
+  readonly positions?: "expand" | "reduce";
+}
 
 /**
  * z_t = W a_t at every position t, with a_t the patch there: forward Z = P W', back dP = dZ W folded into the image, and G =
  * dZ' P / count. Patches exist only for a chunk of positions at a time.
  */
 export class Conv2dLayer implements TrainableLayer {
-  readonly kind = "conv2d";
-  readonly kernels = [...patchKernels, ...averageKernels, shiftGramKernel];
+  readonly kind: string;
   readonly name: string;
   readonly in: number;
   readonly out: number;
   readonly positions: number;
   /** How K-FAC treats the positions. */
-  readonly treatment: Conv2dModule["positions"];
+  readonly treatment: "expand" | "reduce";
+  readonly inputs: readonly Values[];
   readonly input: Values;
   readonly output: Values;
   readonly products: Correlation;
@@ -41,33 +46,30 @@ export class Conv2dLayer implements TrainableLayer {
   readonly #geometry: ConvGeometry;
   readonly #workspace: Workspace;
 
-  constructor(
-    workspace: Workspace,
-    module: Conv2dModule,
-    input: Values,
-    { name, geometry }: { name: string; geometry: ConvGeometry },
-  ) {
+  constructor(module: ConvModule, site: Site, geometry: ConvGeometry) {
     const { positions, features, groups, bias, output } = geometry;
-    this.name = name;
+    const { workspace } = site;
+    this.kind = module.kind;
+    this.name = site.name;
     this.in = features / groups + (bias ? 1 : 0);
-    this.out = module.out;
+    this.out = output.channels;
     this.positions = positions;
-    this.input = input;
-    this.output = {
-      features: sizeOf(output),
-      shape: output,
-      place: workspace.images(positions).place(module.out),
-      delta: workspace.imageDeltas(positions).place(module.out),
-    };
-    this.treatment = module.positions;
+    this.inputs = site.inputs;
+    this.input = site.inputs[0]!;
+    this.output = site.output();
+    this.treatment = module.positions ?? "expand";
     this.#geometry = geometry;
     this.#workspace = workspace;
-    this.products = new Correlation(workspace, geometry, input);
-    this.weights = new ConvWeights(workspace, geometry, this.in);
+    this.products = new Correlation(workspace, geometry, this.input);
+    this.weights = new ConvWeights(workspace, geometry, site.weights(this.out, this.in));
   }
 
   get parameters(): number {
     return this.out * this.in;
+  }
+
+  get withoutKronecker(): string | undefined {
+    return groupedKind(this.#geometry.groups);
   }
 
   get W(): Matrix {
@@ -102,9 +104,9 @@ export class Conv2dLayer implements TrainableLayer {
     }
   }
 
-  gradient(recorder: Recorder, count: number): PackedProduct[] {
+  gradient(recorder: Recorder, count: number, into: Matrix): PackedProduct[] {
     const delta = this.output.delta!.rows(count * this.positions);
-    this.products.correlateBack(recorder, count, delta, this.weights.sum(recorder, this.G), 1 / count);
+    this.products.correlateBack(recorder, count, delta, this.weights.sum(recorder, into), 1 / count);
     return [];
   }
 

@@ -2,8 +2,8 @@ import { type Matrix, multiplyPacked, padded, paddedLength, paddedView } from ".
 import { SplitSum } from "../../linalg/products/split.js";
 import type { Workspace } from "../../memory/workspace.js";
 import type { Recorder } from "../../pipeline/index.js";
-import type { Values } from "../layer.js";
-import { recordAverage } from "../pool.js";
+import { recordAverage } from "../average-pool.js";
+import type { Values } from "../values.js";
 import { type Chunk, type ConvGeometry, chunkRows, chunksOf, positionsOf } from "./geometry.js";
 import { recordPatches } from "./patches.js";
 import { ShiftGram } from "./shift-gram.js";

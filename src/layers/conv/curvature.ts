@@ -4,8 +4,7 @@ import { SplitSum } from "../../linalg/products/split.js";
 import type { RecordedPass } from "../../memory/recorded-pass.js";
 import type { CurvatureRows, Curved, FactorGram, LayerSize } from "../../model/index.js";
 import type { Recorder } from "../../pipeline/index.js";
-import type { Values } from "../layer.js";
-import type { Conv2dModule } from "../modules.js";
+import type { Values } from "../values.js";
 import type { Correlation } from "./correlation.js";
 import type { ConvGeometry } from "./geometry.js";
 import type { ConvWeights } from "./weights.js";
@@ -14,10 +13,15 @@ import type { ConvWeights } from "./weights.js";
 export interface ConvParts extends LayerSize {
   readonly positions: number;
   /** How K-FAC treats the positions. */
-  readonly treatment: Conv2dModule["positions"];
+  readonly treatment: "expand" | "reduce";
   readonly output: Values;
   readonly products: Correlation;
   readonly weights: ConvWeights;
+}
+
+/** What a convolution of several groups is, for people; its block of the Hessian is a Kronecker product for each group. */
+export function groupedKind(groups: number): string | undefined {
+  return groups === 1 ? undefined : `conv2d with ${groups} groups`;
 }
 
 /** A convolution's curvature: Gram matrices chunk by chunk, over positions (expand) or over their means and sums (reduce). */
@@ -38,6 +42,10 @@ export class ConvCurvature implements Curved {
     this.#layer = layer;
     this.#geometry = geometry;
     this.#pass = pass;
+  }
+
+  get groups(): number {
+    return this.#geometry.groups;
   }
 
   get count(): number {
@@ -117,12 +125,12 @@ export class ConvCurvature implements Curved {
   }
 
   #requireOneGroup(): void {
-    const { groups } = this.#geometry;
-    if (groups === 1) return;
+    const kind = groupedKind(this.groups);
+    if (kind === undefined) return;
     throw new UnsupportedLayerError(
       this.name,
-      `conv2d with ${groups} groups`,
-      "its block of the Hessian is one Kronecker product for each group; train it with Sgd or Adam, or use groups: 1",
+      kind,
+      'its block of the Hessian is one Kronecker product for each group; use groups: 1, or fallback: "diagonal" or "gradient"',
     );
   }
 }

@@ -1,5 +1,5 @@
 import { ShapeError } from "../../errors.js";
-import type { Conv2dModule, Pair } from "../modules.js";
+import type { Pair } from "../sizes.js";
 
 /** The sizes of one example's image. Positions are numbered row by row, y · width + x. */
 export interface ImageShape {
@@ -32,9 +32,17 @@ export function sizeOf(shape: ImageShape): number {
   return shape.channels * positionsOf(shape);
 }
 
+/** What a convolution is, whatever the image's size. */
+export interface ConvShape
+  extends Pick<ConvGeometry, "kernel" | "stride" | "padding" | "dilation" | "groups" | "bias"> {
+  /** Channels. */
+  readonly in: number;
+  readonly out: number;
+}
+
 /** @throws ShapeError when the channels do not meet or split into the groups, or the kernel does not fit. */
-export function convGeometry(name: string, module: Conv2dModule, input: ImageShape): ConvGeometry {
-  const { kernel, stride, padding, dilation, groups, bias, in: channels, out } = module;
+export function convGeometry(name: string, shape: ConvShape, input: ImageShape): ConvGeometry {
+  const { kernel, stride, padding, dilation, groups, bias, in: channels, out } = shape;
   if (channels !== input.channels) {
     throw new ShapeError(
       "network",
@@ -56,6 +64,26 @@ export function convGeometry(name: string, module: Conv2dModule, input: ImageSha
     bias,
     positions: height * width,
     features: channels * kernel[0] * kernel[1],
+  };
+}
+
+/** The same W at each position, and nothing of its neighbours. */
+export function pointwiseGeometry(input: ImageShape, out: number, bias: boolean): ConvGeometry {
+  const [one, none]: [Pair, Pair] = [
+    [1, 1],
+    [0, 0],
+  ];
+  return {
+    input,
+    output: { ...input, channels: out },
+    kernel: one,
+    stride: one,
+    padding: none,
+    dilation: one,
+    groups: 1,
+    bias,
+    positions: positionsOf(input),
+    features: input.channels,
   };
 }
 

@@ -3,7 +3,7 @@ import foldCode from "../../../shaders/fold.wgsl?raw";
 import code from "../../../shaders/patches.wgsl?raw";
 import type { Matrix } from "../../linalg/index.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
-import type { Pair } from "../modules.js";
+import type { Pair } from "../sizes.js";
 import type { Chunk, ConvGeometry } from "./geometry.js";
 
 export const PatchProblem = d.struct({
@@ -73,9 +73,6 @@ export const foldLayout = tgpu
   .$idx(0);
 
 export const foldKernel = defineKernel({ name: "fold", code: foldCode, layout: foldLayout });
-
-/** Everything that `recordPatches` and `recordFold` dispatch. */
-export const patchKernels = [rowsKernel, transposedKernel, meansKernel, foldKernel] as const;
 
 /** The shaders' THREADS. */
 const THREADS = 64;

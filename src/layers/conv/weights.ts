@@ -23,11 +23,11 @@ export class ConvWeights {
   /** Of more groups than one: W, W', a direction V' and a sum, for the whole kernel. Their zeros are never written. */
   readonly #whole: Record<"W" | "transposed" | "direction" | "sum", () => Matrix> | undefined;
 
-  constructor(workspace: Workspace, geometry: ConvGeometry, inputs: number) {
+  constructor(workspace: Workspace, geometry: ConvGeometry, place: ParameterPlace) {
     const { groups, features, bias, output } = geometry;
     this.#geometry = geometry;
     this.#columns = features + (bias ? 1 : 0);
-    this.#place = workspace.parameters.place(output.channels, inputs);
+    this.#place = place;
     if (groups === 1) return;
     const lease = (label: string, rows: number, cols: number) => {
       const stride = Math.ceil(cols / 4) * 4;

@@ -1,4 +1,4 @@
-import { Factors, LAYER_STATE_BYTES, type LayerStatus } from "../../curvature/index.js";
+import { Curvature, LAYER_STATE_BYTES, type LayerStatus } from "../../curvature/index.js";
 import type { Model } from "../../model/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
 import { type DirectionContext, defineDirection, type Step, type StepPlan } from "../direction.js";
@@ -22,38 +22,45 @@ export const kfac = defineDirection({
   scope: "layer",
   create({ manager, model: { layers, length }, memory, options, settings }: DirectionContext<Schema>) {
     const buffer = memory.storage("update", length);
-    const { emaDecay } = options;
-    const factors = new Factors(manager, layers, { damping: settings.damping, emaDecay });
+    const { emaDecay, fallback } = options;
+    // What nobody asked for is the curvature's own default, and is told so in its table.
+    const blocks = options.curvature === KFAC_OPTIONS.curvature.default ? undefined : options.curvature;
+    const { damping } = settings;
+    const curvature = new Curvature(manager, layers, { damping, emaDecay, blocks, fallback });
     const words = layers.map((_, l) => ({ ...READY, first: (l * LAYER_STATE_BYTES) / 4 + READY.first }));
-    const { layerState, ...tensors } = factors.buffers;
+    const { layerState, ...tensors } = curvature.tensors;
+    const means = Object.entries(curvature.means).map(([name, mean]) => [
+      name,
+      { buffer: mean, bytes: mean.size },
+    ]);
     return {
-      factors,
+      curvature,
       tensors: { ...tensors, layerState: { buffer: layerState!, words: true as const } },
-      means: { factors: { buffer: tensors.factors!, bytes: tensors.factors!.size } },
-      readBack: [{ buffer: factors.state, bytes: LAYER_STATE_BYTES * layers.length }],
+      means: Object.fromEntries(means),
+      readBack: [{ buffer: curvature.state, bytes: LAYER_STATE_BYTES * layers.length }],
       fisher({ number, settings: { fisher: kind, samples, factorEvery } }: StepPlan<Schema>) {
         const takes = (number - 1) % factorEvery === 0;
         return takes ? { kind, samples, seed: options.seed, step: number } : undefined;
       },
       statistics(recorder, { pass }) {
-        factors.accumulate(
+        curvature.accumulate(
           recorder,
-          pass.layers.map((layer, l) => ({ layer: l, A: layer.inputs(), B: layer.outputs() })),
+          pass.layers.map((statistics, layer) => ({ layer, statistics })),
         );
       },
       record(recorder, { number, settings: { damping, inverseEvery } }: Step<Schema>) {
-        if (factors.damping !== damping) factors.damping = damping;
-        if (inverts(number, inverseEvery)) factors.refresh(recorder);
+        if (curvature.damping !== damping) curvature.damping = damping;
+        if (inverts(number, inverseEvery)) curvature.refresh(recorder);
         const items = layers.map(({ G }, layer) => ({ layer, G, into: { ...G, buffer } }));
-        factors.precondition(recorder, items);
-        return { buffer, ready: { state: factors.state, words } };
+        curvature.precondition(recorder, items);
+        return { buffer, ready: { state: curvature.state, words } };
       },
       decode([state]: readonly ArrayBuffer[]): { layers: readonly LayerStatus[]; status?: string } {
-        const decoded = factors.decode(state!);
+        const decoded = curvature.decode(state!);
         const troubled = decoded.find(({ text }) => text !== "ok");
         return { layers: decoded, ...(troubled && { status: `${troubled.name}: ${troubled.text}` }) };
       },
-      dispose: () => factors.dispose(),
+      dispose: () => curvature.dispose(),
     };
   },
 });
@@ -64,7 +71,7 @@ function inverts(number: number, every: number): boolean {
 }
 
 /**
- * K-FAC (Martens & Grosse 2015): the Newton step of a linear network, applied to moving means of the factors. A step is one
+ * K-FAC (Martens & Grosse 2015): the Newton step of a linear network, applied to moving means of the curvature. A step is one
  * submit and waits for nothing.
  */
 export class Kfac extends Optimizer<typeof kfac> {
@@ -73,9 +80,9 @@ export class Kfac extends Optimizer<typeof kfac> {
     super(manager, model, kfac, options);
   }
 
-  /** The Kronecker factors of the layers. */
-  get factors(): Factors {
-    return this.direction.factors;
+  /** The curvature of the layers: factors, inverses, how they stand. */
+  get curvature(): Curvature {
+    return this.direction.curvature;
   }
 
   /** λ of the next step. */

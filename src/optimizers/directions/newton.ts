@@ -1,40 +1,13 @@
-import { APPROXIMATIONS, createApproximation, GgnBlock } from "../../curvature/index.js";
+import { createApproximation, GgnBlock } from "../../curvature/index.js";
 import { type CgResult, ConjugateGradients } from "../../linalg/index.js";
 import type { Model } from "../../model/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
 import { type DirectionContext, defineDirection, type Step, type StepPlan } from "../direction.js";
 import { Optimizer } from "../optimizer.js";
-import { DAMPING, FISHER_OPTIONS, LEARNING_RATE, option, STEP_OPTIONS } from "../options.js";
+import { NEWTON_OPTIONS } from "../options.js";
 import type { StepRecord } from "../record.js";
 import type { Schedule } from "../schedules.js";
 import type { OptionsOf } from "../schema.js";
-
-/** Options of `Newton`. */
-export const NEWTON_OPTIONS = {
-  ...STEP_OPTIONS,
-  /** η > 0, or a schedule of it. */
-  learningRate: option.positive({ ...LEARNING_RATE, default: 1 }),
-  /** λ ≥ 0, or a schedule of it. */
-  damping: option.nonNegative({ ...DAMPING, default: 1e-2 }),
-  /** μ in [0, 1) of V ← μV + νU. */
-  momentum: option.momentum(0),
-  /** Iterations of conjugate gradients in a layer and step. All are recorded, done or not. */
-  maxIterations: option.whole({ default: 20, help: "iterations of conjugate gradients in a layer and step" }),
-  /** Residual ‖r‖/‖G‖ at which a layer is done. */
-  tolerance: option.nonNegative({
-    default: 1e-4,
-    help: "residual ‖r‖/‖G‖ at which a layer is done",
-    live: true,
-  }),
-  /** Refitted at every step; none by default. */
-  preconditioner: option.choice(APPROXIMATIONS, {
-    optional: true,
-    help: "of conjugate gradients, refitted at each step",
-  }),
-  ...FISHER_OPTIONS,
-  /** Which Bᵢ make the curvature: the kind, or the kind with its samples. */
-  fisher: { ...FISHER_OPTIONS.fisher, default: "exact" },
-} as const;
 
 /** Options of `Newton`. */
 export interface NewtonOptions extends OptionsOf<typeof NEWTON_OPTIONS> {}

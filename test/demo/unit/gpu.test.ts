@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { caseMakers } from "../../../demo/chapters/gpu/benchmark/cases.js";
 import type { Contender } from "../../../demo/chapters/gpu/benchmark/contender.js";
-import { compare, fastest, median } from "../../../demo/chapters/gpu/benchmark/measure.js";
+import { compare, fastest } from "../../../demo/chapters/gpu/benchmark/measure.js";
 import { gram, invert, matmul, matrix } from "../../../src/reference/index.js";
 
 // Node has no frames; the page's own fall-back by a timer is what runs here.
@@ -65,9 +65,4 @@ test("a stop ends it between two samples, and nothing is left", async () => {
   stop.abort();
   await expect(fastest(contenders, stop.signal)).rejects.toMatchObject({ code: "aborted" });
   expect(contenders.every(({ disposed }) => disposed)).toBe(true);
-});
-
-test("medians", () => {
-  expect(median([3, 1, 2])).toBe(2);
-  expect(median([4, 1, 2, 3])).toBe(2.5);
 });

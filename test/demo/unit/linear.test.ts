@@ -78,6 +78,24 @@ describe.each(sizes)("$outputs × $inputs, κ = $condition", (size) => {
       );
     }
   });
+
+  test("a level is the ellipse on which the bowl has that height", () => {
+    const plane = planeOf(problem, analysis);
+    for (const level of [1e-6, 1, 1e3]) {
+      const { long, short, angle } = plane.levelSet(level);
+      expect(long).toBeGreaterThanOrEqual(short);
+      for (const turn of [0, 0.4, 1.3, 2.9, 4]) {
+        // A bowl that is flat one way has no end there.
+        const along = Number.isFinite(long) ? long * Math.cos(turn) : 1e3;
+        const across = short * (Number.isFinite(long) ? Math.sin(turn) : 1);
+        const point = [
+          along * Math.cos(angle) - across * Math.sin(angle),
+          along * Math.sin(angle) + across * Math.cos(angle),
+        ] as const;
+        expect(plane.excess(point) / level).toBeCloseTo(1, 6);
+      }
+    }
+  });
 });
 
 test("the best constant step needs about half the steps of the safe one in the long run", () => {

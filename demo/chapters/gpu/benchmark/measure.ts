@@ -1,12 +1,20 @@
-// How a figure is made: repetitions that fill a sample, interleaved pairs, the median of the paired ratios.
+// The library beside another in this page: samples that leave the page its frames, interleaved as in bench/.
 import { AbortedError } from "kfac-webgpu";
+import {
+  affordablePairs,
+  calibrate,
+  medianMs,
+  type Runner,
+  sample,
+  samplePairs,
+} from "../../../../src/timing/index.js";
 import { nextFrame } from "../../../ui/frame.js";
 import type { Contender } from "./contender.js";
 
 /** Long enough for a browser's clock, short enough to leave the page its frames. */
 const SAMPLE_MS = 30;
 const MOST_REPETITIONS = 64;
-const PAIRS = { most: 15, least: 3 };
+const MOST_PAIRS = 15;
 /** Slow operations get fewer pairs. */
 const BUDGET_MS = 1000;
 
@@ -14,29 +22,25 @@ export interface Comparison {
   /** Medians, milliseconds a call. */
   oursMs: number;
   theirsMs: number;
-  /** Median of theirs/ours over the pairs, with the smallest and the largest. */
+  /** How many times as long theirs takes: the median of the ratios within each pair, and its interval. */
   ratio: number;
   low: number;
   high: number;
   pairs: number;
 }
 
+/** @throws AbortedError between two samples, once the signal fires */
 export async function compare(mine: Contender, theirs: Contender, signal: AbortSignal): Promise<Comparison> {
-  const a = await calibrate(mine, signal);
-  const b = await calibrate(theirs, signal);
-  const pairMs = a.repetitions * a.ms + b.repetitions * b.ms;
-  const pairs = Math.round(Math.min(PAIRS.most, Math.max(PAIRS.least, BUDGET_MS / pairMs)));
-  const samples: [mine: number, theirs: number][] = [];
-  for (let pair = 0; pair < pairs; pair++) {
-    samples.push([await sample(mine, a.repetitions, signal), await sample(theirs, b.repetitions, signal)]);
-  }
-  const ratios = samples.map(([x, y]) => y / x);
+  const a = await ready(mine, signal);
+  const b = await ready(theirs, signal);
+  const pairs = affordablePairs(MOST_PAIRS, a.repetitions * a.ms + b.repetitions * b.ms, BUDGET_MS);
+  const { ratio, ...samples } = await samplePairs(a, b, pairs);
   return {
-    oursMs: median(samples.map(([x]) => x)),
-    theirsMs: median(samples.map(([, y]) => y)),
-    ratio: median(ratios),
-    low: Math.min(...ratios),
-    high: Math.max(...ratios),
+    oursMs: medianMs(samples.a),
+    theirsMs: medianMs(samples.b),
+    ratio: ratio.value,
+    low: ratio.low,
+    high: ratio.high,
     pairs,
   };
 }
@@ -46,9 +50,10 @@ export async function fastest(contenders: readonly Contender[], signal: AbortSig
   let best: { contender: Contender; ms: number } | undefined;
   try {
     for (const contender of contenders) {
-      const first = await sample(contender, 1, signal);
+      const runner = polite(contender, signal);
+      const first = await sample(runner, 1);
       // The first call compiles; one that takes this long even so is not worth a second.
-      const ms = best && first > 20 * best.ms ? first : await sample(contender, 1, signal);
+      const { ms } = best && first.ms > 20 * best.ms ? first : await sample(runner, 1);
       if (!best || ms < best.ms) best = { contender, ms };
     }
   } catch (error) {
@@ -59,29 +64,19 @@ export async function fastest(contenders: readonly Contender[], signal: AbortSig
   return best!.contender;
 }
 
-async function calibrate(contender: Contender, signal: AbortSignal) {
-  let repetitions = 1;
-  await sample(contender, 1, signal);
-  let ms = await sample(contender, 1, signal);
-  while (ms * repetitions < SAMPLE_MS / 2 && repetitions < MOST_REPETITIONS) {
-    // In steps: the first warm calls are still slower than later ones.
-    repetitions = Math.min(MOST_REPETITIONS, 4 * repetitions, Math.ceil(SAMPLE_MS / Math.max(ms, 1e-3)));
-    ms = await sample(contender, repetitions, signal);
-  }
-  return { repetitions, ms };
+async function ready(contender: Contender, signal: AbortSignal) {
+  const runner = polite(contender, signal);
+  return { runner, ...(await calibrate(runner, { sampleMs: SAMPLE_MS })) };
 }
 
-/** Milliseconds a call, after a frame for the page. */
-async function sample(contender: Contender, repetitions: number, signal: AbortSignal): Promise<number> {
-  await nextFrame();
-  if (signal.aborted) throw new AbortedError("benchmark", signal.reason);
-  const start = performance.now();
-  await contender.run(repetitions);
-  return (performance.now() - start) / repetitions;
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((x, y) => x - y);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+/** A frame for the page before every sample, which is also where a benchmark stops that is no longer wanted. */
+function polite(contender: Contender, signal: AbortSignal): Runner {
+  return {
+    most: MOST_REPETITIONS,
+    async enter() {
+      await nextFrame();
+      if (signal.aborted) throw new AbortedError("benchmark", signal.reason);
+    },
+    run: (repetitions) => contender.run(repetitions),
+  };
 }

@@ -1,0 +1,57 @@
+// D ← D ∘ φ'(Z) with φ' taken from the output A = φ(Z), and D' beside it where a product reads that next.
+//
+// Layout: D is rows × features in `deltas`, several blocks of one row per example under each other: row r belongs to
+// example r mod examples, a row of A in `values`. D' is features × rows in `transposed`. Offsets and strides in
+// elements. A workgroup takes one row. At zero, relu and leakyRelu take the slope of the negative side. Dispatched by
+// src/layers/activation.ts.
+
+# bindings("layers/activation", "activationBackwardLayout");
+
+override THREADS: u32 = 64;
+
+# include("activation_kinds");
+
+fn slopeAt(kind: u32, slope: f32, a: f32) -> f32 {
+  switch (kind) {
+    case KIND_RELU: {
+      return select(0.0, 1.0, a > 0.0);
+    }
+    case KIND_LEAKY_RELU: {
+      return select(slope, 1.0, a > 0.0);
+    }
+    case KIND_TANH: {
+      return (1.0 - a) * (1.0 + a);
+    }
+    case KIND_LOGISTIC: {
+      return a * (1.0 - a);
+    }
+    default: {
+      return 1.0;
+    }
+  }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let problem = problems[0];
+  let row = id.x + id.y * count.x;
+  if (row >= problem.rows) {
+    return;
+  }
+  let value = problem.valueOffset + (row % problem.examples) * problem.valueStride;
+  let at = problem.deltaOffset + row * problem.deltaStride;
+  for (var j = thread; j < problem.cols; j += THREADS) {
+    var delta = deltas[at + j];
+    if (problem.kind != 0u) {
+      delta *= slopeAt(problem.kind, problem.slope, values[value + j]);
+      deltas[at + j] = delta;
+    }
+    if (problem.transpose == 1u) {
+      transposed[problem.transposedOffset + j * problem.transposedStride + row] = delta;
+    }
+  }
+}

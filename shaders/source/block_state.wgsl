@@ -1,0 +1,124 @@
+// The state of blocks of curvature other than Kronecker products with split damping, kept on the GPU so that a step waits for
+// nothing. Four kernels:
+//
+// weigh   before a batch's spectrum is blended in: (1 − β_t, β_t), β_t = min(1 − 1/t, β), t counting the batches in the
+//         spectrum since its basis was renewed, the Kronecker product's own eigenvalues as the first. Left out, with (0, 1),
+//         before there is a basis, and where the batch's numbers are not finite.
+// adopt   after a refresh: (1, 0) where a new basis replaces the old one, (0, 1) where the old one stays because numbers were
+//         not finite or the rotations did not suffice. A factor that is not finite starts afresh. λ is noted as it is.
+// fitted  after a fit to one batch: whether there is a fit, or the batch was left out; (0, 1) or (0, 0), to wipe it out.
+// damped  after that fit was damped: λ, and whether it can be solved. Both leave 0 among the counts where it can, 1 elsewhere.
+//
+// Layout: layers belongs to all blocks of a model, and entry says which one of it is a problem's; everything else is the
+// block's own: number `layer` of flags, counts and scales, and the status words from word `status` on. A thread serves one
+// problem. Dispatched by src/curvature/blocks/block-state.ts.
+
+# bindings("curvature/blocks/block-state", "blockStateLayout");
+
+const NOT_FINITE = 2u;
+// Not finite, not positive definite, or rotations that did not suffice.
+const FAILED = 11u;
+const SPECTRUM = 4u;
+
+@compute @workgroup_size(64)
+fn weigh(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= arrayLength(&problems)) {
+    return;
+  }
+  let problem = problems[id.x];
+  let bits = flags[problem.layer];
+  // Its inputs and derivatives were finite, or it would have been counted already.
+  if (bits == SPECTRUM) {
+    layers[problem.entry].skipped += 1u;
+  }
+  if (bits != 0u || counts[problem.layer] == 0.0) {
+    scales[problem.layer] = vec2f(0.0, 1.0);
+    return;
+  }
+  let count = counts[problem.layer] + 1.0;
+  let beta = min(1.0 - 1.0 / count, settings.decay);
+  counts[problem.layer] = count;
+  scales[problem.layer] = vec2f(1.0 - beta, beta);
+}
+
+@compute @workgroup_size(64)
+fn adopt(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= arrayLength(&problems)) {
+    return;
+  }
+  let problem = problems[id.x];
+  let entry = problem.entry;
+  scales[problem.layer] = vec2f(0.0, 1.0);
+  if (layers[entry].countA == 0u || layers[entry].countB == 0u) {
+    return;
+  }
+  let a = status[problem.status];
+  let b = status[problem.status + 1u];
+  layers[entry].lambda = settings.damping;
+  layers[entry].pi = 1.0;
+  layers[entry].statusA = a;
+  layers[entry].statusB = b;
+  if ((a & NOT_FINITE) != 0u) {
+    layers[entry].countA = 0u;
+  }
+  if ((b & NOT_FINITE) != 0u) {
+    layers[entry].countB = 0u;
+  }
+  if (((a | b) & FAILED) != 0u) {
+    layers[entry].failures += 1u;
+    return;
+  }
+  layers[entry].readyA = 1u;
+  layers[entry].readyB = 1u;
+  counts[problem.layer] = 1.0;
+  scales[problem.layer] = vec2f(1.0, 0.0);
+}
+
+fn closed(entry: u32) -> f32 {
+  return select(1.0, 0.0, layers[entry].readyA == 1u && layers[entry].readyB == 1u);
+}
+
+@compute @workgroup_size(64)
+fn fitted(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= arrayLength(&problems)) {
+    return;
+  }
+  let problem = problems[id.x];
+  let entry = problem.entry;
+  let taken = select(0u, 1u, status[problem.status + 2u] == 0u);
+  layers[entry].skipped += 1u - taken;
+  layers[entry].countA = taken;
+  layers[entry].countB = taken;
+  layers[entry].readyA = taken;
+  scales[problem.layer] = vec2f(0.0, f32(taken));
+  let result = status[problem.status] | status[problem.status + 1u];
+  if (taken == 1u && (result & FAILED) != 0u) {
+    layers[entry].failures += 1u;
+    layers[entry].readyA = 0u;
+  }
+  counts[problem.layer] = closed(entry);
+}
+
+@compute @workgroup_size(64)
+fn damped(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= arrayLength(&problems)) {
+    return;
+  }
+  let problem = problems[id.x];
+  let entry = problem.entry;
+  if (layers[entry].readyA == 0u) {
+    return;
+  }
+  let a = status[problem.status];
+  let b = status[problem.status + 1u];
+  layers[entry].lambda = problem.lambda;
+  layers[entry].pi = 1.0;
+  layers[entry].statusA = a;
+  layers[entry].statusB = b;
+  layers[entry].readyB = 1u;
+  if (((a | b) & FAILED) != 0u) {
+    layers[entry].failures += 1u;
+    layers[entry].readyB = 0u;
+  }
+  counts[problem.layer] = closed(entry);
+}

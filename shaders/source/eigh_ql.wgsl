@@ -1,0 +1,115 @@
+// One round of implicit QL on T: T ← G'TG until it is diagonal or the round's room for rotations is full. One thread a
+// matrix, because every rotation needs the last; it writes the rotations down for eigh_rotate.wgsl to apply to Q.
+// A sweep chases a bulge from row m to row l of an unreduced block: with Wilkinson's shift σ from the corner at l,
+//   g = d_m − σ, s = c = 1, and for i = m−1 … l: (c, s) ← (g, s e_i) / r turns rows i and i+1.
+// An e_i not above 2^-24 times the largest |d| + |e| + |e| counts as zero, which bounds the absolute error, not that of
+// small eigenvalues (as EISPACK's tql2).
+//
+// Layout: d and e, size numbers each, at 3 · vectorOffset of tridiagonal. rotations: for each sweep (m, l), then the pairs
+// (c, s) from i = m−1 down to l; capacity pairs a matrix, at least n. state, four words a matrix, zero at first: [1] l,
+// the rows done (n − 1 or more when all are), [2] pairs written in this round. Dispatched by src/linalg/eigh.ts, a fixed
+// number of rounds: those after the last that was needed find nothing to do.
+
+# bindings("linalg/eigh-kernels", "qlLayout");
+
+const EPSILON = 5.9604645e-8;
+// The square of a pair that counts as zero: E is about 1, and squares of numbers much smaller would lose their digits.
+const NEGLIGIBLE = 1e-30;
+
+override THREADS: u32 = 1;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = (id.x + id.y * count.x) * THREADS + thread;
+  if (number >= arrayLength(&problems)) {
+    return;
+  }
+  let problem = problems[number];
+  let d = 3u * problem.vectorOffset;
+  let e = d + problem.size;
+  let last = problem.n - 1u;
+  var l = state[4u * problem.index + 1u];
+  var used = 0u;
+  if (l < last) {
+    var largest = 0.0;
+    var before = 0.0;
+    for (var i = 0u; i < last; i++) {
+      let after = abs(tridiagonal[e + i]);
+      largest = max(largest, before + abs(tridiagonal[d + i]) + after);
+      before = after;
+    }
+    let tolerance = EPSILON * max(largest, before + abs(tridiagonal[d + last]));
+    while (l < last) {
+      var m = l;
+      while (m < last && abs(tridiagonal[e + m]) > tolerance) {
+        m++;
+      }
+      if (m == l) {
+        l++;
+        continue;
+      }
+      if (used + 1u + m - l > problem.capacity) {
+        break;
+      }
+      let header = problem.rotationOffset + used;
+      let corner = tridiagonal[e + l];
+      let top = tridiagonal[d + l];
+      let half = (tridiagonal[d + l + 1u] - top) / (2.0 * corner);
+      let root = sqrt(fma(half, half, 1.0));
+      var g = tridiagonal[d + m] - top + corner / (half + select(-root, root, half >= 0.0));
+      var s = 1.0;
+      var c = 1.0;
+      var p = 0.0;
+      var i = m;
+      var lower = tridiagonal[d + m];
+      var whole = true;
+      while (i > l) {
+        i--;
+        let off = tridiagonal[e + i];
+        let upper = tridiagonal[d + i];
+        let f = s * off;
+        let b = c * off;
+        let square = fma(f, f, g * g);
+        if (square < NEGLIGIBLE) {
+          // The bulge has vanished: T splits here. A safety net, since r = 0 would make NaN of everything.
+          tridiagonal[d + i + 1u] = lower - p;
+          tridiagonal[e + i] = b;
+          if (i + 1u < m) {
+            tridiagonal[e + i + 1u] = 0.0;
+          }
+          i++;
+          whole = false;
+          break;
+        }
+        let r = sqrt(square);
+        if (i + 1u < m) {
+          tridiagonal[e + i + 1u] = r;
+        }
+        s = f / r;
+        c = g / r;
+        g = lower - p;
+        let turned = fma(upper - g, s, 2.0 * c * b);
+        p = s * turned;
+        tridiagonal[d + i + 1u] = g + p;
+        g = fma(c, turned, -b);
+        lower = upper;
+        // What is written down is a rotation to rounding, however the adapter divides and takes roots.
+        let gap = 0.5 * fma(-s, s, fma(-c, c, 1.0));
+        used++;
+        rotations[problem.rotationOffset + used] = vec2f(fma(gap, c, c), fma(gap, s, s));
+      }
+      if (whole) {
+        tridiagonal[d + l] = lower - p;
+        tridiagonal[e + l] = g;
+      }
+      used++;
+      rotations[header] = vec2f(f32(m), f32(i));
+    }
+    state[4u * problem.index + 1u] = l;
+  }
+  state[4u * problem.index + 2u] = used;
+}

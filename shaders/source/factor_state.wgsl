@@ -1,0 +1,117 @@
+// The state of K-FAC's factors, kept on the GPU so that a step waits for nothing. A thread serves one layer of a block. Three
+// kernels:
+//
+// average  before the Gram matrices: (α, β) of each factor's moving mean, β_t = min(1 − 1/t, β), t counting the
+//          batches taken; a batch with numbers that are not finite is left out (α = 0, β = 1) and counted.
+// damp     before the inversions: π² = (tr Ā / in) / (tr B̄ / out); Ā gets π√λ', B̄ gets √λ'/π, λ' = λ · boost. While a
+//          factor is not finite π stays what it was, to fit the inverse that is kept. A layer without data in one of
+//          its means is marked, so that its inverses stay as they are.
+// settle   after them: a factor that failed keeps its inverse, boosts λ tenfold for the next refresh, and starts
+//          afresh if it holds numbers that are not finite; otherwise the boost falls back by √10. A layer without
+//          data is left alone: nothing was tried.
+//
+// Layout: layers belongs to all blocks of a model, and entry says which one of it is a problem's; everything else is the
+// block's own, one for each of its layers in their order. Martens & Grosse 2015, sections 5 and 6.3. Dispatched by
+// src/curvature/blocks/factor-state.ts.
+
+# bindings("curvature/blocks/factor-state", "factorStateLayout");
+
+const FAILED = 3u;
+const NOT_POSITIVE = 1u;
+const NOT_FINITE = 2u;
+const LARGEST_BOOST = 1e8;
+const SMALLEST_NORMAL = 1.17549435e-38;
+
+// (α, β) of a moving mean that has taken `count` batches with this one.
+fn moving(alpha: f32, count: u32) -> vec2f {
+  let beta = min(1.0 - 1.0 / f32(count), settings.decay);
+  return vec2f(alpha * (1.0 - beta), beta);
+}
+
+@compute @workgroup_size(64)
+fn average(@builtin(global_invocation_id) id: vec3u) {
+  let index = id.x;
+  if (index >= arrayLength(&problems) || problems[index].takes == 0u) {
+    return;
+  }
+  let entry = problems[index].entry;
+  if (flags[index] != 0u) {
+    layers[entry].skipped += 1u;
+    scales[index] = vec4f(0.0, 1.0, 0.0, 1.0);
+    return;
+  }
+  layers[entry].countA += 1u;
+  layers[entry].countB += 1u;
+  let a = moving(problems[index].alphaA, layers[entry].countA);
+  let b = moving(problems[index].alphaB, layers[entry].countB);
+  scales[index] = vec4f(a, b);
+}
+
+fn empty(entry: u32) -> bool {
+  return layers[entry].countA == 0u || layers[entry].countB == 0u;
+}
+
+# include("finite");
+
+fn usable(trace: f32) -> bool {
+  return finite(trace) && trace >= SMALLEST_NORMAL;
+}
+
+@compute @workgroup_size(64)
+fn damp(@builtin(global_invocation_id) id: vec3u) {
+  let index = id.x;
+  if (index >= arrayLength(&problems)) {
+    return;
+  }
+  let entry = problems[index].entry;
+  if (empty(entry)) {
+    status[index] = vec2u(NOT_POSITIVE);
+    return;
+  }
+  let a = traces[index].x / problems[index].sizeA;
+  let b = traces[index].y / problems[index].sizeB;
+  var pi = 1.0;
+  if (usable(a) && usable(b)) {
+    pi = sqrt(a) / sqrt(b);
+  } else if (!(finite(a) && finite(b)) && layers[entry].pi > 0.0) {
+    pi = layers[entry].pi;
+  }
+  let lambda = settings.damping * layers[entry].boost;
+  layers[entry].lambda = lambda;
+  layers[entry].pi = pi;
+  dampings[index] = vec2f(pi, 1.0 / pi) * sqrt(lambda);
+  status[index] = vec2u();
+}
+
+@compute @workgroup_size(64)
+fn settle(@builtin(global_invocation_id) id: vec3u) {
+  let index = id.x;
+  if (index >= arrayLength(&problems)) {
+    return;
+  }
+  let entry = problems[index].entry;
+  if (empty(entry)) {
+    return;
+  }
+  let result = status[index];
+  layers[entry].statusA = result.x;
+  layers[entry].statusB = result.y;
+  if ((result.x & FAILED) == 0u) {
+    layers[entry].readyA = 1u;
+  }
+  if ((result.y & FAILED) == 0u) {
+    layers[entry].readyB = 1u;
+  }
+  if ((result.x & NOT_FINITE) != 0u) {
+    layers[entry].countA = 0u;
+  }
+  if ((result.y & NOT_FINITE) != 0u) {
+    layers[entry].countB = 0u;
+  }
+  if (((result.x | result.y) & FAILED) != 0u) {
+    layers[entry].failures += 1u;
+    layers[entry].boost = min(layers[entry].boost * 10.0, LARGEST_BOOST);
+  } else {
+    layers[entry].boost = max(layers[entry].boost * 0.316227766, 1.0);
+  }
+}

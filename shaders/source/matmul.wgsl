@@ -1,0 +1,67 @@
+// C ← α AᵀB + β C, with A stored k × m and B stored k × n, so that both are read along rows, four numbers at a time.
+//
+// Layout: offsets and strides of a and b count vec4f; those of c count vec4f too, and C may be stored transposed
+// (n × m). Rows start on a vec4f; numbers beyond the last column of C are left as they are.
+//
+# include("product/about", {
+#   left: "A", operandNames: "A and B", dispatcher: "src/linalg/products/matmul.ts, many problems at once",
+# });
+# if (form === "subgroup") {
+enable subgroups;
+# }
+
+# bindings("linalg/products/matmul", "matmulLayout");
+
+# include(`product/${form}`, {
+#   a: "a", aStart: "(*problem).aOffset", aStride: "aStride",
+#   b: "b", bStart: "(*problem).bOffset", bStride: "bStride", bLast: "(n - 1u) / 4u",
+#   m: "m", n: "n", k: "k", lower: false, even: false, tileCols: "(*problem).tileCols", operandNames: "A and B",
+#   sizes: () => {
+  let m = (*problem).m;
+  let n = (*problem).n;
+#   },
+#   operands: () => {
+  let aStride = (*problem).aStride;
+  let bStride = (*problem).bStride;
+  let k = (*problem).k;
+#   },
+#   store: () => {
+# include("product/store", {
+#   target: "c", rows: "rows", cols: "cols", sizes: "rows: u32, cols: u32, ", alpha: "alpha", beta: "beta",
+#   scales: () => {
+  let alpha = (*problem).alpha;
+  let beta = (*problem).beta;
+#   },
+# });
+
+#   },
+# });
+
+# if (form === "subgroup") {
+  # include("product/numbers");
+  // Pieces of four numbers. A loop, from a number that the compiler does not know: unrolled stores take a software
+  // adapter seconds to compile.
+  let turned = (*problem).transposed != 0u;
+  let rows = select(m, n, turned);
+  let cols = select(n, m, turned);
+  let alpha = (*problem).alpha;
+  let beta = (*problem).beta;
+  let first = number * PIECES;
+  for (var piece = first; piece < first + PIECES; piece++) {
+    let part = piece - first;
+    # include("product/store_piece", {
+#     target: "c", rows: "rows", cols: "cols", alpha: "alpha", beta: "beta", turned: "turned", left: "",
+#   });
+  }
+# } else {
+  if ((*problem).transposed == 0u) {
+    var plain = array<vec4f, 16>(
+      # include("product/block");
+    );
+    store(index, i, j, m, n, plain);
+  } else {
+    # include("product/turned", { name: "turned" });
+    store(index, j, i, n, m, turned);
+  }
+# }
+}

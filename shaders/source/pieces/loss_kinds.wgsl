@@ -1,0 +1,2 @@
+const SOFTMAX = 1u;
+const SIGMOID = 2u;

@@ -1,0 +1,61 @@
+// result[index] ← scale · Σ x, or scale · Σ x∘y, over a rows × cols matrix. Two kernels, both in a fixed order: `partial`
+// sums chunks of CHUNK numbers (a thread takes every THREADS-th, then a tree over the threads), `total` adds a
+// problem's chunks one after another. The same inputs give the same bits, run after run.
+//
+// Layout: offsets and strides in elements. x and y may be any matrix; a diagonal is one with stride n + 1 and one
+// column. Dispatched by src/linalg/reduce.ts, many problems at once.
+
+# bindings("linalg/reduce", "reduceLayout");
+
+override THREADS: u32 = 64;
+const CHUNK = 4096u;
+
+var<workgroup> sums: array<f32, THREADS>;
+
+@compute @workgroup_size(THREADS)
+fn partials(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  # include("find_problem");
+  let problem = problems[index];
+  let chunk = number - problem.first;
+  let end = min((chunk + 1u) * CHUNK, problem.rows * problem.cols);
+  var sum = 0.0;
+  // The place of e, kept by additions: a division for each number would cost more than the sum.
+  let start = chunk * CHUNK + thread;
+  var i = start / problem.cols;
+  var j = start % problem.cols;
+  for (var e = start; e < end; e += THREADS) {
+    let value = x[problem.xOffset + i * problem.xStride + j];
+    if (problem.product == 1u) {
+      sum = fma(value, y[problem.yOffset + i * problem.yStride + j], sum);
+    } else {
+      sum += value;
+    }
+    i += THREADS / problem.cols;
+    j += THREADS % problem.cols;
+    if (j >= problem.cols) {
+      i++;
+      j -= problem.cols;
+    }
+  }
+  sums[thread] = sum;
+  workgroupBarrier();
+  # include("tree", { shared: "sums", half: "THREADS / 2u", lane: "thread", join: "sum" });
+  if (thread == 0u && chunk < problem.chunks) {
+    results[number] = sums[0];
+  }
+}
+
+// Here x holds the partial sums.
+@compute @workgroup_size(1)
+fn totals(@builtin(workgroup_id) id: vec3u) {
+  let problem = problems[id.x];
+  var sum = 0.0;
+  for (var chunk = 0u; chunk < problem.chunks; chunk++) {
+    sum += x[problem.first + chunk];
+  }
+  results[problem.result] = problem.scale * sum;
+}

@@ -1,0 +1,161 @@
+import { blend } from "../../linalg/blend.js";
+import { checkFinite, guard, paddedView } from "../../linalg/index.js";
+import { scoped } from "../../linalg/layout/scoped.js";
+import type { PipelineManager, Recorder } from "../../pipeline/index.js";
+import type {
+  Block,
+  BlockDescription,
+  BlockItem,
+  BlockProduct,
+  BlockSite,
+  BlockUpdate,
+} from "../blocks/block.js";
+import { decide } from "../blocks/block-state.js";
+import type { LayerShape } from "../blocks/examples.js";
+import { BlockSettings } from "../blocks/settings.js";
+import { layOutMatrices } from "../blocks/spectra.js";
+import { GATE, type LayerFit } from "./layer-fit.js";
+
+/**
+ * Approximations without a memory: each batch replaces the one before, and there is no moving mean. A batch with numbers that
+ * are not finite leaves no fit; until the next one U is zero. Layers are fitted one after another.
+ */
+export class BatchBlock implements Block {
+  readonly name: string;
+  readonly fits: readonly LayerFit[];
+  readonly means: Readonly<Record<string, GPUBuffer>> = {};
+  readonly #site: BlockSite;
+  readonly #settings: BlockSettings;
+  /** (0, 1) to leave a fit as it is, (0, 0) to wipe it out. */
+  readonly #scales: GPUBuffer;
+  /** 0 for each layer that has a fit and damped it, 1 elsewhere. */
+  readonly #gates: GPUBuffer;
+
+  constructor(
+    site: BlockSite,
+    name: string,
+    make: (manager: PipelineManager, layer: LayerShape) => LayerFit,
+  ) {
+    this.name = name;
+    this.#site = site;
+    this.#settings = new BlockSettings(site.manager, site.damping, site.emaDecay);
+    this.#scales = site.manager.createStorage("fit scales", 2 * site.layers.length);
+    this.#gates = site.manager.createStorage("fit gates", site.layers.length);
+    this.fits = site.layers.map((layer) => make(site.manager, layer));
+    this.#close();
+  }
+
+  get damping(): number {
+    return this.#settings.damping;
+  }
+
+  set damping(value: number) {
+    this.#settings.damping = value;
+  }
+
+  get tensors(): Readonly<Record<string, GPUBuffer>> {
+    const own = Object.fromEntries(
+      this.fits.flatMap(({ tensors }, layer) =>
+        Object.entries(tensors).map(([name, buffer]) => [`${layer}.${name}`, buffer]),
+      ),
+    );
+    return { ...own, gates: this.#gates };
+  }
+
+  accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void {
+    for (const { layer, statistics } of updates) {
+      const fit = this.fits[layer]!;
+      scoped(recorder, (inner) => {
+        const groups = fit.examples(inner, statistics);
+        inner.clear(fit.status);
+        checkFinite(
+          inner,
+          fit.status,
+          groups.flatMap(({ a, b }) => [a, b]).map((x) => ({ x, flag: GATE.word, bit: GATE.bit })),
+        );
+        const made = fit.fit(inner, groups);
+        checkFinite(
+          inner,
+          fit.status,
+          made.map((x) => ({ x, flag: GATE.word, bit: GATE.bit })),
+        );
+        this.#decide(inner, "fitted", layer);
+        // What is not finite must not come back from a checkpoint either.
+        const unread = paddedView(inner.scratch(4), 0, 1, 1);
+        blend(
+          inner,
+          made.map((S) => ({ T: unread, S, scale: layer })),
+          this.#scales,
+        );
+      });
+    }
+  }
+
+  refresh(recorder: Recorder): void {
+    for (const [layer, fit] of this.fits.entries()) {
+      fit.damp(recorder, this.damping);
+      this.#decide(recorder, "damped", layer);
+    }
+  }
+
+  precondition(recorder: Recorder, items: readonly BlockItem[]): void {
+    const { entries, states } = this.#site;
+    const { length, views } = layOutMatrices(items.map(({ layer }) => this.#site.layers[layer]!));
+    const free = views(recorder.scratch(length));
+    for (const [k, { layer, G }] of items.entries()) {
+      this.fits[layer]!.invert(recorder, G, free[k]!, states.damping(entries[layer]!));
+    }
+    guard(
+      recorder,
+      this.#gates,
+      items.map(({ layer, into }, k) => ({ source: free[k]!, target: into, flag: layer })),
+    );
+  }
+
+  apply(recorder: Recorder, products: readonly BlockProduct[]): void {
+    for (const { layer, V, into } of products) this.fits[layer]!.apply(recorder, V, into);
+  }
+
+  describe(): readonly BlockDescription[] {
+    return this.#site.layers.map(({ name, in: inputs, out }) => ({
+      layer: name,
+      estimate: `${out} × ${inputs}, fitted to each batch`,
+    }));
+  }
+
+  reset(): void {
+    const { device } = this.#site.manager;
+    const encoder = device.createCommandEncoder();
+    for (const buffer of Object.values(this.tensors)) encoder.clearBuffer(buffer);
+    device.queue.submit([encoder.finish()]);
+    this.#close();
+  }
+
+  dispose(): void {
+    this.#settings.dispose();
+    for (const buffer of [this.#scales, this.#gates]) this.#site.manager.destroyBuffer(buffer);
+    for (const fit of this.fits) fit.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Nothing is fitted. */
+  #close(): void {
+    const { manager, layers, states, entries } = this.#site;
+    manager.device.queue.writeBuffer(this.#gates, 0, new Float32Array(layers.length).fill(1));
+    states.reset(entries);
+  }
+
+  #decide(recorder: Recorder, decision: "fitted" | "damped", layer: number): void {
+    const { entries, states } = this.#site;
+    decide(recorder, decision, [{ entry: entries[layer]!, layer, lambda: this.damping }], {
+      settings: this.#settings.buffer,
+      layers: states.buffer,
+      status: this.fits[layer]!.status,
+      scales: this.#scales,
+      counts: this.#gates,
+    });
+  }
+}

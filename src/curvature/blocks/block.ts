@@ -1,0 +1,109 @@
+import type { Matrix } from "../../linalg/index.js";
+import type { CurvatureStatistics, LayerSize, Trainable } from "../../model/index.js";
+import type { PipelineManager, Recorder } from "../../pipeline/index.js";
+import type { LayerStates } from "./layer-states.js";
+
+/** A layer as its curvature sees it. Every `Trainable` is one. */
+export type CurvatureLayer = LayerSize &
+  Partial<Pick<Trainable, "G" | "withoutKronecker" | "withoutExamples">>;
+
+/** One batch's statistics of one layer. Layers are numbered within the block, or within the model for `Curvature`. */
+export interface BlockUpdate {
+  layer: number;
+  statistics: CurvatureStatistics;
+}
+
+/** A gradient, and where its update goes: both out × in, in different buffers. */
+export interface BlockItem {
+  layer: number;
+  G: Matrix;
+  into: Matrix;
+}
+
+/** A direction V, and where H̃ V goes: both out × in, in different buffers. */
+export interface BlockProduct {
+  layer: number;
+  V: Matrix;
+  into: Matrix;
+}
+
+/** What a block keeps of a layer, for people. */
+export interface BlockDescription {
+  readonly layer: string;
+  /** What is estimated, and its size. */
+  readonly estimate: string;
+}
+
+/**
+ * One way to estimate curvature, at work for a group of layers: some H̃ for each of them, on the scale of the mean loss's
+ * Hessian whatever the batch size, and the solution of its damped system. All layers of the group are served by each call,
+ * so that a block can record one grouped dispatch for them.
+ *
+ *     block.accumulate(recorder, updates);   // takes in a batch            every few steps
+ *     block.refresh(recorder);               // renews what solving needs   every few more
+ *     block.precondition(recorder, items);   // U ← (H̃ + λI)⁻¹ G            every step
+ *
+ * Methods record and wait for nothing; nothing of a batch is read once the recording that took it in has been submitted.
+ * What went wrong on the GPU is decided there and told in the block's entries of the shared `LayerStates`: a batch with
+ * numbers that are not finite is left out and counted, a refresh that fails keeps what the last one made, and an entry is
+ * `ready` once `precondition` gives more than zero.
+ */
+export interface Block extends Disposable {
+  /** The kind, in one word. Names the block's tensors in a checkpoint. */
+  readonly name: string;
+  /** λ ≥ 0. A change counts from the next refresh on. @throws ArgumentError when negative or not finite */
+  damping: number;
+  /**
+   * What a checkpoint must hold besides the layer states: written back, the block goes on bit for bit. Finite f32 numbers;
+   * the names count within the block.
+   */
+  readonly tensors: Readonly<Record<string, GPUBuffer>>;
+  /**
+   * Which of the tensors are moving means, f32: what processes that share a model average among them, after `accumulate` and
+   * before `refresh`. Moving means are linear in their batches. With n_r of N examples on rank r in every step and no batch
+   * left out, Σ_r (n_r/N) · mean_r therefore is the moving mean over all N, up to rounding. Empty where there are none.
+   */
+  readonly means: Readonly<Record<string, GPUBuffer>>;
+  /**
+   * Records what takes in a batch of some of the layers, each at most once.
+   *
+   * @throws as the statistics do (ArgumentError when a pass is over or has no columns), UnsupportedLayerError when they lack
+   *   what this block needs.
+   */
+  accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void;
+  /** Records what renews the solution of all layers from the batches taken in, with the damping as it is now. */
+  refresh(recorder: Recorder): void;
+  /**
+   * Records U ← (H̃ + λI)⁻¹ G of some layers; each kind says where its damping is other than λI. U is zero before the layer's
+   * first successful refresh. Numbers of G that are not finite reach U.
+   */
+  precondition(recorder: Recorder, items: readonly BlockItem[]): void;
+  /** Records into ← H̃ V, undamped, of some layers; absent where there is no such product. */
+  apply?(recorder: Recorder, products: readonly BlockProduct[]): void;
+  /** One line a layer, in the block's order. */
+  describe(): readonly BlockDescription[];
+  /** Forgets all batches at once, the entries in the shared state included. */
+  reset(): void;
+  /** Frees the block's memory; the shared state is not the block's. */
+  dispose(): void;
+}
+
+/** What a block is made with. */
+export interface BlockSite {
+  readonly manager: PipelineManager;
+  /** The layers that the block is for; it numbers them as here. */
+  readonly layers: readonly CurvatureLayer[];
+  /** The state shared by all blocks of the model, and which entry of it each of these layers has. */
+  readonly states: LayerStates;
+  readonly entries: readonly number[];
+  /** λ to begin with, checked. */
+  readonly damping: number;
+  /** β of moving means, in [0, 1): with t batches taken, β_t = min(1 − 1/t, β). */
+  readonly emaDecay: number;
+}
+
+/**
+ * Makes a block for layers: a kind of the caller's own is such a function and nothing else. What it returns owns its
+ * buffers. A factory that throws must have freed them.
+ */
+export type BlockFactory = (site: BlockSite) => Block;

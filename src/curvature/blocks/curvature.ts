@@ -1,0 +1,231 @@
+import type { Capabilities } from "../../device/index.js";
+import { ArgumentError, UnsupportedLayerError } from "../../errors.js";
+import type { Matrix } from "../../linalg/index.js";
+import type { Kernel, PipelineManager, Recorder } from "../../pipeline/index.js";
+import type { Block, BlockItem, BlockProduct, BlockSite, BlockUpdate, CurvatureLayer } from "./block.js";
+import { type BlockOptions, planBlocks } from "./choice.js";
+import { EkfacBlock } from "./ekfac.js";
+import { BLOCKS } from "./kinds.js";
+import { KroneckerBlock } from "./kronecker.js";
+import { LayerStates } from "./layer-states.js";
+import { requireDamping, requireDecay } from "./options.js";
+import type { LayerStatus } from "./status.js";
+
+/** How curvature is estimated, averaged and damped. */
+export interface CurvatureOptions extends BlockOptions {
+  /** λ ≥ 0 on the scale of the mean loss's Hessian; defaults to 1e-3. */
+  damping?: number;
+  /** β of the moving means, in [0, 1); defaults to 0.95. */
+  emaDecay?: number;
+}
+
+/** One line of the registration table: what becomes of a layer, and why. */
+export interface CurvatureLine {
+  readonly layer: string;
+  /** Name of the block. */
+  readonly block: string;
+  /** What the block keeps of it, with sizes. */
+  readonly estimate: string;
+  /** `"default"`, `"asked for"`, or the fallback's reason. */
+  readonly why: string;
+}
+
+/** Where a layer is: its block, and its number there. */
+export interface BlockPlace {
+  readonly block: Block;
+  readonly index: number;
+}
+
+/** Every kernel that the curvature of these layers records on this adapter, for compiling ahead. @throws as `planBlocks` */
+export function curvatureKernels(
+  capabilities: Capabilities,
+  layers: readonly CurvatureLayer[],
+  options: BlockOptions = {},
+): readonly Kernel[] {
+  const kinds = planBlocks(layers, options).flatMap(({ kind }) => kind ?? []);
+  return kinds.flatMap((kind) => BLOCKS[kind].kernels(capabilities));
+}
+
+/**
+ * The curvature of all layers of a model, whatever their blocks: takes batches in, renews what solving needs, and
+ * preconditions, each for any of the layers in one call. Layers are numbered as they were given. Nothing waits for the GPU.
+ */
+export class Curvature implements Disposable {
+  readonly layers: readonly CurvatureLayer[];
+  readonly blocks: readonly Block[];
+  readonly #states: LayerStates;
+  readonly #places: readonly BlockPlace[];
+  readonly #reasons: readonly string[];
+  #damping: number;
+
+  /**
+   * @throws ArgumentError for bad options, UnsupportedLayerError for a layer that none of them can do with, LimitError when the
+   *   device cannot hold it. Then no memory is kept.
+   */
+  constructor(manager: PipelineManager, layers: readonly CurvatureLayer[], options: CurvatureOptions = {}) {
+    const damping = requireDamping(options.damping ?? 1e-3);
+    const emaDecay = requireDecay(options.emaDecay ?? 0.95);
+    const plans = planBlocks(layers, options);
+    this.layers = layers;
+    this.#damping = damping;
+    this.#states = new LayerStates(
+      manager,
+      layers.map(({ name }) => name),
+    );
+    const places: BlockPlace[] = [];
+    const reasons: string[] = [];
+    const blocks: Block[] = [];
+    try {
+      for (const { create, members, reasons: own } of plans) {
+        const site: BlockSite = {
+          manager,
+          layers: members.map((layer) => layers[layer]!),
+          states: this.#states,
+          entries: members,
+          damping,
+          emaDecay,
+        };
+        const block = create(site);
+        blocks.push(block);
+        for (const [index, layer] of members.entries()) {
+          places[layer] = { block, index };
+          reasons[layer] = own[index]!;
+        }
+      }
+    } catch (error) {
+      for (const block of blocks) block.dispose();
+      this.#states.dispose();
+      throw error;
+    }
+    this.blocks = blocks;
+    this.#places = places;
+    this.#reasons = reasons;
+  }
+
+  get damping(): number {
+    return this.#damping;
+  }
+
+  /** Of all blocks; counts from the next refresh on. @throws ArgumentError when negative or not finite */
+  set damping(value: number) {
+    this.#damping = requireDamping(value);
+    for (const block of this.blocks) block.damping = value;
+  }
+
+  /** The block of a layer, and the layer's number in it. @throws ArgumentError for a layer that there is not */
+  place(layer: number): BlockPlace {
+    const place = this.#places[layer];
+    if (place) return place;
+    throw new ArgumentError("curvature", "layer", `must be below ${this.layers.length}, got ${layer}`);
+  }
+
+  /** Ā, in × in, and B̄, out × out, of a layer whose block keeps them: K-FAC's own or EKFAC; undefined elsewhere. */
+  factors(layer: number): { A: Matrix; B: Matrix } | undefined {
+    const { block, index } = this.place(layer);
+    if (!(block instanceof KroneckerBlock || block instanceof EkfacBlock)) return undefined;
+    return { A: block.A(index), B: block.B(index) };
+  }
+
+  /** The state of every layer, `LayerState` one after another: for read-backs and for kernels that ask what is ready. */
+  get state(): GPUBuffer {
+    return this.#states.buffer;
+  }
+
+  /** Decodes the bytes of `state`. */
+  decode(bytes: ArrayBuffer): LayerStatus[] {
+    return this.#states.decode(bytes);
+  }
+
+  /**
+   * What a checkpoint must hold: f32, but for `layerState`, u32. Names are the block's own under the name of the block; those of
+   * K-FAC's own block stand alone, as they always have.
+   */
+  get tensors(): Readonly<Record<string, GPUBuffer>> {
+    return { ...this.#named(({ tensors }) => tensors), layerState: this.state };
+  }
+
+  /** What processes that share a model average among them, by the same names; see `Block.means`. */
+  get means(): Readonly<Record<string, GPUBuffer>> {
+    return this.#named(({ means }) => means);
+  }
+
+  /** Records what takes in a batch of some of the layers. @throws as `Block.accumulate` */
+  accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void {
+    this.#each(updates, (block, own) => block.accumulate(recorder, own));
+  }
+
+  /** Records what renews the solution of all layers, with the damping as it is now. */
+  refresh(recorder: Recorder): void {
+    for (const block of this.blocks) block.refresh(recorder);
+  }
+
+  /** Records U ← (H̃ + λI)⁻¹ G of some of the layers; zero until a layer's first successful refresh. */
+  precondition(recorder: Recorder, items: readonly BlockItem[]): void {
+    this.#each(items, (block, own) => block.precondition(recorder, own));
+  }
+
+  /** Records into ← H̃ V, undamped. @throws UnsupportedLayerError for a layer whose block has no such product */
+  apply(recorder: Recorder, products: readonly BlockProduct[]): void {
+    for (const { layer } of products) {
+      const { block } = this.place(layer);
+      if (block.apply) continue;
+      throw new UnsupportedLayerError(
+        this.layers[layer]!.name,
+        `block ${block.name}`,
+        "it has no product H̃ V; give the layer another block",
+      );
+    }
+    this.#each(products, (block, own) => block.apply!(recorder, own));
+  }
+
+  /** The registration table, a line a layer in the model's order. */
+  describe(): readonly CurvatureLine[] {
+    const descriptions = new Map(this.blocks.map((block) => [block, block.describe()]));
+    return this.#places.map(({ block, index }, layer) => ({
+      layer: this.layers[layer]!.name,
+      block: block.name,
+      estimate: descriptions.get(block)![index]?.estimate ?? "",
+      why: this.#reasons[layer]!,
+    }));
+  }
+
+  /** Forgets all batches at once. */
+  reset(): void {
+    for (const block of this.blocks) block.reset();
+  }
+
+  dispose(): void {
+    for (const block of this.blocks) block.dispose();
+    this.#states.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Hands a list out to the blocks that its layers belong to, under their numbers there. */
+  #each<T extends { layer: number }>(list: readonly T[], hand: (block: Block, own: T[]) => void): void {
+    const lists = new Map<Block, T[]>();
+    for (const one of list) {
+      const { block, index } = this.place(one.layer);
+      const own = lists.get(block) ?? [];
+      own.push({ ...one, layer: index });
+      lists.set(block, own);
+    }
+    for (const block of this.blocks) {
+      const own = lists.get(block);
+      if (own) hand(block, own);
+    }
+  }
+
+  #named(of: (block: Block) => Readonly<Record<string, GPUBuffer>>): Readonly<Record<string, GPUBuffer>> {
+    const all: Record<string, GPUBuffer> = {};
+    for (const [index, block] of this.blocks.entries()) {
+      const twins = this.blocks.slice(0, index).filter(({ name }) => name === block.name).length;
+      const prefix =
+        block.name === "kronecker" && twins === 0 ? "" : `${block.name}${twins > 0 ? twins + 1 : ""}.`;
+      for (const [name, buffer] of Object.entries(of(block))) all[`${prefix}${name}`] = buffer;
+    }
+    return all;
+  }
+}

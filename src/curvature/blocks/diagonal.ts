@@ -1,0 +1,199 @@
+import { UnsupportedLayerError } from "../../errors.js";
+import { blend, blendKernel } from "../../linalg/blend.js";
+import { checkFinite, copyKernel, finiteKernel, type Matrix } from "../../linalg/index.js";
+import { scoped } from "../../linalg/layout/scoped.js";
+import type { Kernel, PipelineManager, Recorder } from "../../pipeline/index.js";
+import { jacobianKernels, jacobianMoments } from "../kernels/jacobian.js";
+import { multiplySpectra, spectrumKernels } from "../kernels/spectrum.js";
+import type {
+  Block,
+  BlockDescription,
+  BlockItem,
+  BlockProduct,
+  BlockSite,
+  BlockUpdate,
+  CurvatureLayer,
+} from "./block.js";
+import { blockStateKernels, decide } from "./block-state.js";
+import { type RecordedExamples, recordExamples } from "./examples.js";
+import { averageKernels, FactorState } from "./factor-state.js";
+import { Spectra } from "./spectra.js";
+
+/** Every kernel that a `DiagonalBlock` records, for compiling ahead. */
+export const diagonalKernels: readonly Kernel[] = [
+  ...averageKernels,
+  ...blockStateKernels,
+  ...spectrumKernels,
+  ...jacobianKernels,
+  blendKernel,
+  finiteKernel,
+  copyKernel,
+];
+
+/**
+ * The diagonal of H: the moving mean D of (1/N) Σ_i Σ_c J_ic ∘ J_ic, and U = G ⊘ (D + λ). Takes every layer whose derivatives
+ * can be had example by example, a convolution of several groups too. Of a layer that offers G alone, D is the moving mean of
+ * G ∘ G, the squares of the mean gradient: the diagonal of another matrix, N times too small where the examples' gradients
+ * are independent of each other and larger where they agree. `describe()` says which.
+ */
+export class DiagonalBlock implements Block {
+  readonly name = "diagonal";
+  readonly #manager: PipelineManager;
+  readonly #site: BlockSite;
+  readonly #spectra: Spectra;
+  readonly #state: FactorState;
+  #undamped = true;
+
+  /** @throws UnsupportedLayerError for a layer that offers neither examples nor G */
+  constructor(site: BlockSite) {
+    const { manager, layers } = site;
+    for (const layer of layers) {
+      const { name, withoutExamples, G } = layer;
+      if (withoutExamples === undefined || G) continue;
+      throw new UnsupportedLayerError(name, withoutExamples, 'give the layer a G, or use "gradient"');
+    }
+    this.#manager = manager;
+    this.#site = site;
+    this.#spectra = new Spectra(manager, "diagonals", layers);
+    this.#state = new FactorState(site);
+    site.states.reset(site.entries);
+  }
+
+  get damping(): number {
+    return this.#state.settings.damping;
+  }
+
+  set damping(value: number) {
+    this.#state.settings.damping = value;
+  }
+
+  /** D of a layer, out × in. */
+  diagonal(layer: number): Matrix {
+    return this.#spectra.matrices[layer]!;
+  }
+
+  get tensors(): Readonly<Record<string, GPUBuffer>> {
+    return { mean: this.#spectra.buffer };
+  }
+
+  /** The squares of a mean gradient are not linear in the batch: there, average G itself before `accumulate`. */
+  get means(): Readonly<Record<string, GPUBuffer>> {
+    return { mean: this.#spectra.buffer };
+  }
+
+  accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void {
+    const { layers } = this.#site;
+    const state = this.#state;
+    const buffer = recorder.scratch(this.#spectra.buffer.size / 4);
+    const moments = updates.map(({ layer }) => ({ ...this.diagonal(layer), buffer }));
+    recorder.clear(state.flags);
+    for (const [index, { layer, statistics }] of updates.entries()) {
+      const into = moments[index]!;
+      const size = layers[layer]!;
+      if (size.withoutExamples !== undefined) {
+        multiplySpectra(recorder, [{ X: size.G!, D: size.G!, into }]);
+        continue;
+      }
+      scoped(recorder, (inner) => {
+        const groups = recordExamples(inner, size, statistics);
+        checkFinite(
+          inner,
+          state.flags,
+          groups.flatMap(({ a, b }) => [
+            { x: a, flag: layer, bit: 1 },
+            { x: b, flag: layer, bit: 2 },
+          ]),
+        );
+        recordDiagonal(inner, groups, into);
+      });
+    }
+    checkFinite(
+      recorder,
+      state.flags,
+      updates.map(({ layer }, index) => ({ x: moments[index]!, flag: layer, bit: 4 })),
+    );
+    state.average(
+      recorder,
+      updates.map(({ layer }) => ({ layer, alphaA: 1, alphaB: 1 })),
+    );
+    blend(
+      recorder,
+      updates.map(({ layer }, index) => ({ T: moments[index]!, S: this.diagonal(layer), scale: 2 * layer })),
+      state.scales,
+    );
+  }
+
+  /** Records that the means are damped by λ as it is now. */
+  refresh(recorder: Recorder): void {
+    const { entries, states, layers } = this.#site;
+    const { settings, status } = this.#state;
+    this.#undamped = this.damping === 0;
+    decide(
+      recorder,
+      "adopt",
+      layers.map((_, layer) => ({ entry: entries[layer]!, layer, status: 2 * layer })),
+      // Nothing can fail: the status stays 0.
+      {
+        settings: settings.buffer,
+        layers: states.buffer,
+        status,
+        counts: recorder.scratch(layers.length),
+        scales: recorder.scratch(2 * layers.length),
+      },
+    );
+  }
+
+  precondition(recorder: Recorder, items: readonly BlockItem[]): void {
+    const { entries, states } = this.#site;
+    if (this.#undamped) this.#spectra.findPeaks(recorder);
+    this.#spectra.divide(
+      recorder,
+      items.map(({ layer, G, into }) => ({ layer, X: G, into })),
+      (layer) => states.damping(entries[layer]!),
+    );
+  }
+
+  apply(recorder: Recorder, products: readonly BlockProduct[]): void {
+    this.#spectra.multiply(
+      recorder,
+      products.map(({ layer, V, into }) => ({ layer, X: V, into })),
+    );
+  }
+
+  describe(): readonly BlockDescription[] {
+    return this.#site.layers.map((layer) => ({ layer: layer.name, estimate: estimateOf(layer) }));
+  }
+
+  reset(): void {
+    const encoder = this.#manager.device.createCommandEncoder();
+    encoder.clearBuffer(this.#spectra.buffer);
+    this.#manager.device.queue.submit([encoder.finish()]);
+    this.#site.states.reset(this.#site.entries);
+    this.#undamped = true;
+  }
+
+  dispose(): void {
+    this.#spectra.dispose();
+    this.#state.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function estimateOf({ in: inputs, out, withoutExamples }: CurvatureLayer): string {
+  return withoutExamples === undefined
+    ? `diagonal of H, moving mean ${out} × ${inputs}`
+    : `squares of the mean gradient, moving mean ${out} × ${inputs}`;
+}
+
+/** Records into ← the diagonal of H over recorded examples, the rows of W group by group. */
+export function recordDiagonal(recorder: Recorder, groups: readonly RecordedExamples[], into: Matrix): void {
+  let row = 0;
+  for (const rows of groups) {
+    const own = { ...into, offset: into.offset + row * into.stride, rows: rows.b.cols };
+    jacobianMoments(recorder, rows, { scale: 1 / rows.divisor, into: own });
+    row += rows.b.cols;
+  }
+}

@@ -1,0 +1,133 @@
+import tgpu, { d } from "typegpu";
+import code from "../../../shaders/factor_state.wgsl?raw";
+import { defineKernel, type Kernel, type PipelineManager, type Recorder } from "../../pipeline/index.js";
+import type { BlockSite } from "./block.js";
+import { LayerState } from "./layer-states.js";
+import { BlockSettings, FactorSettings } from "./settings.js";
+
+export const LayerProblem = d.struct({
+  alphaA: d.f32,
+  alphaB: d.f32,
+  sizeA: d.f32,
+  sizeB: d.f32,
+  takes: d.u32,
+  entry: d.u32,
+});
+
+export const factorStateLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(LayerProblem), access: "readonly", visibility: ["compute"] },
+    settings: { uniform: FactorSettings, visibility: ["compute"] },
+    traces: { storage: d.arrayOf(d.vec2f), access: "readonly", visibility: ["compute"] },
+    flags: { storage: d.arrayOf(d.u32), access: "mutable", visibility: ["compute"] },
+    layers: { storage: d.arrayOf(LayerState), access: "mutable", visibility: ["compute"] },
+    scales: { storage: d.arrayOf(d.vec4f), access: "mutable", visibility: ["compute"] },
+    dampings: { storage: d.arrayOf(d.vec2f), access: "mutable", visibility: ["compute"] },
+    status: { storage: d.arrayOf(d.vec2u), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+const stateKernel = (entryPoint: string) =>
+  defineKernel({ name: "factor_state", code, layout: factorStateLayout, entryPoint });
+const averageKernel = stateKernel("average");
+const dampKernel = stateKernel("damp");
+const settleKernel = stateKernel("settle");
+
+export const averageKernels: readonly Kernel[] = [averageKernel];
+export const factorStateKernels: readonly Kernel[] = [averageKernel, dampKernel, settleKernel];
+
+const WORKGROUP = 64;
+
+/** What a layer's batch is multiplied with to be its mean: of the sums on both sides. */
+export interface BatchScale {
+  layer: number;
+  alphaA: number;
+  alphaB: number;
+}
+
+/**
+ * Decides on the GPU, layer by layer, whether a batch enters a block's moving means and with which weight, how λ is split
+ * between two factors, and what a failed inversion means: the kernels of `factor_state.wgsl` on buffers of the block's own.
+ */
+export class FactorState implements Disposable {
+  readonly settings: BlockSettings;
+  /** A word a layer, to be cleared and or-ed into before `average`: a batch with any bit is left out. */
+  readonly flags: GPUBuffer;
+  /** (α, β) of both means of a layer, as `average` leaves them: pairs 2l and 2l + 1. */
+  readonly scales: GPUBuffer;
+  /** tr Ā and tr B̄ of a layer, for `damp`. */
+  readonly traces: GPUBuffer;
+  /** What is added to both factors of a layer, and how their inversions went: see `invert`. */
+  readonly dampings: GPUBuffer;
+  readonly status: GPUBuffer;
+  readonly #manager: PipelineManager;
+  readonly #site: BlockSite;
+
+  constructor(site: BlockSite) {
+    const { manager, layers, damping, emaDecay } = site;
+    const count = layers.length;
+    this.#manager = manager;
+    this.#site = site;
+    this.settings = new BlockSettings(manager, damping, emaDecay);
+    this.flags = manager.createStorage("input flags", count);
+    this.scales = manager.createStorage("scales", 4 * count);
+    this.traces = manager.createStorage("traces", 2 * count);
+    this.dampings = manager.createStorage("dampings", 2 * count);
+    this.status = manager.createStorage("status", 2 * count);
+  }
+
+  /** Records the weights of these layers' batches, from `flags`. */
+  average(recorder: Recorder, batches: readonly BatchScale[]): void {
+    this.#run(recorder, averageKernel, batches);
+  }
+
+  /** Records how λ is split, from `traces`. */
+  damp(recorder: Recorder): void {
+    this.#run(recorder, dampKernel);
+  }
+
+  /** Records what follows from `status`. */
+  settle(recorder: Recorder): void {
+    this.#run(recorder, settleKernel);
+  }
+
+  dispose(): void {
+    this.settings.dispose();
+    for (const buffer of [this.flags, this.scales, this.traces, this.dampings, this.status]) {
+      this.#manager.destroyBuffer(buffer);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #run(recorder: Recorder, kernel: Kernel, batches: readonly BatchScale[] = []): void {
+    const { layers, entries, states } = this.#site;
+    const problems = layers.map((layer, index) => {
+      const batch = batches.find((candidate) => candidate.layer === index);
+      return {
+        alphaA: batch?.alphaA ?? 0,
+        alphaB: batch?.alphaB ?? 0,
+        sizeA: layer.in,
+        sizeB: layer.out,
+        takes: batch ? 1 : 0,
+        entry: entries[index]!,
+      };
+    });
+    recorder.dispatch(
+      kernel,
+      {
+        problems: this.#manager.table(LayerProblem, problems),
+        settings: this.settings.buffer,
+        traces: this.traces,
+        flags: this.flags,
+        layers: states.buffer,
+        scales: this.scales,
+        dampings: this.dampings,
+        status: this.status,
+      },
+      Math.ceil(layers.length / WORKGROUP),
+    );
+  }
+}

@@ -1,0 +1,53 @@
+import { copyKernel, copyStrided } from "../../linalg/index.js";
+import { copyInto } from "../../linalg/layout/pack.js";
+import type { Recorder } from "../../pipeline/index.js";
+import type { Block, BlockDescription, BlockItem, BlockSite } from "./block.js";
+import { requireDamping } from "./options.js";
+
+export const gradientKernels = [copyKernel] as const;
+
+/** No curvature: U = G as it is, whatever λ. Always ready. For layers whose gradient alone is known. */
+export class GradientBlock implements Block {
+  readonly name = "gradient";
+  readonly tensors: Readonly<Record<string, GPUBuffer>> = {};
+  readonly means: Readonly<Record<string, GPUBuffer>> = {};
+  readonly #site: BlockSite;
+  #damping: number;
+
+  constructor(site: BlockSite) {
+    this.#site = site;
+    this.#damping = requireDamping(site.damping);
+    this.reset();
+  }
+
+  get damping(): number {
+    return this.#damping;
+  }
+
+  set damping(value: number) {
+    this.#damping = requireDamping(value);
+  }
+
+  accumulate(): void {}
+
+  refresh(): void {}
+
+  precondition(recorder: Recorder, items: readonly BlockItem[]): void {
+    copyStrided(
+      recorder,
+      items.map(({ G, into }) => copyInto(G, into, false)),
+    );
+  }
+
+  describe(): readonly BlockDescription[] {
+    return this.#site.layers.map(({ name }) => ({ layer: name, estimate: "none, U = G" }));
+  }
+
+  reset(): void {
+    this.#site.states.reset(this.#site.entries, { ready: true });
+  }
+
+  dispose(): void {}
+
+  [Symbol.dispose](): void {}
+}

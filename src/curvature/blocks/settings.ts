@@ -1,0 +1,46 @@
+import { d } from "typegpu";
+import type { PipelineManager } from "../../pipeline/index.js";
+import { requireDamping, requireDecay } from "./options.js";
+
+export const FactorSettings = d.struct({ damping: d.f32, decay: d.f32 });
+
+/** λ and β of a block, in a uniform buffer: a λ that changes with every step makes nothing new. */
+export class BlockSettings implements Disposable {
+  readonly buffer: GPUBuffer;
+  readonly #manager: PipelineManager;
+  readonly #decay: number;
+  #damping: number;
+
+  /** @throws ArgumentError for a bad λ or β */
+  constructor(manager: PipelineManager, damping: number, emaDecay: number) {
+    this.#manager = manager;
+    this.#damping = requireDamping(damping);
+    this.#decay = requireDecay(emaDecay);
+    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+    this.buffer = manager.createBuffer("factor settings", 16, usage);
+    this.#write();
+  }
+
+  get damping(): number {
+    return this.#damping;
+  }
+
+  /** @throws ArgumentError when negative or not finite */
+  set damping(value: number) {
+    this.#damping = requireDamping(value);
+    this.#write();
+  }
+
+  dispose(): void {
+    this.#manager.destroyBuffer(this.buffer);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #write(): void {
+    const numbers = new Float32Array([this.#damping, this.#decay]);
+    this.#manager.device.queue.writeBuffer(this.buffer, 0, numbers);
+  }
+}

@@ -1,0 +1,88 @@
+import { ShapeError } from "../errors.js";
+import { readMatrix } from "../host/index.js";
+import { requireSize } from "../layers/sizes.js";
+import type { AnyBatch, BatchInputs, BatchSupplier } from "../model/index.js";
+import type { PipelineManager } from "../pipeline/index.js";
+import { inChunks, slices } from "./chunks.js";
+import { type InputPort, sliceInputs } from "./inputs.js";
+import type { Loaded, Passes } from "./passes.js";
+
+/** What a network says of a data set. */
+export interface Evaluation {
+  /** Mean loss over all examples. */
+  loss: number;
+  /** Share of examples classified right; 0 for a loss that classifies nothing. */
+  accuracy: number;
+  count: number;
+}
+
+/** What predictions and evaluations ask of a network. */
+export interface Evaluated {
+  readonly manager: PipelineManager;
+  readonly ports: readonly InputPort[];
+  readonly outputs: number;
+  readonly batchSize: number;
+  readonly passes: Passes;
+  /** Uploads checked inputs; what was loaded is forgotten. */
+  writeInputs(inputs: BatchInputs, count: number): void;
+  /** Checks and uploads a batch. */
+  write(batch: AnyBatch): Loaded;
+  /** Makes room for what the loss binds. */
+  prepareLoss(): void;
+}
+
+/** The outputs for checked inputs in chunks, count × outputs. @throws AbortedError once the signal fires */
+export async function predict(
+  network: Evaluated,
+  inputs: BatchInputs,
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<Float32Array> {
+  const { manager, ports, outputs, batchSize, passes } = network;
+  const predictions = new Float32Array(count * outputs);
+  const submit = async (start: number, end: number) => {
+    const size = end - start;
+    network.writeInputs(sliceInputs(ports, inputs, start, end), size);
+    const recorder = manager.record();
+    const Z = passes.forward(recorder, size);
+    const reading = readMatrix(recorder, Z);
+    recorder.submit();
+    predictions.set((await reading).data, start * outputs);
+  };
+  await inChunks("predict", count, batchSize, submit, signal);
+  return predictions;
+}
+
+/**
+ * Mean loss and accuracy in chunks.
+ *
+ * @throws ArgumentError, ShapeError or DataError for bad data, AbortedError once the signal fires.
+ */
+export async function evaluate(
+  network: Evaluated,
+  data: AnyBatch | BatchSupplier<BatchInputs>,
+  { total = 0, signal }: { total?: number; signal?: AbortSignal },
+): Promise<Evaluation> {
+  const { manager, batchSize, passes } = network;
+  const supplier = typeof data === "function" ? data : slices(data, network);
+  const count = typeof data === "function" ? total : data.count;
+  requireSize("evaluate", typeof data === "function" ? "total" : "count", count);
+  const submit = async (start: number, end: number) => {
+    const batch = supplier(start, end);
+    const loaded = network.write(batch);
+    if (loaded.count !== end - start) {
+      throw new ShapeError("evaluate", "the chunk", [loaded.count], [end - start]);
+    }
+    const recorder = manager.record();
+    network.prepareLoss();
+    passes.forward(recorder, loaded.count);
+    passes.loss(recorder, loaded, { gradient: false, statistics: passes.evaluated });
+    const reading = recorder.read(passes.evaluated, 0, 8);
+    recorder.submit();
+    const [mean, share] = new Float32Array(await reading);
+    return { loss: mean! * loaded.count, right: share! * loaded.count };
+  };
+  const chunks = await inChunks("evaluate", count, batchSize, submit, signal);
+  const sum = (part: "loss" | "right") => chunks.reduce((all, chunk) => all + chunk[part], 0);
+  return { loss: sum("loss") / count, accuracy: sum("right") / count, count };
+}

@@ -1,0 +1,172 @@
+import { ArgumentError, DataError, ShapeError } from "../errors.js";
+import { packRows } from "../host/index.js";
+import { type Form, featuresOf } from "../layers/form.js";
+import { columnsOfForm, positionsOfForm, Values } from "../layers/values.js";
+import type { RowPlace } from "../memory/storage.js";
+import type { Workspace } from "../memory/workspace.js";
+import { type BatchInputs, type InputArray, mapInputs } from "../model/batch.js";
+
+/** One input of a network: where its batches are checked, and how they reach the GPU. */
+export class InputPort {
+  readonly name: string;
+  readonly form: Form;
+  /** What is uploaded. Of images the vectors of a batch, (channel, y, x), which have yet to be turned into images. */
+  readonly values: Values;
+  readonly #rows: number;
+  readonly #cols: number;
+  #staging: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | undefined;
+
+  constructor(workspace: Workspace, name: string, form: Form) {
+    this.name = name;
+    this.form = form;
+    const uploaded: Form = form.kind === "image" ? { kind: "vector", features: featuresOf(form) } : form;
+    this.#rows = positionsOfForm(uploaded);
+    this.#cols = columnsOfForm(uploaded);
+    this.values = new Values(uploaded, placeOf(workspace, form, this.#rows, this.#cols), undefined);
+  }
+
+  /** Numbers of an example. */
+  get features(): number {
+    return featuresOf(this.form);
+  }
+
+  /**
+   * @param operand what the array is, for messages
+   * @throws ArgumentError for another type of array, ShapeError for a wrong length, DataError for a value that is not finite
+   *   or an index out of range.
+   */
+  check(operation: string, operand: string, array: InputArray, count: number): void {
+    const { form, features } = this;
+    if (form.kind === "indices") {
+      requireType(operation, operand, array, Uint32Array);
+      requireLength(operation, operand, array, count, features);
+      const { vocabulary } = form;
+      const bad = array.findIndex((index) => index >= vocabulary);
+      if (bad < 0) return;
+      const message = `hold index ${array[bad]} in ${placeIn(bad, features)}; pass indices from 0 to ${vocabulary - 1}`;
+      throw new DataError(operand, message, { actual: array[bad], expected: vocabulary - 1 });
+    }
+    requireType(operation, operand, array, Float32Array);
+    requireLength(operation, operand, array, count, features);
+    requireFinite(operand, array as Float32Array, features);
+  }
+
+  /** Uploads `count` examples. */
+  write(queue: GPUQueue, array: InputArray, count: number): void {
+    const { buffer, offset, stride } = this.values.rows(count);
+    const rows = count * this.#rows;
+    const staging = this.#ensureStaging(stride);
+    packRows(array, { rows, cols: this.#cols, stride }, staging);
+    queue.writeBuffer(buffer, 4 * offset, staging, 0, rows * stride);
+  }
+
+  /** Rows as on the GPU. Behind vectors stands the bias's 1; those that become images have room for no more. */
+  #ensureStaging(stride: number): Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> {
+    if (this.#staging) return this.#staging;
+    const { place } = this.values;
+    const length = place.storage.capacity * stride;
+    const staging = this.form.kind === "indices" ? new Uint32Array(length) : new Float32Array(length);
+    if (place.cols > this.#cols) {
+      for (let at = this.#cols; at < length; at += stride) staging[at] = 1;
+    }
+    this.#staging = staging;
+    return staging;
+  }
+}
+
+/** Vectors have a column for the bias; what is only read by a copy, or by no product, has none. */
+function placeOf(workspace: Workspace, form: Form, positions: number, columns: number): RowPlace {
+  if (form.kind === "vector") return workspace.values.place(columns + 1);
+  return workspace.ownValues(positions).place(columns);
+}
+
+/** @throws as `InputPort.check`, and ArgumentError where arrays are missing or belong to no input. */
+export function checkArrays(
+  operation: string,
+  ports: readonly InputPort[],
+  inputs: BatchInputs,
+  count: number,
+): void {
+  for (const [port, array] of arraysOf(operation, ports, inputs)) {
+    port.check(operation, operandOf(ports, port), array, count);
+  }
+}
+
+/** The array of each input: the inputs themselves where there is one. @throws ArgumentError as `checkArrays` */
+export function arraysOf(
+  operation: string,
+  ports: readonly InputPort[],
+  inputs: BatchInputs,
+): readonly (readonly [InputPort, InputArray])[] {
+  if (ports.length === 1) return [[ports[0]!, inputs as InputArray]];
+  const names = ports.map(({ name }) => name);
+  const record = typeof inputs === "object" && inputs !== null && !ArrayBuffer.isView(inputs);
+  if (!record) {
+    throw new ArgumentError(operation, "inputs", `must be a record of arrays: ${names.join(", ")}`);
+  }
+  const given = inputs as Readonly<Record<string, InputArray>>;
+  const foreign = Object.keys(given).find((name) => !names.includes(name));
+  if (foreign !== undefined) {
+    throw new ArgumentError(operation, "inputs", `must be ${names.join(", ")}, got ${foreign} too`);
+  }
+  return ports.map((port) => {
+    const array = Object.hasOwn(given, port.name) ? given[port.name] : undefined;
+    if (array) return [port, array] as const;
+    throw new ArgumentError(operation, "inputs", `must hold ${port.name}`);
+  });
+}
+
+/** Examples start … end − 1 of checked inputs, without a copy. */
+export function sliceInputs(
+  ports: readonly InputPort[],
+  inputs: BatchInputs,
+  start: number,
+  end: number,
+): BatchInputs {
+  return mapInputs(inputs, (array, name) => {
+    const { features } = ports.find((port) => port.name === name) ?? ports[0]!;
+    return array.subarray(start * features, end * features);
+  });
+}
+
+export function operandOf(ports: readonly InputPort[], { name }: InputPort): string {
+  return ports.length === 1 ? "inputs" : `inputs.${name}`;
+}
+
+/** @throws ArgumentError */
+export function requireType(
+  operation: string,
+  operand: string,
+  values: unknown,
+  type: typeof Float32Array | typeof Uint32Array,
+): void {
+  if (values instanceof type) return;
+  const actual = Object.prototype.toString.call(values).slice(8, -1);
+  throw new ArgumentError(operation, operand, `must be a ${type.name}, got ${actual}`);
+}
+
+/** @throws ShapeError */
+export function requireLength(
+  operation: string,
+  operand: string,
+  values: InputArray,
+  count: number,
+  width: number,
+): void {
+  if (values.length === count * width) return;
+  throw new ShapeError(operation, operand, [values.length], [count * width], `it holds ${count} × ${width}`);
+}
+
+/** A sum of differences x − x is zero unless some x is not finite: one pass without a branch. @throws DataError */
+export function requireFinite(operand: string, values: Float32Array, width: number): void {
+  let sum = 0;
+  for (let k = 0; k < values.length; k++) sum += values[k]! - values[k]!;
+  if (sum === 0) return;
+  const bad = values.findIndex((x) => !Number.isFinite(x));
+  const message = `hold ${values[bad]} in ${placeIn(bad, width)}; pass finite numbers`;
+  throw new DataError(operand, message, { actual: values[bad] });
+}
+
+function placeIn(index: number, width: number): string {
+  return `example ${Math.floor(index / width)}, position ${index % width}`;
+}

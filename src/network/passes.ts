@@ -1,0 +1,144 @@
+import type { TrainableLayer } from "../layers/layer.js";
+import {
+  axpy,
+  copyStrided,
+  type Matrix,
+  multiplyPacked,
+  paddedLength,
+  paddedView,
+  type StridedCopy,
+} from "../linalg/index.js";
+import type { RecordedPass } from "../memory/recorded-pass.js";
+import type { Curved, FisherKind, FisherOptions } from "../model/index.js";
+import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import type { Built } from "./build.js";
+import { fisher } from "./fisher.js";
+import { loss } from "./loss.js";
+import { type Loss, lossCode } from "./losses.js";
+import { TiedCurved } from "./tied-curved.js";
+
+/** What a loss is taken over: examples, and whether their targets are class indices. */
+export interface Loaded {
+  readonly count: number;
+  readonly indexed: boolean;
+}
+
+/** Records the parts of a network's passes. */
+export class Passes {
+  readonly statistics: GPUBuffer;
+  /** Statistics of an evaluation. */
+  readonly evaluated: GPUBuffer;
+  readonly #manager: PipelineManager;
+  readonly #built: Built;
+  readonly #loss: Loss;
+  readonly #batchSize: number;
+  /** Class indices or target values; losses and flags of the examples; (seed, step). */
+  readonly #targets: GPUBuffer;
+  readonly #results: GPUBuffer;
+  readonly #key: GPUBuffer;
+
+  /** @param storage makes a buffer of the network's */
+  constructor(
+    manager: PipelineManager,
+    built: Built,
+    options: { loss: Loss; batchSize: number; storage: (label: string, length: number) => GPUBuffer },
+  ) {
+    const { batchSize, storage } = options;
+    this.#manager = manager;
+    this.#built = built;
+    this.#loss = options.loss;
+    this.#batchSize = batchSize;
+    this.#targets = storage("targets", batchSize * built.output.features);
+    this.#results = storage("losses", 2 * batchSize);
+    this.statistics = storage("statistics", 2);
+    this.evaluated = storage("evaluation", 2);
+    this.#key = storage("random key", 2);
+  }
+
+  writeTargets({ buffer, byteOffset, byteLength }: Float32Array | Uint32Array): void {
+    this.#manager.device.queue.writeBuffer(this.#targets, 0, buffer, byteOffset, byteLength);
+  }
+
+  /** Records the outputs Z of the first `count` examples, count × outputs. */
+  forward(recorder: Recorder, count: number): Matrix {
+    const { layers, trainable, output } = this.#built;
+    copyStrided(recorder, trainable.flatMap(weightCopies));
+    for (const layer of layers) layer.forward(recorder, count);
+    return output.rows(count);
+  }
+
+  /** Records the loss of the outputs into `statistics`, two f32; with `gradient`, its derivative too. */
+  loss(
+    recorder: Recorder,
+    { count, indexed }: Loaded,
+    { gradient, statistics }: { gradient: boolean; statistics: GPUBuffer },
+  ): void {
+    const { output } = this.#built;
+    loss(recorder, {
+      kind: lossCode(this.#loss),
+      outputs: output.rows(count),
+      targets: this.#targets,
+      indexed,
+      delta: output.deltas(count),
+      gradient,
+      results: this.#results,
+      capacity: this.#batchSize,
+      statistics,
+    });
+  }
+
+  /** Says which draws the next recorded Monte-Carlo columns are. */
+  writeKey({ seed = 0, step = 0 }: FisherOptions): void {
+    this.#manager.device.queue.writeBuffer(this.#key, 0, Uint32Array.of(seed, step));
+  }
+
+  /** Records the columns of Bᵢ at the outputs, below the loss's derivative. */
+  fisher(recorder: Recorder, count: number, columns: number, kind: FisherKind): void {
+    const { output } = this.#built;
+    fisher(recorder, {
+      kind: lossCode(this.#loss),
+      sampled: kind === "monteCarlo",
+      key: this.#key,
+      outputs: output.rows(count),
+      delta: output.delta!.rows(columns * count, output.features, count),
+    });
+  }
+
+  /** Records the way back of 1 + `columns` derivatives an example, and all G. */
+  backward(recorder: Recorder, count: number, columns: number): void {
+    const { layers, trainable } = this.#built;
+    const rows = (1 + columns) * count;
+    for (const layer of [...layers].reverse()) layer.backward(recorder, count, rows);
+    multiplyPacked(
+      recorder,
+      trainable.flatMap(([first]) => first!.gradient(recorder, count, first!.G)),
+    );
+    // Where W is used again, its derivative there is added.
+    for (const [first, ...others] of trainable) {
+      for (const use of others) {
+        const part = paddedView(recorder.scratch(paddedLength(use.out, use.in)), 0, use.out, use.in);
+        multiplyPacked(recorder, use.gradient(recorder, count, part));
+        axpy(recorder, [{ alpha: 1, X: part, Y: first!.G }]);
+      }
+    }
+  }
+
+  /** What the curvature of each layer is made of in a pass. */
+  curvature(pass: RecordedPass): Curved[] {
+    return this.#built.trainable.map((uses) => {
+      const curved = uses.map((use) => use.curvature(pass));
+      return curved.length === 1 ? curved[0]! : new TiedCurved(curved);
+    });
+  }
+}
+
+/** The copies that a layer's places need of W: those of its first place, and what others keep for themselves. */
+function weightCopies([first, ...others]: readonly TrainableLayer[]): StridedCopy[] {
+  const own = first!.weightCopies?.() ?? [];
+  const sameTarget = (a: StridedCopy, b: StridedCopy) =>
+    a.target.buffer === b.target.buffer && a.target.offset === b.target.offset;
+  const more = others
+    .flatMap((use) => use.weightCopies?.() ?? [])
+    .filter((copy) => !own.some((known) => sameTarget(copy, known)));
+  return [...own, ...more];
+}

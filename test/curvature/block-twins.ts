@@ -1,0 +1,222 @@
+/** Blocks of curvature in f64, one layer each: batches in, damped solutions out. */
+
+import type { ApproximationKind, BlockKind } from "../../src/curvature/index.js";
+import {
+  type Approximation,
+  eigenbasisApproximation,
+  ekfac,
+  expandFactors,
+  kfocFactors,
+  kroneckerApproximation,
+  reduceFactors,
+} from "../../src/reference/approximations.js";
+import { eigh } from "../../src/reference/eigh.js";
+import { emaWeight, precondition, updateFactors } from "../../src/reference/kfac.js";
+import { matmul } from "../../src/reference/matmul.js";
+import { add, identity, type Matrix, matrix } from "../../src/reference/matrix.js";
+import { meanFluctuation } from "../../src/reference/mean-fluctuation.js";
+import type { Factors } from "../../src/reference/network.js";
+import { blockJacobians, type PositionBlock } from "../../src/reference/operator.js";
+
+export interface BlockTwin {
+  /** The groups of a layer; most have one. `treatment` says how positions enter the factors. */
+  accumulate(groups: readonly PositionBlock[], G?: Matrix): void;
+  refresh(damping: number): void;
+  solve(G: Matrix): Matrix;
+}
+
+/** (1/N) Σ (Q_B' J Q_A)∘², or J∘² without bases. */
+export function moments(block: PositionBlock, basis?: { A: Matrix; B: Matrix }): Matrix {
+  const jacobians = blockJacobians(block);
+  const out = matrix(jacobians[0]!.rows, jacobians[0]!.cols);
+  for (const J of jacobians) {
+    const M = basis ? matmul(matmul(basis.B, J, { transposeA: true }), basis.A) : J;
+    M.data.forEach((x, k) => {
+      out.data[k]! += (x * x) / block.divisor;
+    });
+  }
+  return out;
+}
+
+/** The diagonal of H of a layer: its groups' rows of W one below the other. */
+export function diagonalOf(groups: readonly PositionBlock[]): Matrix {
+  const parts = groups.map((group) => moments(group));
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  return { rows, cols: parts[0]!.cols, data: Float64Array.from(parts.flatMap(({ data }) => [...data])) };
+}
+
+export function diagonal64(D: Matrix): Approximation {
+  return eigenbasisApproximation("diagonal", identity(D.cols), identity(D.rows), D);
+}
+
+/** One batch's approximation of a layer with one group. */
+export function approximation64(kind: ApproximationKind, block: PositionBlock): Approximation {
+  switch (kind) {
+    case "diagonal":
+      return diagonal64(moments(block));
+    case "expand":
+      return kroneckerApproximation(kind, expandFactors(block));
+    case "expandFactored":
+      return kroneckerApproximation(kind, expandFactors(block), "factored");
+    case "reduce":
+      return kroneckerApproximation(kind, reduceFactors(block));
+    case "ekfac":
+      return ekfac(block, expandFactors(block));
+    case "kfoc":
+      return kroneckerApproximation(kind, kfocFactors(block));
+    case "meanFluctuation":
+      return meanFluctuation(block);
+  }
+}
+
+type FactorsOf = (block: PositionBlock) => Factors;
+
+export class KroneckerTwin implements BlockTwin {
+  mean: Factors | undefined;
+  #solved: { factors: Factors; damping: number } | undefined;
+  #t = 0;
+  readonly #emaDecay: number;
+  readonly #factorsOf: FactorsOf;
+
+  constructor(emaDecay: number, factorsOf: FactorsOf = expandFactors) {
+    this.#emaDecay = emaDecay;
+    this.#factorsOf = factorsOf;
+  }
+
+  accumulate([block]: readonly PositionBlock[]): void {
+    this.mean = updateFactors(this.mean, this.#factorsOf(block!), ++this.#t, this.#emaDecay);
+  }
+
+  refresh(damping: number): void {
+    if (this.mean) this.#solved = { factors: this.mean, damping };
+  }
+
+  solve(G: Matrix): Matrix {
+    if (!this.#solved) return matrix(G.rows, G.cols);
+    return precondition(this.#solved.factors, G, this.#solved.damping).update;
+  }
+}
+
+export class EkfacTwin implements BlockTwin {
+  mean: Factors | undefined;
+  D: Matrix | undefined;
+  basis: { A: Matrix; B: Matrix } | undefined;
+  #t = 0;
+  #count = 0;
+  #damping = 0;
+  readonly #emaDecay: number;
+  readonly #factorsOf: FactorsOf;
+  /** Leaves the spectrum as the Kronecker product's own: what EKFAC must not be. */
+  readonly #frozen: boolean;
+
+  constructor(emaDecay: number, factorsOf: FactorsOf = expandFactors, frozen = false) {
+    this.#emaDecay = emaDecay;
+    this.#factorsOf = factorsOf;
+    this.#frozen = frozen;
+  }
+
+  accumulate([block]: readonly PositionBlock[]): void {
+    this.mean = updateFactors(this.mean, this.#factorsOf(block!), ++this.#t, this.#emaDecay);
+    if (!this.basis || !this.D || this.#frozen) return;
+    const weight = emaWeight(++this.#count, this.#emaDecay);
+    this.D = add(this.D, moments(block!, this.basis), weight, 1 - weight);
+  }
+
+  refresh(damping: number): void {
+    if (!this.mean) return;
+    const [A, B] = [eigh(this.mean.A), eigh(this.mean.B)];
+    this.basis = { A: A.vectors, B: B.vectors };
+    this.D = matrix(B.values.length, A.values.length);
+    for (let k = 0; k < this.D.data.length; k++) {
+      const [o, i] = [Math.floor(k / A.values.length), k % A.values.length];
+      this.D.data[k] = Math.max(B.values[o]!, 0) * Math.max(A.values[i]!, 0);
+    }
+    this.#count = 1;
+    this.#damping = damping;
+  }
+
+  /** H̃. */
+  operator(): Approximation {
+    return eigenbasisApproximation("ekfac", this.basis!.A, this.basis!.B, this.D!);
+  }
+
+  solve(G: Matrix): Matrix {
+    return this.D ? this.operator().solve(G, this.#damping) : matrix(G.rows, G.cols);
+  }
+}
+
+export class DiagonalTwin implements BlockTwin {
+  D: Matrix | undefined;
+  #t = 0;
+  #damping: number | undefined;
+  readonly #emaDecay: number;
+  readonly #squares: boolean;
+
+  /** `squares`: of the mean gradient, in place of the diagonal of H. */
+  constructor(emaDecay: number, squares = false) {
+    this.#emaDecay = emaDecay;
+    this.#squares = squares;
+  }
+
+  accumulate(groups: readonly PositionBlock[], G?: Matrix): void {
+    const fresh = this.#squares ? { ...G!, data: G!.data.map((g) => g * g) } : diagonalOf(groups);
+    const weight = emaWeight(++this.#t, this.#emaDecay);
+    this.D = this.D ? add(this.D, fresh, weight, 1 - weight) : fresh;
+  }
+
+  refresh(damping: number): void {
+    if (this.D) this.#damping = damping;
+  }
+
+  solve(G: Matrix): Matrix {
+    if (this.#damping === undefined || !this.D) return matrix(G.rows, G.cols);
+    return diagonal64(this.D).solve(G, this.#damping);
+  }
+}
+
+export class GradientTwin implements BlockTwin {
+  accumulate(): void {}
+  refresh(): void {}
+  solve(G: Matrix): Matrix {
+    return G;
+  }
+}
+
+/** The last batch alone. */
+export class BatchTwin implements BlockTwin {
+  readonly #kind: ApproximationKind;
+  #fit: Approximation | undefined;
+  #damping: number | undefined;
+
+  constructor(kind: ApproximationKind) {
+    this.#kind = kind;
+  }
+
+  accumulate([block]: readonly PositionBlock[]): void {
+    this.#fit = approximation64(this.#kind, block!);
+  }
+
+  refresh(damping: number): void {
+    this.#damping = damping;
+  }
+
+  solve(G: Matrix): Matrix {
+    if (!this.#fit || this.#damping === undefined) return matrix(G.rows, G.cols);
+    return this.#fit.solve(G, this.#damping);
+  }
+}
+
+export function blockTwin(kind: BlockKind, emaDecay: number): BlockTwin {
+  switch (kind) {
+    case "kronecker":
+      return new KroneckerTwin(emaDecay);
+    case "ekfac":
+      return new EkfacTwin(emaDecay);
+    case "diagonal":
+      return new DiagonalTwin(emaDecay);
+    case "gradient":
+      return new GradientTwin();
+    default:
+      return new BatchTwin(kind.slice("batch:".length) as ApproximationKind);
+  }
+}
