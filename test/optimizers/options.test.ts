@@ -1,5 +1,5 @@
 /** Options as data: defaults, ranges, names, changes in mid-run. */
-import { APPROXIMATIONS } from "../../src/curvature/index.js";
+import { APPROXIMATIONS, BLOCK_KINDS } from "../../src/curvature/index.js";
 import { ArgumentError } from "../../src/errors.js";
 import { dense, softmaxCrossEntropy, tanh } from "../../src/network/index.js";
 import {
@@ -34,7 +34,7 @@ kernelTest("options: the defaults, and what callers may leave out", () => {
   const step = '"weightDecay":0,"klClip":0';
   assertEqual(
     defaults("kfac"),
-    `{"learningRate":0.1,${step},"damping":0.01,"momentum":0.9,"emaDecay":0.95,"factorEvery":1,"inverseEvery":10,"fisher":"monteCarlo","samples":1,"seed":0}`,
+    `{"learningRate":0.1,${step},"damping":0.01,"momentum":0.9,"emaDecay":0.95,"factorEvery":1,"inverseEvery":10,"fisher":"monteCarlo","samples":1,"seed":0,"curvature":"kronecker"}`,
     "K-FAC",
   );
   assertEqual(
@@ -76,6 +76,7 @@ kernelTest("options: every entry says what it is, and takes its own default", ()
     }
   }
   assertEqual(NEWTON_OPTIONS.preconditioner.choices.join(), APPROXIMATIONS.join(), "preconditioners");
+  assertEqual(KFAC_OPTIONS.curvature.choices.join(), BLOCK_KINDS.join(), "kinds of curvature");
 });
 
 kernelTest("options: bad values are refused with optimiser, option, value and what is right", () => {
@@ -116,6 +117,13 @@ kernelTest("options: bad values are refused with optimiser, option, value and wh
   );
   refuse("kfac", "seed", [-1, 0.5, 2 ** 32, ...nonsense], /must be a whole number from 0 to 4294967295, got/);
   refuse("kfac", "fisher", ["true", "", 1], /must be monteCarlo, exact or empirical, got/);
+  refuse(
+    "kfac",
+    "curvature",
+    ["batch", 3, null, {}],
+    /must be kronecker, ekfac, .* or batch:meanFluctuation, got/,
+  );
+  refuse("kfac", "fallback", ["none", null, () => "diagonal"], /must be diagonal or gradient, got/);
   refuse("newton", "preconditioner", ["none"], /must be diagonal, expand, .* or meanFluctuation, got "none"/);
   refuse("adam", "epsilon", [0, 1e-46], /must be a positive number/);
   // 0 is allowed where it means nothing is done, and so is what f32 rounds to it; a schedule where there may be one.
