@@ -2,9 +2,8 @@
  * What the command line names: activations, losses, optimisers. The lists are the library's, written out because the
  * library itself is not loaded for --help; the types hold them against it, and a test does too.
  */
-import type { FisherKind } from "../model/index.js";
 import type { ActivationModule, Loss } from "../network/index.js";
-import type { Optimizer } from "../optimizers/index.js";
+import type { Adam, Kfac, Sgd } from "../optimizers/index.js";
 import type { Size } from "./layers.js";
 
 export const ACTIVATIONS = [
@@ -24,18 +23,11 @@ export const LOSS_KINDS = {
 export type LossName = keyof typeof LOSS_KINDS;
 export const LOSSES = Object.keys(LOSS_KINDS) as readonly LossName[];
 
-export const OPTIMIZERS = ["kfac", "sgd", "adam"] as const satisfies readonly Optimizer["name"][];
+export const OPTIMIZERS = ["kfac", "sgd", "adam"] as const satisfies readonly (Adam | Kfac | Sgd)["name"][];
 export type OptimizerKind = (typeof OPTIMIZERS)[number];
 
 /** The optimisers' names for people. */
-export const TITLES: Readonly<Record<Optimizer["name"], string>> = {
-  kfac: "K-FAC",
-  newton: "Newton",
-  sgd: "SGD",
-  adam: "Adam",
-};
-
-export const FISHER_KINDS = ["exact", "monteCarlo", "empirical"] as const satisfies readonly FisherKind[];
+export const TITLES: Readonly<Record<OptimizerKind, string>> = { kfac: "K-FAC", sgd: "SGD", adam: "Adam" };
 
 /** A network as the command line describes it. */
 export interface NetworkPlan {
@@ -45,20 +37,4 @@ export interface NetworkPlan {
   loss: LossName;
   batchSize: number;
   seed: number;
-}
-
-/** Settings of every optimiser; each takes those it knows, and has its own default for what is absent. */
-export interface HyperParameters {
-  learningRate?: number;
-  /** Share of the learning rate that is left at the end of the run, linearly in between; defaults to 1, constant. */
-  finalRate?: number;
-  momentum?: number;
-  weightDecay?: number;
-  damping?: number;
-  emaDecay?: number;
-  factorEvery?: number;
-  inverseEvery?: number;
-  klClip?: number;
-  fisher?: FisherKind;
-  samples?: number;
 }

@@ -1,6 +1,7 @@
 /** What the comparison of optimisers finds out. */
-import type { HyperParameters } from "./choices.js";
+
 import type { Size } from "./layers.js";
+import type { HyperParameters } from "./settings.js";
 
 export interface Measurement {
   step: number;

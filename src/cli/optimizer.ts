@@ -1,8 +1,9 @@
 /** An optimiser of the library from what the command line says. */
 import type { Engine } from "../engine.js";
 import type { Model } from "../model/index.js";
-import type { Optimizer } from "../optimizers/index.js";
-import type { HyperParameters, OptimizerKind } from "./choices.js";
+import type { Optimizer, SgdOptions } from "../optimizers/index.js";
+import type { OptimizerKind } from "./choices.js";
+import { type HyperParameters, settingsFor } from "./settings.js";
 
 /** `settings` may hold more than the optimiser takes: what it does not know is left out. */
 export function optimizerOf(
@@ -12,15 +13,13 @@ export function optimizerOf(
   settings: HyperParameters,
   seed: number,
 ): Optimizer {
-  const { learningRate, finalRate: _schedule, momentum, weightDecay, fisher, samples, ...kfac } = settings;
-  if (kind === "sgd") return engine.sgd(model, { learningRate: learningRate ?? 0.1, momentum, weightDecay });
-  if (kind === "adam") return engine.adam(model, { learningRate, weightDecay });
-  return engine.kfac(model, {
-    ...kfac,
-    learningRate,
-    momentum,
-    weightDecay,
-    ...(fisher === undefined ? {} : { fisher: { kind: fisher, samples } }),
-    seed,
-  });
+  const options = settingsFor(kind, settings);
+  switch (kind) {
+    case "kfac":
+      return engine.kfac(model, { ...options, seed });
+    case "sgd":
+      return engine.sgd(model, options as SgdOptions);
+    case "adam":
+      return engine.adam(model, options);
+  }
 }

@@ -1,5 +1,8 @@
 /** Options of a command: one table describes how they are read, checked and shown in the help. */
 import { parseArgs } from "node:util";
+import { nearest } from "../optimizers/nearest.js";
+import { problemWith } from "../optimizers/resolve.js";
+import type { OptionEntry } from "../optimizers/schema.js";
 import { UsageError } from "./failure.js";
 
 export interface Option<V> {
@@ -59,7 +62,7 @@ export function number(help: string, range: Range = {}): Option<number> {
     placeholder: "X",
     help,
     parse(value) {
-      const result = value.trim() === "" ? Number.NaN : Number(value);
+      const result = numberIn(value, "number");
       if (!(Number.isFinite(result) && inside(result, range))) throw `must be a number${inWords(range)}`;
       return result;
     },
@@ -72,12 +75,34 @@ export function integer(help: string, least: number, most = Number.MAX_SAFE_INTE
     placeholder: "N",
     help,
     parse(value) {
-      const result = /^[+-]?\d+$/.test(value) ? Number(value) : Number.NaN;
+      const result = numberIn(value, "integer");
       if (!(Number.isSafeInteger(result) && inside(result, range)))
         throw `must be a whole number${inWords(range)}`;
       return result;
     },
   };
+}
+
+/** An option of an optimiser. */
+export function optionOf(entry: OptionEntry, help: string): Option<number | string> {
+  const placeholder =
+    entry.type === "choice" ? entry.choices.join("|") : entry.type === "integer" ? "N" : "X";
+  return {
+    placeholder,
+    help,
+    parse(value) {
+      const read = entry.type === "choice" ? value : numberIn(value, entry.type);
+      const problem = problemWith(entry, read);
+      if (problem !== undefined) throw problem;
+      return read;
+    },
+  };
+}
+
+/** The number that is written, NaN for anything else. */
+function numberIn(value: string, type: "number" | "integer"): number {
+  const isNumber = type === "integer" ? /^[+-]?\d+$/.test(value) : value.trim() !== "";
+  return isNumber ? Number(value) : Number.NaN;
 }
 
 function inside(value: number, { least, above, below, most }: Range): boolean {
@@ -196,23 +221,6 @@ export function listed(words: readonly string[]): string {
 
 /** `; did you mean --seed?` when one name is nearly what was written. */
 export function suggestion(name: string, names: readonly string[], prefix = "--"): string {
-  const [best] = names
-    .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
-    .sort((a, b) => a.distance - b.distance);
-  return best && best.distance <= Math.ceil(name.length / 3)
-    ? `; did you mean ${prefix}${best.candidate}?`
-    : "";
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
+  const meant = nearest(name, names);
+  return meant === undefined ? "" : `; did you mean ${prefix}${meant}?`;
 }

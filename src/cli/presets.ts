@@ -1,5 +1,6 @@
 /** Hyper-parameters of the command line, for digits such as MNIST's at a batch size of 500. */
-import type { HyperParameters, OptimizerKind } from "./choices.js";
+import type { OptimizerKind } from "./choices.js";
+import type { HyperParameters } from "./settings.js";
 
 /** Sizes of the hidden layers. */
 export const HIDDEN_LAYERS = [256, 128];

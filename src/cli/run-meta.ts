@@ -5,14 +5,13 @@ import { CheckpointError } from "../errors.js";
 import {
   ACTIVATIONS,
   type Activation,
-  FISHER_KINDS,
-  type HyperParameters,
   LOSSES,
   type LossName,
   OPTIMIZERS,
   type OptimizerKind,
 } from "./choices.js";
 import { type Size, sizeOf } from "./layers.js";
+import { type HyperParameters, savedSettings } from "./settings.js";
 import type { TrainPlan } from "./train-plan.js";
 
 export interface RunMeta {
@@ -98,33 +97,10 @@ export function parseRunMeta(meta: JsonObject): RunMeta {
   };
 }
 
-const NUMBERS = [
-  "learningRate",
-  "finalRate",
-  "momentum",
-  "weightDecay",
-  "damping",
-  "emaDecay",
-  "factorEvery",
-  "inverseEvery",
-  "klClip",
-  "samples",
-] as const;
-
 function parseSettings(
   value: JsonObject[string] | undefined,
   fail: (field: string) => Error,
 ): HyperParameters {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw fail("settings");
-  const settings: HyperParameters = {};
-  for (const name of NUMBERS) {
-    const number = value[name];
-    if (number === undefined) continue;
-    if (typeof number !== "number") throw fail(`settings.${name}`);
-    settings[name] = number;
-  }
-  const fisher = FISHER_KINDS.find((kind) => kind === value.fisher);
-  if (fisher !== undefined) settings.fisher = fisher;
-  else if (value.fisher !== undefined) throw fail("settings.fisher");
-  return settings;
+  return savedSettings(value, (name) => fail(`settings.${name}`));
 }

@@ -1,17 +1,10 @@
 /** The options of `kfac train`, and the plan that they make with the data and a checkpoint. */
 
 import type { LabelledData } from "../data/index.js";
-import {
-  ACTIVATIONS,
-  FISHER_KINDS,
-  type HyperParameters,
-  LOSSES,
-  OPTIMIZERS,
-  type OptimizerKind,
-} from "./choices.js";
+import { ACTIVATIONS, LOSSES, OPTIMIZERS, type OptimizerKind } from "./choices.js";
 import { UsageError } from "./failure.js";
 import { isConvolutional, networkSizes, parseLayers } from "./layers.js";
-import { choice, flag, integer, number, type OptionValues, text } from "./options.js";
+import { choice, flag, integer, type OptionValues, text } from "./options.js";
 import {
   BATCH_SIZE,
   CNN_BATCH_SIZE,
@@ -24,6 +17,7 @@ import {
   SETTINGS,
 } from "./presets.js";
 import type { RunMeta } from "./run-meta.js";
+import { givenSettings, settingFlags, uselessFlags } from "./settings.js";
 import type { TrainPlan } from "./train-plan.js";
 
 export const TRAIN_OPTIONS = {
@@ -41,17 +35,7 @@ export const TRAIN_OPTIONS = {
   epochs: integer(`passes over the training data (${EPOCHS}; ${CNN_EPOCHS} with convolutions)`, 1, 1_000_000),
   steps: integer("stop after this many steps, counted over the whole run", 1),
   seed: integer(`of weights, order of examples and samples (${SEED})`, 0, 0xffffffff),
-  "learning-rate": number("step size", { above: 0 }),
-  "final-rate": number("share of the learning rate left at the end, linearly in between (1)", { above: 0 }),
-  momentum: number("of kfac and sgd", { least: 0, below: 1 }),
-  "weight-decay": number("pull of the weights towards zero", { least: 0 }),
-  damping: number("kfac: λ, on the scale of the mean loss's curvature", { least: 0 }),
-  "ema-decay": number("kfac: how much of the old factors stays in each step", { least: 0, below: 1 }),
-  "factor-every": integer("kfac: steps between new factors", 1),
-  "inverse-every": integer("kfac: steps between new inverses", 1),
-  "kl-clip": number("kfac: bound on the size of a step in the curvature's metric; 0 for none", { least: 0 }),
-  fisher: choice(FISHER_KINDS, "kfac: which derivatives the factors are made of"),
-  samples: integer("kfac: samples per example for monteCarlo", 1, 1000),
+  ...settingFlags(SETTINGS, CNN_SETTINGS),
   json: flag("one JSON record a step and one an epoch on stdout, nothing else"),
   save: text("FILE", "write a checkpoint at the end of each epoch"),
   resume: text("FILE", "go on from a checkpoint; what is not given is as it was"),
@@ -95,36 +79,7 @@ export function planTraining(options: TrainOptions, data: LabelledData, saved?: 
   };
 }
 
-function givenSettings(options: TrainOptions): HyperParameters {
-  const all: HyperParameters = {
-    learningRate: options["learning-rate"],
-    finalRate: options["final-rate"],
-    momentum: options.momentum,
-    weightDecay: options["weight-decay"],
-    damping: options.damping,
-    emaDecay: options["ema-decay"],
-    factorEvery: options["factor-every"],
-    inverseEvery: options["inverse-every"],
-    klClip: options["kl-clip"],
-    fisher: options.fisher,
-    samples: options.samples,
-  };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
-}
-
-const KFAC_ONLY = [
-  "damping",
-  "ema-decay",
-  "factor-every",
-  "inverse-every",
-  "kl-clip",
-  "fisher",
-  "samples",
-] as const;
-
 /** Options that were given and mean nothing to this optimiser. */
 export function uselessOptions(options: TrainOptions, optimizer: OptimizerKind): string[] {
-  const useless: readonly (keyof TrainOptions)[] =
-    optimizer === "kfac" ? [] : optimizer === "adam" ? [...KFAC_ONLY, "momentum"] : KFAC_ONLY;
-  return useless.filter((name) => options[name] !== undefined).map((name) => `--${name}`);
+  return uselessFlags(options, optimizer).map((name) => `--${name}`);
 }

@@ -1,4 +1,5 @@
-import type { HyperParameters, NetworkPlan, OptimizerKind } from "./choices.js";
+import type { NetworkPlan, OptimizerKind } from "./choices.js";
+import type { HyperParameters } from "./settings.js";
 
 /** Everything that a training run needs to know besides its data. */
 export interface TrainPlan {

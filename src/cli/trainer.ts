@@ -1,9 +1,9 @@
 /** The loop that both training commands share: keeps a few steps in flight and takes their records in order. */
 import type { BatchStream } from "../data/index.js";
 import type { Optimizer, StepRecord } from "../optimizers/index.js";
-import type { HyperParameters } from "./choices.js";
 import { Failure } from "./failure.js";
 import type { Interrupt } from "./interrupt.js";
+import type { HyperParameters } from "./settings.js";
 
 /** Steps sent off before the first one's record is back: enough to keep the GPU busy. */
 const IN_FLIGHT = 4;

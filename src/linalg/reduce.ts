@@ -41,6 +41,8 @@ export const reduceKernels = [partials, totals] as const;
 
 /** Numbers that one workgroup sums; the shader's CHUNK. */
 const CHUNK = 4096;
+/** f32 between the places where a part of a buffer may be bound. */
+const BINDING_STEP = 64;
 
 /** `into[index] ← scale · Σ x`, or `scale · Σ x∘y` with y. The diagonal of S is `diagonalOf(S)`. */
 export interface Reduction {
@@ -59,10 +61,12 @@ export interface Reduction {
  * @throws ShapeError when y's shape is not x's, ArgumentError when `into` is also an input.
  */
 export function reduce(recorder: Recorder, into: GPUBuffer, reductions: readonly Reduction[]): void {
+  if (reductions.length === 0) return;
   const list = reductions.map((reduction) => check(reduction, into));
-  for (const part of partition(list, ({ x, y }) => [x.buffer, y.buffer])) {
-    const { manager } = recorder;
-    const { rows, groups } = group(
+  const { manager } = recorder;
+  const parts = partition(list, ({ x, y }) => [x.buffer, y.buffer]).map((part) => ({
+    ...part[0]!,
+    ...group(
       part.map(({ x, y, product, index, scale }) => ({
         chunks: Math.ceil((x.rows * x.cols) / CHUNK),
         rows: x.rows,
@@ -76,13 +80,24 @@ export function reduce(recorder: Recorder, into: GPUBuffer, reductions: readonly
         scale,
       })),
       (problem) => problem.chunks,
-    );
-    const { x, y } = part[0]!;
+    ),
+  }));
+  // Partial sums of all parts lie in one buffer, each part's from a place where a binding may begin.
+  let length = 0;
+  const starts = parts.map(({ groups }) => {
+    const start = length;
+    length = Math.ceil((start + groups) / BINDING_STEP) * BINDING_STEP;
+    return start;
+  });
+  const sums = recorder.scratch(length);
+  for (const [p, { x, y, rows, groups }] of parts.entries()) {
     const problems = manager.table(ReduceProblem, rows);
-    const sums = recorder.scratch(groups);
-    recorder.dispatch(partials, { problems, x: x.buffer, y: y.buffer, results: sums }, groups);
-    recorder.dispatch(totals, { problems, x: sums, y: sums, results: into }, rows.length);
+    const results = { buffer: sums, offset: 4 * starts[p]!, size: 4 * groups };
+    recorder.dispatch(partials, { problems, x: x.buffer, y: y.buffer, results }, groups);
   }
+  const all = parts.flatMap(({ rows }, p) => rows.map((row) => ({ ...row, first: row.first + starts[p]! })));
+  const problems = manager.table(ReduceProblem, all);
+  recorder.dispatch(totals, { problems, x: sums, y: sums, results: into }, all.length);
 }
 
 /** The diagonal of a square matrix as an n × 1 view, for its trace. */

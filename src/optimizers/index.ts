@@ -1,5 +1,52 @@
+export type { OptimizerState } from "./checkpoint.js";
+export {
+  type BufferRange,
+  type Direction,
+  type DirectionContext,
+  type DirectionKind,
+  type DirectionReport,
+  defineDirection,
+  type Readiness,
+  type StateTensor,
+  type Step,
+  type StepPlan,
+  type Update,
+  type WithStepOptions,
+} from "./direction.js";
 export { Adam, type AdamOptions } from "./directions/adam.js";
 export { Kfac, type KfacOptions } from "./directions/kfac.js";
-export { type LayerSolve, Newton, type NewtonOptions, type NewtonRecord } from "./directions/newton.js";
+export {
+  type LayerSolve,
+  Newton,
+  type NewtonOptions,
+  type NewtonRecord,
+} from "./directions/newton.js";
 export { Sgd, type SgdOptions } from "./directions/sgd.js";
-export type { Optimizer, OptimizerState, StepRecord } from "./optimizer.js";
+export type { OptimizerMemory } from "./memory.js";
+export { Optimizer, type OptimizerOptions, type RecordOf, type SchemaOf } from "./optimizer.js";
+export {
+  ADAM_OPTIONS,
+  type FisherChoice,
+  KFAC_OPTIONS,
+  NEWTON_OPTIONS,
+  option,
+  SGD_OPTIONS,
+  STEP_OPTIONS,
+} from "./options.js";
+export type { StepRecord } from "./record.js";
+export { constant, cosine, linear, type Schedule, warmUp } from "./schedules.js";
+export type {
+  ChangesOf,
+  ChoiceOption,
+  FunctionType,
+  NumberOption,
+  OptionEntry,
+  OptionRange,
+  OptionSchema,
+  OptionsOf,
+  OptionValue,
+  ResolvedOptions,
+  SettingsOf,
+} from "./schema.js";
+export type { Seam, SeamTensors } from "./seam.js";
+export type { Settings } from "./settings.js";

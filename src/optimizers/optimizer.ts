@@ -1,49 +1,406 @@
-import type { LayerStatus } from "../curvature/index.js";
-import type { AnyBatch } from "../model/index.js";
+import { ArgumentError } from "../errors.js";
+import { type AnyBatch, copyBatch } from "../model/batch.js";
+import type { Model } from "../model/index.js";
+import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
+import { kernelKey } from "../pipeline/kernel.js";
+import { bufferOf, checkState, numbersOf, type OptimizerState } from "./checkpoint.js";
+import type {
+  Direction,
+  DirectionContext,
+  DirectionKind,
+  DirectionReport,
+  StateTensor,
+  Step,
+  StepPlan,
+  WithStepOptions,
+} from "./direction.js";
+import { OptimizerMemory } from "./memory.js";
+import { STEP_OPTIONS } from "./options.js";
+import { type StepRecord, statusOf } from "./record.js";
+import { changeOptions, resolveOptions, settingsAt } from "./resolve.js";
+import type { Schedule } from "./schedules.js";
+import type { ChangesOf, OptionSchema, OptionsOf, ResolvedOptions } from "./schema.js";
+import { requireSeam, type Seam, seamTensors } from "./seam.js";
+import { StepTail, type TailSettings } from "./tail.js";
+import { Turns } from "./turns.js";
 
-/** What one step did. It arrives some time after the step was submitted. */
-export interface StepRecord {
-  /** 1 for the first step. */
-  readonly step: number;
-  /** Mean loss of the batch before the step. */
-  readonly loss: number;
-  /** Share of the batch classified right before the step; 0 for losses without classes. */
-  readonly accuracy: number;
-  readonly gradientNorm: number;
-  /** ‖ηU‖ of this step's own direction U, before momentum. */
-  readonly updateNorm: number;
-  readonly learningRate: number;
-  /** λ as set; undefined for first-order optimisers. */
-  readonly lambda?: number;
-  /** ν of the norm clip; undefined for first-order optimisers. */
-  readonly clip?: number;
-  /** Layers that this step left alone because numbers were not finite or no inverse was ready; 0 when all is well. */
-  readonly skippedLayers: number;
-  /** How each layer's factors stand; undefined for first-order optimisers. */
-  readonly layers?: readonly LayerStatus[];
-  /** `"ok"`, or what is the matter, in words. */
-  readonly status: string;
+/** All options of the optimisers that a kind of direction makes. */
+export type SchemaOf<K extends DirectionKind> = WithStepOptions<K["options"]>;
+
+/** What the constructor of such an optimiser takes. */
+export type OptimizerOptions<K extends DirectionKind = DirectionKind> = OptionsOf<SchemaOf<K>>;
+
+/** The record of one step, with what the direction adds. */
+export type RecordOf<K extends DirectionKind> = StepRecord & Omit<ReportOf<DirectionOf<K>>, "status">;
+
+type DirectionOf<K extends DirectionKind> = ReturnType<K["create"]>;
+type ReportOf<D> = D extends { decode(bytes: readonly ArrayBuffer[]): infer R } ? R : DirectionReport;
+
+/** A step as it was asked for. */
+interface Order {
+  readonly batch: AnyBatch;
+  readonly options: ResolvedOptions<OptionSchema>;
+  readonly seam: Seam | undefined;
 }
 
-/** The tensors of an optimiser, for a checkpoint. */
-export type OptimizerState = Record<string, Float32Array | Uint32Array>;
+/**
+ * Trains a model in place on the GPU: a direction U made of the gradient G, and a tail that is the same for all. One step is
+ *
+ *     pass over the batch → seam → G ← G + ωW → direction U → norm clip ν → V ← μV + νU → W ← W − ηV
+ *
+ * recorded and submitted once; the CPU waits for nothing, and the record comes back some steps later. `engine.kfac`,
+ * `newton`, `sgd` and `adam` make optimisers with the directions of this package; one of your own:
+ *
+ *     const direction = defineDirection({ name: "mine", options: {}, create: ({ model, memory }) => ({ record… }) });
+ *     const optimizer = new Optimizer(engine.manager, net, direction, { learningRate: 0.01 });
+ *
+ * Calls act in the order in which they are made. Where a step has to wait, for its kernels or at a seam, so does what is asked
+ * for after it; leave the model alone until then.
+ */
+export class Optimizer<K extends DirectionKind = DirectionKind> implements Disposable {
+  readonly name: K["name"];
+  protected readonly direction: DirectionOf<K>;
+  readonly #direction: Direction;
+  readonly #manager: PipelineManager;
+  readonly #model: Model;
+  readonly #memory: OptimizerMemory;
+  readonly #tail: StepTail;
+  readonly #scope: "network" | "layer";
+  readonly #schema: OptionSchema;
+  readonly #tensors: Readonly<Record<string, StateTensor>>;
+  readonly #turns = new Turns();
+  /** Kernels known to be compiled, and the kinds of step all of whose kernels are. */
+  readonly #compiled = new Set<string>();
+  readonly #seen = new Set<string>();
+  #options: ResolvedOptions<OptionSchema>;
+  #seam: Seam | undefined;
+  #steps = 0;
+  #disposed = false;
 
-/** Trains a network in place on the GPU. */
-export interface Optimizer extends Disposable {
-  readonly name: "kfac" | "newton" | "sgd" | "adam";
-  /** Steps taken so far. */
-  readonly steps: number;
-  /** Counts from the next step on. */
-  learningRate: number;
   /**
-   * Submits one training step and returns without waiting for the GPU; the promise resolves when the record has come
-   * back, and need not be awaited. The first step is sent once the kernels are compiled. Bad batches are refused by a
-   * typed error before anything is sent.
+   * @throws ArgumentError for a bad option, LimitError when the device cannot hold what it needs, UnsupportedLayerError when
+   *   the direction has no way to treat a layer; then no memory is kept.
    */
-  step(batch: AnyBatch): Promise<StepRecord>;
-  /** Reads everything a run needs to continue bitwise, besides the network's weights. */
-  state(): Promise<OptimizerState>;
-  /** Puts such a state back. @throws CheckpointError when it belongs to another optimiser or network; nothing changes. */
-  restore(state: OptimizerState): void;
-  dispose(): void;
+  constructor(manager: PipelineManager, model: Model, kind: K, options: OptimizerOptions<K>) {
+    const { name, scope = "network", velocity = "velocity" } = kind;
+    this.name = name;
+    this.#manager = manager;
+    this.#model = model;
+    this.#scope = scope;
+    this.#schema = { ...STEP_OPTIONS, ...kind.options };
+    this.#options = resolveOptions(name, this.#schema, options);
+    const { settings } = this.#plan(1);
+    if (model.layers.length === 0) throw new ArgumentError(name, "model", "must have a layer to train");
+    const memory = new OptimizerMemory(manager);
+    this.#memory = memory;
+    try {
+      const momentum = "momentum" in this.#schema;
+      this.#tail = new StepTail(manager, model, memory, { scope, momentum });
+      const context: DirectionContext = { manager, model, memory, options: this.#options, settings };
+      this.#direction = kind.create(context as Parameters<K["create"]>[0]);
+    } catch (error) {
+      memory.dispose();
+      throw error;
+    }
+    this.direction = this.#direction as DirectionOf<K>;
+    const V = this.#tail.velocity;
+    this.#tensors = { ...this.#direction.tensors, ...(V && { [velocity]: V }) };
+  }
+
+  /** Steps taken so far. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** All options as they are now, defaults filled in. */
+  get options(): ResolvedOptions<SchemaOf<K>> {
+    return this.#options as ResolvedOptions<SchemaOf<K>>;
+  }
+
+  /** η of the next step. */
+  get learningRate(): number {
+    return this.setting("learningRate");
+  }
+
+  /** A number, or a schedule of it; counts from the next step on. @throws ArgumentError */
+  set learningRate(value: number | Schedule) {
+    this.changeUnchecked({ learningRate: value });
+  }
+
+  /** What combines gradients and statistics with those of other processes; counts from the next step on. */
+  get seam(): Seam | undefined {
+    return this.#seam;
+  }
+
+  /** @throws ArgumentError when it is no seam */
+  set seam(seam: Seam | undefined) {
+    this.#seam = requireSeam(this.name, seam);
+  }
+
+  /**
+   * Changes options that may change in mid-run; counts from the next step on.
+   *
+   * @throws ArgumentError for a bad value or an option that is fixed; then nothing changes.
+   */
+  change(changes: ChangesOf<SchemaOf<K>>): void {
+    this.changeUnchecked(changes);
+  }
+
+  /**
+   * Takes one training step and returns without waiting for the GPU; the promise resolves when the record has come back, and
+   * need not be awaited. A step whose kernels are not compiled yet, such as the first, is sent once they are. Bad batches
+   * are refused before anything is sent.
+   *
+   * @throws (by rejection) ArgumentError, ShapeError or DataError for a bad batch, ArgumentError for a schedule's bad value
+   *   or once this optimiser is disposed of, DeviceLostError
+   */
+  step(batch: AnyBatch): Promise<RecordOf<K>> {
+    const order: Order = { batch, options: this.#options, seam: this.#seam };
+    let missing: readonly Kernel[] | undefined;
+    try {
+      requireBatch(this.name, batch);
+      if (this.#turns.idle) {
+        const plan = this.#begin(order);
+        missing = this.#missingFor(plan, order);
+        if (missing.length === 0 && !order.seam) return unminded(this.#send(plan));
+      }
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    // It has to wait; what it was given must not change meanwhile.
+    const own = { ...order, batch: copyBatch(batch) };
+    const sent = this.#turns.take(() => this.#takeTurn(own, missing));
+    const outcome = sent.then(({ record }) => {
+      unminded(outcome);
+      return record;
+    });
+    // Whoever disposes of an optimiser knows that what waits is refused.
+    sent.catch(() => {
+      if (this.#disposed) unminded(outcome);
+    });
+    return outcome;
+  }
+
+  /** Reads everything a run needs to continue bitwise, besides the model's weights. @throws ArgumentError, DeviceLostError */
+  async state(): Promise<OptimizerState> {
+    const entries = Object.entries(this.#tensors);
+    const read = () => {
+      this.#assertUsable("state");
+      const whole = entries.map(([, tensor]) => ({ buffer: bufferOf(tensor), bytes: bufferOf(tensor).size }));
+      const bytes = this.#submit((recorder) => recorder.readRanges(whole));
+      return { bytes, step: this.#steps };
+    };
+    const { bytes, step } = this.#turns.idle ? read() : await this.#turns.take(read);
+    const contents = await bytes;
+    const state: OptimizerState = { step: Uint32Array.of(step) };
+    entries.forEach(([name, tensor], index) => {
+      state[name] = numbersOf(tensor, contents[index]!);
+    });
+    return state;
+  }
+
+  /**
+   * Puts such a state back.
+   *
+   * @throws CheckpointError when it belongs to another optimiser or network, ArgumentError once this one is disposed of; then
+   *   nothing changes.
+   */
+  restore(state: OptimizerState): void {
+    this.#assertUsable("restore");
+    const step = checkState(this.name, this.#tensors, state);
+    const write = (own: OptimizerState) => {
+      this.#assertUsable("restore");
+      for (const [name, tensor] of Object.entries(this.#tensors)) {
+        this.#manager.device.queue.writeBuffer(bufferOf(tensor), 0, own[name]!);
+      }
+      this.#steps = step;
+    };
+    if (this.#turns.idle) {
+      write(state);
+      return;
+    }
+    const own = Object.fromEntries(Object.entries(state).map(([name, data]) => [name, data.slice()]));
+    // Only a lost device or disposal can fail it, and the next step says so.
+    this.#turns.take(() => write(own)).catch(() => {});
+  }
+
+  /** Frees its memory. Steps that have not been sent yet are refused. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#direction.dispose?.();
+    this.#memory.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** A number among the settings of the next step. */
+  protected setting(name: keyof SchemaOf<K> & string): number {
+    return (this.#plan(this.#steps + 1).settings as Readonly<Record<string, unknown>>)[name] as number;
+  }
+
+  /** `change`, for names that a subclass knows to be right. */
+  protected changeUnchecked(changes: object): void {
+    this.#options = changeOptions(this.name, this.#schema, this.#options, changes);
+  }
+
+  /** @throws ArgumentError when a schedule's value is not allowed */
+  #plan(number: number, options = this.#options): StepPlan {
+    return { number, settings: settingsAt(this.name, this.#schema, options, number) };
+  }
+
+  #assertUsable(operation: string): void {
+    this.#manager.handle.assertUsable();
+    if (!this.#disposed) return;
+    throw new ArgumentError(`${this.name}.${operation}`, "optimizer", "is disposed of; make another one");
+  }
+
+  /** Checks and loads a batch. */
+  #begin({ batch, options }: Order): StepPlan {
+    this.#assertUsable("step");
+    const plan = this.#plan(this.#steps + 1, options);
+    this.#model.load(batch);
+    return plan;
+  }
+
+  /** Sends a step that had to wait. */
+  async #takeTurn(
+    order: Order,
+    known: readonly Kernel[] | undefined,
+  ): Promise<{ record: Promise<RecordOf<K>> }> {
+    let plan = this.#begin(order);
+    const missing = known ?? this.#missingFor(plan, order);
+    if (missing.length > 0) {
+      await this.#prepare(missing);
+      plan = this.#begin(order);
+    }
+    return { record: order.seam ? (await this.#sendApart(plan, order.seam)).record : this.#send(plan) };
+  }
+
+  /** The kernels of a step, its batch loaded, that are still to be compiled. */
+  #missingFor(plan: StepPlan, { batch, options }: Order): readonly Kernel[] {
+    // Step 1 has all that any step has, and this one may have more.
+    const first = this.#plan(1, options);
+    const fisher = this.#direction.fisher?.(first);
+    const kind = `${batch.count} ${fisher?.kind} ${fisher?.samples}`;
+    if (this.#seen.has(kind)) return [];
+    const plans = plan.number === 1 ? [plan] : [first, plan];
+    const kernels = plans.flatMap((one) =>
+      this.#manager.collect((recorder) => this.#recordStep(recorder, this.#recordPass(recorder, one))),
+    );
+    this.#seen.add(kind);
+    return kernels.filter((kernel) => !this.#compiled.has(kernelKey(kernel)));
+  }
+
+  async #prepare(kernels: readonly Kernel[]): Promise<void> {
+    try {
+      await this.#manager.prepare(kernels);
+    } catch (error) {
+      this.#seen.clear();
+      throw error;
+    }
+    for (const kernel of kernels) this.#compiled.add(kernelKey(kernel));
+  }
+
+  /** Submits a step as a whole. */
+  #send(plan: StepPlan): Promise<RecordOf<K>> {
+    const record = this.#submit((recorder) => {
+      this.#recordStep(recorder, this.#recordPass(recorder, plan));
+      return this.#readRecord(recorder, plan);
+    });
+    this.#steps = plan.number;
+    return record;
+  }
+
+  /** Submits a step in two parts, with the seam between them. */
+  async #sendApart(plan: StepPlan, seam: Seam): Promise<{ record: Promise<RecordOf<K>> }> {
+    const step = this.#submit((recorder) => this.#recordPass(recorder, plan));
+    const { gradients, length, statistics } = this.#model;
+    await seam.gradients?.(
+      seamTensors({
+        gradients: { buffer: gradients, bytes: 4 * length },
+        statistics: { buffer: statistics, bytes: 8 },
+      }),
+    );
+    const { means } = this.#direction;
+    if (means && step.pass.fisher) await seam.statistics?.(seamTensors(means));
+    this.#assertUsable("step");
+    const record = this.#submit((recorder) => {
+      this.#recordStep(recorder, step);
+      return this.#readRecord(recorder, plan);
+    });
+    this.#steps = plan.number;
+    return { record };
+  }
+
+  #submit<T>(record: (recorder: Recorder) => T): T {
+    const recorder = this.#manager.record();
+    let result: T;
+    try {
+      result = record(recorder);
+    } catch (error) {
+      recorder.end();
+      throw error;
+    }
+    recorder.submit();
+    return result;
+  }
+
+  /** What comes before the seam. */
+  #recordPass(recorder: Recorder, plan: StepPlan): Step {
+    const pass = this.#model.recordPass(recorder, this.#direction.fisher?.(plan));
+    const step = { ...plan, pass, flags: this.#tail.flags };
+    if (pass.fisher) this.#direction.statistics?.(recorder, step);
+    return step;
+  }
+
+  /** What comes after it. */
+  #recordStep(recorder: Recorder, step: Step): void {
+    const settings = tailSettings(step);
+    this.#tail.begin(recorder, settings);
+    this.#tail.finish(recorder, settings, this.#direction.record?.(recorder, step));
+  }
+
+  #readRecord(recorder: Recorder, plan: StepPlan): Promise<RecordOf<K>> {
+    const { learningRate } = tailSettings(plan);
+    const { damping } = plan.settings as { damping?: number };
+    const { readBack = [] } = this.#direction;
+    const ranges = [{ buffer: this.#model.statistics, bytes: 8 }, this.#tail.outcome, ...readBack];
+    return recorder.readRanges(ranges).then(([head, outcome, ...rest]) => {
+      const [loss, accuracy] = new Float32Array(head!);
+      const { flags, ...tail } = this.#tail.decode(outcome!, learningRate);
+      const { status: trouble, ...report } = this.#direction.decode?.(rest) ?? {};
+      const status = statusOf({ ...tail, flags }, this.#scope, trouble);
+      const lambda = damping === undefined ? {} : { lambda: damping };
+      const record = {
+        step: plan.number,
+        loss,
+        accuracy,
+        learningRate,
+        ...lambda,
+        ...tail,
+        ...report,
+        status,
+      };
+      return record as unknown as RecordOf<K>;
+    });
+  }
+}
+
+/** What the tail takes of a step's settings; every schema has these. */
+function tailSettings({ settings }: StepPlan): TailSettings {
+  return settings as unknown as TailSettings;
+}
+
+/** A record that nobody waits for may fail to arrive (the engine was disposed of) without ending the process. */
+function unminded<T>(record: Promise<T>): Promise<T> {
+  record.catch(() => {});
+  return record;
+}
+
+function requireBatch(optimizer: string, batch: unknown): void {
+  if (typeof batch === "object" && batch !== null) return;
+  throw new ArgumentError(`${optimizer}.step`, "batch", `must be an object, got ${String(batch)}`);
 }

@@ -15,6 +15,11 @@ export class Settings<S extends d.AnyWgslStruct> {
     this.#buffer = manager.createBuffer(label, Math.ceil(d.sizeOf(schema) / 16) * 16, usage);
   }
 
+  /** What to bind; holds the values of the last `write`. */
+  get buffer(): GPUBuffer {
+    return this.#buffer;
+  }
+
   /** Queues the values for the next submit and returns the buffer to bind. */
   write(values: d.InferInput<S>): GPUBuffer {
     const bytes = new ArrayBuffer(d.sizeOf(this.#schema));

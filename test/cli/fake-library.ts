@@ -115,7 +115,7 @@ class FakeNetwork implements UsedNetwork {
 }
 
 /** Plain SGD with momentum, under any name; kfac's records have layers. */
-class FakeOptimizer implements Optimizer {
+class FakeOptimizer implements Pick<Optimizer, "step" | "state" | "restore" | "dispose" | "learningRate"> {
   readonly name: Optimizer["name"];
   learningRate = 0.1;
   readonly #network: FakeNetwork;
@@ -152,6 +152,7 @@ class FakeOptimizer implements Optimizer {
       status: "ok",
       gradientNorm: norm(gradients[0]!),
       updateNorm: 0.1,
+      clip: 1,
       learningRate: 0.1,
       skippedLayers: 0,
       ...(this.name === "kfac" ? { lambda: 0.1, layers } : {}),

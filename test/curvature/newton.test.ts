@@ -21,7 +21,10 @@ import { calls, submits } from "./spies.js";
 
 const MODULES: Module[] = [dense(5, 6), tanh(), dense(6, 3)];
 
-const cases: Record<string, { loss: Loss; options: NewtonOptions }> = {
+/** Options without schedules. */
+type Plain = NewtonOptions & { learningRate?: number; damping?: number };
+
+const cases: Record<string, { loss: Loss; options: Plain }> = {
   "squared error": { loss: halfSquaredError(), options: { damping: 0.1 } },
   "softmax, a shorter step": { loss: softmaxCrossEntropy(), options: { damping: 0.05, learningRate: 0.5 } },
   "weight decay": { loss: softmaxCrossEntropy(), options: { damping: 0.05, weightDecay: 0.1 } },

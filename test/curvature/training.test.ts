@@ -98,8 +98,9 @@ interface Run {
   loss: Loss;
   count: number;
   shape?: Shape;
-  options: KfacOptions &
-    Required<Pick<KfacOptions, "learningRate" | "damping" | "momentum" | "emaDecay" | "inverseEvery">>;
+  options: Omit<KfacOptions, "damping"> & { damping: number } & Required<
+      Pick<KfacOptions, "learningRate" | "damping" | "momentum" | "emaDecay" | "inverseEvery">
+    >;
   twins: (emaDecay: number) => BlockTwin[];
 }
 

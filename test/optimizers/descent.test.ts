@@ -13,13 +13,14 @@ import { assertRecord, assertSame } from "./helpers.js";
 const LOSS = softmaxCrossEntropy();
 const MODULES: Module[] = [dense(7, 11), tanh(), dense(11, 4)];
 
-const optimizers: Record<Optimizer["name"], (engine: Engine, net: Network) => Optimizer> = {
+type Name = "kfac" | "sgd" | "adam" | "newton";
+const optimizers: Record<Name, (engine: Engine, net: Network) => Optimizer> = {
   kfac: (engine, net) => engine.kfac(net, { inverseEvery: 3, factorEvery: 2, seed: 5, klClip: 0.01 }),
   sgd: (engine, net) => engine.sgd(net, { learningRate: 0.1 }),
   adam: (engine, net) => engine.adam(net, { learningRate: 0.01 }),
   newton: (engine, net) => engine.newton(net, { maxIterations: 5 }),
 };
-const names = Object.keys(optimizers) as Optimizer["name"][];
+const names = Object.keys(optimizers) as Name[];
 
 function network(engine: Engine, modules = MODULES): Network {
   return engine.network(modules, LOSS, { batchSize: 16, seed: 3 });

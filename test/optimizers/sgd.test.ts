@@ -16,7 +16,10 @@ import { assertRecord, flat, flatTwin, moved } from "./helpers.js";
 
 const MODULES: Module[] = [dense(7, 11), tanh(), dense(11, 5, { bias: false }), tanh(), dense(5, 3)];
 
-const cases: Record<string, SgdOptions> = {
+/** Options without schedules. */
+type Numbers = { [K in keyof SgdOptions]: number };
+
+const cases: Record<string, Numbers> = {
   "the defaults": { learningRate: 0.1 },
   "no momentum": { learningRate: 0.3, momentum: 0 },
   "momentum and weight decay": { learningRate: 0.05, momentum: 0.5, weightDecay: 0.2 },
@@ -38,9 +41,8 @@ for (const [name, options] of Object.entries(cases)) {
       const X = matrixOf(batch.inputs, batch.count, 7);
       const result = lossAndGradients(network, loss.kind, X, targetsOf(batch, 3));
       const weights = weightsOf(network);
-      velocity = velocity.map((V, l) =>
-        add(add(V, result.gradients[l]!, momentum, 1), weights[l]!, 1, weightDecay),
-      );
+      const gradients = result.gradients.map((G, l) => add(G, weights[l]!, 1, weightDecay));
+      velocity = velocity.map((V, l) => add(V, gradients[l]!, momentum, 1));
       network = withWeights(
         network,
         weights.map((W, l) => add(W, velocity[l]!, 1, -learningRate)),
@@ -54,8 +56,9 @@ for (const [name, options] of Object.entries(cases)) {
       assertClose([record.loss], [result.loss], 1e-5, `${what}: loss`);
       const size = (list: readonly { data: Float64Array }[]) =>
         Math.hypot(...flat(list.map(({ data }) => data)));
-      assertClose([record.gradientNorm], [size(result.gradients)], 1e-5, `${what}: ‖G‖`);
-      assertClose([record.updateNorm], [learningRate * size(velocity)], 1e-5, `${what}: ‖ηU‖`);
+      assertClose([record.gradientNorm], [size(gradients)], 1e-5, `${what}: ‖G + ωW‖`);
+      assertClose([record.updateNorm], [learningRate * size(gradients)], 1e-5, `${what}: ‖ηU‖`);
+      assertEqual(record.clip, 1, `${what}: ν`);
       const change = moved(await net.weights(), before);
       assertClose(change, moved(flatTwin(network), before), 1e-5, `${what}: change of the weights`);
     }

@@ -62,7 +62,8 @@ function isTypeOnly(checker: ts.TypeChecker, symbol: ts.Symbol): boolean {
 describe("public names", () => {
   it("of kfac-webgpu", () => {
     expect(text(namesOf("index"))).toMatchInlineSnapshot(`
-      "APPROXIMATIONS
+      "ADAM_OPTIONS
+      APPROXIMATIONS
       APPROXIMATION_STATUS
       AbortedError
       Adam
@@ -85,19 +86,24 @@ describe("public names", () => {
       GgnBlock
       GradientBlock
       InvertStatus
+      KFAC_OPTIONS
       Kfac
       KfacError
       KroneckerBlock
       LINEAR_METHODS
       LayerStates
       LimitError
+      NEWTON_OPTIONS
       Network
       Newton
       NoAdapterError
       NotPositiveDefiniteError
+      Optimizer
       OutOfMemoryError
       Preconditioner
       Profiler
+      SGD_OPTIONS
+      STEP_OPTIONS
       Sgd
       ShaderError
       ShapeError
@@ -112,11 +118,14 @@ describe("public names", () => {
       compareLayers
       concat
       conjugateGradients
+      constant
       conv2d
       copy
+      cosine
       createApproximation
       createEngine
       decodeCheckpoint
+      defineDirection
       dense
       denseHessian
       diagonalOf
@@ -133,10 +142,12 @@ describe("public names", () => {
       kroneckerSum
       labelledData
       leakyRelu
+      linear
       logistic
       matmul
       maxPool2d
       oneHot
+      option
       parseIdx
       readIdx
       readMatrices
@@ -176,12 +187,15 @@ describe("public names", () => {
       type BlockSite
       type BlockSource
       type BlockUpdate
+      type BufferRange
       type Capabilities
       type Certificate
       type CgOptions
       type CgProblemOptions
       type CgResult
+      type ChangesOf
       type Checkpoint
+      type ChoiceOption
       type CommandRecorder
       type CompareLayersOptions
       type CompareOptions
@@ -203,6 +217,10 @@ describe("public names", () => {
       type DenseModule
       type DenseOptions
       type DeviceOptions
+      type Direction
+      type DirectionContext
+      type DirectionKind
+      type DirectionReport
       type EigenProblem
       type EighOptions
       type Evaluation
@@ -212,9 +230,11 @@ describe("public names", () => {
       type FactorRows
       type FactorStatistics
       type Fallback
+      type FisherChoice
       type FisherKind
       type FisherOptions
       type FlattenModule
+      type FunctionType
       type GlobalPoolModule
       type GramOperands
       type Graph
@@ -261,9 +281,16 @@ describe("public names", () => {
       type NewtonProblem
       type NewtonRecord
       type NewtonSolution
+      type NumberOption
       type OneHotModule
-      type Optimizer
+      type OptimizerMemory
+      type OptimizerOptions
       type OptimizerState
+      type OptionEntry
+      type OptionRange
+      type OptionSchema
+      type OptionValue
+      type OptionsOf
       type Pair
       type Pass
       type PipelineManager
@@ -272,22 +299,37 @@ describe("public names", () => {
       type PreconditionOperands
       type PreconditionedLayer
       type PreconditionerOptions
+      type Readiness
+      type RecordOf
       type Recorder
       type Reduction
       type Refinement
+      type ResolvedOptions
       type SandwichOperands
       type SavedNetwork
       type SavedOptimizer
+      type Schedule
+      type SchemaOf
+      type Seam
+      type SeamTensors
+      type Settings
+      type SettingsOf
       type SgdOptions
       type ShapeLike
       type SolverEngine
+      type StateTensor
+      type Step
+      type StepPlan
       type StepRecord
       type Tensor
       type TiedModule
       type Trainable
       type TrainableLayer
+      type Update
       type VerifyOptions
-      verify"
+      type WithStepOptions
+      verify
+      warmUp"
     `);
   });
 

@@ -1,15 +1,9 @@
 // What may be changed, as labelled controls.
 import { controlGrid, element, listSlider, select, slider } from "../../ui/index.js";
-import { KINDS, type Kind, type LiveSettings, type RacePlan, TITLES } from "./settings.js";
+import { KINDS, type Kind, type LiveSettings, OPTIONS, type RacePlan, TITLES } from "./settings.js";
 
-const STEPS = [1, 1.5, 2, 3, 4, 5, 6, 8];
-const decades = (from: number, to: number) =>
-  Array.from({ length: to - from }, (_, k) => STEPS.map((step) => Number(`${step}e${from + k}`)))
-    .flat()
-    .concat(Number(`1e${to}`));
-const RATES = decades(-4, 0);
-const DAMPINGS = decades(-4, 1);
-const PERIODS = [1, 2, 5, 10, 20, 50];
+const PERIODS = [1, 2, 5];
+const MANTISSAS = [1, 1.5, 2, 3, 4, 5, 6, 8];
 const BATCHES = [50, 100, 250, 500, 1000];
 
 export interface RaceControls {
@@ -31,37 +25,34 @@ export function raceControls(options: {
     plan = { ...plan, ...change };
     options.onPlan(plan);
   };
+  const { damping, inverseEvery, fisher } = OPTIONS.kfac;
   const rate = (kind: Kind) =>
     listSlider({
-      label: `Learning rate of ${TITLES[kind].replace(/,.*/, "")}`,
-      values: RATES,
+      label: `${OPTIONS[kind].learningRate.label} of ${TITLES[kind].replace(/,.*/, "")}`,
+      values: rounded(OPTIONS[kind].learningRate.usual, MANTISSAS),
       value: settings.learningRates[kind],
       onInput: (value) => set({ learningRates: { ...settings.learningRates, [kind]: value } }),
     });
   const live = controlGrid(
     ...KINDS.map(rate),
     listSlider({
-      label: "Damping λ",
-      values: DAMPINGS,
+      label: damping.label,
+      values: rounded(damping.usual, MANTISSAS),
       value: settings.damping,
-      onInput: (damping) => set({ damping }),
+      onInput: (value) => set({ damping: value }),
     }),
     listSlider({
-      label: "New inverses every",
-      values: PERIODS,
+      label: inverseEvery.label,
+      values: rounded(inverseEvery.usual, PERIODS),
       value: settings.inverseEvery,
       format: (value) => (value === 1 ? "step" : `${value} steps`),
-      onInput: (inverseEvery) => set({ inverseEvery }),
+      onInput: (value) => set({ inverseEvery: value }),
     }),
     select({
-      label: "Fisher, for B̄",
+      label: fisher.label,
       value: settings.fisher,
-      options: [
-        { value: "monteCarlo", label: "Monte-Carlo" },
-        { value: "exact", label: "Exact" },
-        { value: "empirical", label: "Empirical" },
-      ],
-      onInput: (fisher) => set({ fisher }),
+      options: fisher.choices.map((value) => ({ value, label: fisher.titles[value] })),
+      onInput: (value) => set({ fisher: value }),
     }),
   );
   const fresh = controlGrid(
@@ -98,4 +89,13 @@ export function raceControls(options: {
       fresh,
     ),
   };
+}
+
+/** The round numbers from `least` to `most`: the mantissas times powers of ten. */
+function rounded([least, most]: readonly [number, number], mantissas: readonly number[]): number[] {
+  const first = Math.floor(Math.log10(least));
+  const decades = Array.from({ length: Math.ceil(Math.log10(most)) - first + 1 }, (_, k) => first + k);
+  return decades
+    .flatMap((decade) => mantissas.map((mantissa) => Number(`${mantissa}e${decade}`)))
+    .filter((value) => value >= least && value <= most);
 }

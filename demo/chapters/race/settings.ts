@@ -1,5 +1,5 @@
 // What the race starts with, and what may be changed.
-import type { FisherKind } from "kfac-webgpu";
+import { ADAM_OPTIONS, type FisherKind, KFAC_OPTIONS, SGD_OPTIONS } from "kfac-webgpu";
 
 export const KINDS = ["kfac", "adam", "sgd"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -9,6 +9,9 @@ export const TITLES: Readonly<Record<Kind, string>> = {
   adam: "Adam",
   sgd: "SGD, momentum 0.9",
 };
+
+/** What each optimiser's options are. */
+export const OPTIONS = { kfac: KFAC_OPTIONS, adam: ADAM_OPTIONS, sgd: SGD_OPTIONS } as const;
 
 /** What the race is run on; a change starts it afresh. */
 export interface RacePlan {
@@ -37,12 +40,13 @@ export const PLAN: RacePlan = { shrink: 2, hidden: [64, 32], batchSize: 250, see
 export const SETTINGS: LiveSettings = {
   learningRates: { kfac: 0.05, adam: 0.03, sgd: 0.3 },
   damping: 0.05,
-  inverseEvery: 10,
-  fisher: "monteCarlo",
+  inverseEvery: KFAC_OPTIONS.inverseEvery.default,
+  fisher: KFAC_OPTIONS.fisher.default,
 };
 
 /** Steps between two measurements of the losses. */
 export const MEASURE_EVERY = 5;
 /** Training digits that the loss is measured on: the same ones each time. */
 export const SAMPLE = 500;
-export const MOMENTUM = 0.9;
+/** Of SGD, and of K-FAC too. */
+export const MOMENTUM = SGD_OPTIONS.momentum.default;

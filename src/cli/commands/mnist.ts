@@ -174,8 +174,7 @@ class Demo {
     };
     const measure = async (step: number, tested: boolean) => {
       const mean = await meanLoss(network, this.#data.train, this.#sample);
-      if (!Number.isFinite(mean))
-        throw new Failure(`${TITLES[optimizer.name]}: the training loss is not finite.`);
+      if (!Number.isFinite(mean)) throw new Failure(`${TITLES[kind]}: the training loss is not finite.`);
       const { test } = this.#data;
       const testAccuracy = tested && test ? await accuracyOf(network, test) : undefined;
       const found = {
@@ -195,7 +194,7 @@ class Demo {
       onStep: (done) => {
         print(stepLine(done, clock.seconds));
         this.#progress.update({
-          label: TITLES[optimizer.name],
+          label: TITLES[kind],
           step: done.step,
           steps,
           firstStep: 0,
@@ -226,7 +225,7 @@ class Demo {
       }
       const last = measurements[measurements.length - 1];
       this.#progress.note(
-        `${TITLES[optimizer.name]}: ${steps} steps in ${duration(clock.seconds)}, training loss ${short(last?.loss)}, test accuracy ${percent(last?.testAccuracy)}`,
+        `${TITLES[kind]}: ${steps} steps in ${duration(clock.seconds)}, training loss ${short(last?.loss)}, test accuracy ${percent(last?.testAccuracy)}`,
       );
       return { kind, name: TITLES[kind], settings, measurements, testAccuracy: last?.testAccuracy };
     } finally {

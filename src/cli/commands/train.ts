@@ -135,7 +135,7 @@ class Run {
           this.#losses.push({ step: done.step, seconds, loss: done.record.loss });
         }
         this.#progress.update({
-          label: TITLES[optimizer.name],
+          label: TITLES[plan.optimizer],
           step: done.step,
           steps: plan.steps,
           firstStep: start.step,
@@ -173,10 +173,10 @@ class Run {
   }
 
   #announce(): void {
-    const { engine, plan, data, optimizer, start, environment } = this.#parts;
+    const { engine, plan, data, start, environment } = this.#parts;
     const from = start.step > 0 ? `, from step ${start.step}` : "";
     environment.stderr.write(
-      `${TITLES[optimizer.name]} on ${engine.capabilities.adapter}: ${plan.network.sizes.join("-")}, ${data.train.count} examples, batch ${plan.network.batchSize}, ${plan.steps} steps${from}\n`,
+      `${TITLES[plan.optimizer]} on ${engine.capabilities.adapter}: ${plan.network.sizes.join("-")}, ${data.train.count} examples, batch ${plan.network.batchSize}, ${plan.steps} steps${from}\n`,
     );
   }
 
@@ -231,11 +231,11 @@ class Run {
   }
 
   #writeReport(): void {
-    const { options, environment, engine, plan, optimizer, data } = this.#parts;
+    const { options, environment, engine, plan, data } = this.#parts;
     if (options.report === undefined || this.#losses.length === 0) return;
     const file = path(environment, options.report);
     const html = trainingReport({
-      optimizer: TITLES[optimizer.name],
+      optimizer: TITLES[plan.optimizer],
       adapter: engine.capabilities.adapter,
       plan,
       examples: data.train.count,

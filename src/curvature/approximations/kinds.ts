@@ -2,6 +2,7 @@ import { ArgumentError } from "../../errors.js";
 import type { PipelineManager } from "../../pipeline/index.js";
 import type { BlockSite } from "../blocks/block.js";
 import type { LayerShape } from "../blocks/examples.js";
+import { APPROXIMATIONS, type ApproximationKind } from "../names.js";
 import { Approximation } from "./approximation.js";
 import { BatchBlock } from "./batch-block.js";
 import { DiagonalFit } from "./diagonal.js";
@@ -10,22 +11,7 @@ import { KroneckerFit, type KroneckerOptions } from "./kronecker.js";
 import type { LayerFit } from "./layer-fit.js";
 import { MeanFluctuationFit } from "./mean-fluctuation.js";
 
-/** Every approximation of a layer's exact block, in the order in which comparisons show them. */
-export const APPROXIMATIONS = [
-  "diagonal",
-  "expand",
-  "expandFactored",
-  "reduce",
-  "ekfac",
-  "kfoc",
-  "meanFluctuation",
-] as const;
-
-/**
- * `"diagonal"` of H; `"expand"` (KFC), with λI added (`"expandFactored"`: to each factor by the π rule); `"reduce"`;
- * `"ekfac"`; `"kfoc"`, the nearest Kronecker product; `"meanFluctuation"`, a sum of two.
- */
-export type ApproximationKind = (typeof APPROXIMATIONS)[number];
+export { APPROXIMATIONS, type ApproximationKind };
 
 /** Settings that one kind or another has. */
 export type ApproximationOptions = Pick<KroneckerOptions, "iterations">;

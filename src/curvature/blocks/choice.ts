@@ -1,11 +1,9 @@
 import { ArgumentError, UnsupportedLayerError } from "../../errors.js";
+import { FALLBACKS, type Fallback } from "../names.js";
 import type { BlockFactory, CurvatureLayer } from "./block.js";
 import { BLOCK_KINDS, BLOCKS, type BlockKind } from "./kinds.js";
 
-/** What becomes of layers whose curvature has no Kronecker form. */
-export type Fallback = "diagonal" | "gradient";
-
-export const FALLBACKS: readonly Fallback[] = ["diagonal", "gradient"];
+export { FALLBACKS, type Fallback };
 
 /**
  * Which block each layer gets: one kind for all, or a function of the layer that names a kind or gives a factory of the

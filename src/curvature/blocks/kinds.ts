@@ -2,8 +2,15 @@ import type { Capabilities } from "../../device/index.js";
 import { blendKernel } from "../../linalg/blend.js";
 import { copyKernel, finiteKernel, guardKernel, matmulKernels } from "../../linalg/index.js";
 import type { Kernel } from "../../pipeline/index.js";
-import { APPROXIMATIONS, type ApproximationKind, batchBlock } from "../approximations/kinds.js";
+import { batchBlock } from "../approximations/kinds.js";
 import { spectrumKernels } from "../kernels/spectrum.js";
+import {
+  APPROXIMATIONS,
+  type ApproximationKind,
+  BLOCK_KINDS,
+  type BlockKind,
+  type MovingKind,
+} from "../names.js";
 import type { BlockFactory } from "./block.js";
 import { blockStateKernels } from "./block-state.js";
 import { DiagonalBlock, diagonalKernels } from "./diagonal.js";
@@ -21,15 +28,7 @@ interface BuiltIn {
   kernels(capabilities: Capabilities): readonly Kernel[];
 }
 
-/** The kinds with a memory: moving means, renewed by each batch. */
-export type MovingKind = "kronecker" | "ekfac" | "diagonal" | "gradient";
-
-/**
- * A kind of block by name. `"kronecker"` is K-FAC's own, `"ekfac"` keeps the spectrum in its eigenbasis, `"diagonal"` the
- * diagonal, `"gradient"` nothing. With `"batch:"` before it, an approximation is fitted to each batch anew and forgets the one
- * before.
- */
-export type BlockKind = MovingKind | `batch:${ApproximationKind}`;
+export { BLOCK_KINDS, type BlockKind, type MovingKind };
 
 const MOVING: Readonly<Record<MovingKind, BuiltIn>> = {
   kronecker: {
@@ -83,5 +82,3 @@ export const BLOCKS: Readonly<Record<BlockKind, BuiltIn>> = {
     BuiltIn
   >),
 };
-
-export const BLOCK_KINDS = Object.keys(BLOCKS) as readonly BlockKind[];

@@ -1,11 +1,12 @@
-// V ← μV + νU, W ← W − ηV, layer by layer; a layer whose coefficient ν is 0 is left alone, and so is a weight that would
-// not be finite.
+// V ← μV + νU, W ← W − ηV, layer by layer; where no V is kept, W ← W − ηνU. A layer whose coefficient ν is 0 is left alone,
+// and so is a weight that would not be finite.
 //
-// Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/directions/kfac.ts.
+// Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/tail.ts, all
+// layers at once.
 //
-// Written by `npm run shaders` from source/kfac_step.wgsl.
+// Written by `npm run shaders` from source/step_weights.wgsl.
 
-struct StepProblem {
+struct WeightsProblem {
   first: u32,
   rows: u32,
   cols: u32,
@@ -13,14 +14,16 @@ struct StepProblem {
   stride: u32,
 }
 
-struct KfacSettings {
+struct StepSettings {
   learningRate: f32,
   momentum: f32,
+  weightDecay: f32,
   klClip: f32,
+  velocity: u32,
 }
 
-@group(0) @binding(0) var<storage, read> problems: array<StepProblem>;
-@group(0) @binding(1) var<uniform> settings: KfacSettings;
+@group(0) @binding(0) var<storage, read> problems: array<WeightsProblem>;
+@group(0) @binding(1) var<uniform> settings: StepSettings;
 @group(0) @binding(2) var<storage, read> coefficients: array<f32>;
 @group(0) @binding(3) var<storage, read> update: array<f32>;
 @group(0) @binding(4) var<storage, read_write> velocity: array<f32>;
@@ -57,12 +60,18 @@ fn main(
   if (row >= problem.rows || coefficient == 0.0) {
     return;
   }
+  let keeps = settings.velocity != 0u;
   let start = problem.offset + row * problem.stride;
   for (var j = thread; j < problem.cols; j += THREADS) {
-    let v = settings.momentum * velocity[start + j] + coefficient * update[start + j];
+    var v = coefficient * update[start + j];
+    if (keeps) {
+      v = settings.momentum * velocity[start + j] + v;
+    }
     let next = weights[start + j] - settings.learningRate * v;
     if (finite(v) && finite(next)) {
-      velocity[start + j] = v;
+      if (keeps) {
+        velocity[start + j] = v;
+      }
       weights[start + j] = next;
     }
   }

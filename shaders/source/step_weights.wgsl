@@ -1,9 +1,10 @@
-// V ← μV + νU, W ← W − ηV, layer by layer; a layer whose coefficient ν is 0 is left alone, and so is a weight that would
-// not be finite.
+// V ← μV + νU, W ← W − ηV, layer by layer; where no V is kept, W ← W − ηνU. A layer whose coefficient ν is 0 is left alone,
+// and so is a weight that would not be finite.
 //
-// Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/directions/kfac.ts.
+// Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/tail.ts, all
+// layers at once.
 
-# bindings("optimizers/directions/kfac", "kfacStepLayout");
+# bindings("optimizers/tail", "stepWeightsLayout");
 
 override THREADS: u32 = 64;
 
@@ -22,12 +23,18 @@ fn main(
   if (row >= problem.rows || coefficient == 0.0) {
     return;
   }
+  let keeps = settings.velocity != 0u;
   let start = problem.offset + row * problem.stride;
   for (var j = thread; j < problem.cols; j += THREADS) {
-    let v = settings.momentum * velocity[start + j] + coefficient * update[start + j];
+    var v = coefficient * update[start + j];
+    if (keeps) {
+      v = settings.momentum * velocity[start + j] + v;
+    }
     let next = weights[start + j] - settings.learningRate * v;
     if (finite(v) && finite(next)) {
-      velocity[start + j] = v;
+      if (keeps) {
+        velocity[start + j] = v;
+      }
       weights[start + j] = next;
     }
   }

@@ -1,0 +1,49 @@
+// ν = min(1, √(κ / (η² Σ ⟨G, U⟩))) over the layers that may step: those whose flag is 0 and whose words of `ready` are all 1.
+// coefficients[l] ← ν for them and 0 for the others, which are counted. κ = 0 means no clip. Where the clip's sum is not
+// finite, so that there is no telling how long the step is, ν is 0 and all are counted.
+//
+// Layout: a row of `layers` says where a layer's flag, ⟨G, U⟩, ‖G‖², ‖U‖² and words are. One thread. Dispatched by
+// src/optimizers/tail.ts.
+
+# bindings("optimizers/tail", "stepCoefficientsLayout");
+
+# include("finite");
+
+fn may_step(layer: LayerStep) -> bool {
+  var ones = 0u;
+  for (var word = 0u; word < layer.words; word++) {
+    ones += select(0u, 1u, ready[layer.ready + word] == 1u);
+  }
+  return flags[layer.flag] == 0u && ones == layer.words;
+}
+
+@compute @workgroup_size(1)
+fn main() {
+  var result = Outcome();
+  var inner = 0.0;
+  for (var l = 0u; l < arrayLength(&layers); l++) {
+    let layer = layers[l];
+    if (may_step(layer)) {
+      inner += sums[layer.inner];
+      result.gradientSquared += sums[layer.gradient];
+      result.updateSquared += sums[layer.update];
+    } else {
+      result.skipped += 1u;
+    }
+    result.flags |= flags[layer.flag];
+  }
+  result.clip = 1.0;
+  if (settings.klClip > 0.0) {
+    let norm = settings.learningRate * settings.learningRate * inner;
+    if (!finite(norm)) {
+      result.clip = 0.0;
+      result.skipped = arrayLength(&layers);
+    } else if (norm > settings.klClip) {
+      result.clip = sqrt(settings.klClip / norm);
+    }
+  }
+  for (var l = 0u; l < arrayLength(&layers); l++) {
+    coefficients[l] = select(0.0, result.clip, may_step(layers[l]));
+  }
+  outcome[0] = result;
+}

@@ -1,0 +1,72 @@
+// G ← G + ωW, the gradient of the loss and of the penalty ½ω‖W‖² (ω = 0: G stays as it is), and
+// flags[problem.flag] |= problem.bit where G then holds a number that is not finite.
+//
+// Layout: G and W share offsets and strides. A workgroup serves ROWS rows. Dispatched by src/optimizers/tail.ts, all layers
+// at once.
+//
+// Written by `npm run shaders` from source/step_gradient.wgsl.
+
+struct GradientProblem {
+  first: u32,
+  rows: u32,
+  cols: u32,
+  offset: u32,
+  stride: u32,
+  flag: u32,
+  bit: u32,
+}
+
+struct StepSettings {
+  learningRate: f32,
+  momentum: f32,
+  weightDecay: f32,
+  klClip: f32,
+  velocity: u32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<GradientProblem>;
+@group(0) @binding(1) var<uniform> settings: StepSettings;
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(3) var<storage, read_write> gradients: array<f32>;
+@group(0) @binding(4) var<storage, read_write> flags: array<atomic<u32>>;
+
+override THREADS: u32 = 64;
+const ROWS = 16u;
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = id.x + id.y * count.x;
+  // The last problem whose first workgroup is not after this one.
+  var index = 0u;
+  for (var end = arrayLength(&problems); end - index > 1u;) {
+    let middle = (index + end) / 2u;
+    let before = problems[middle].first <= number;
+    index = select(index, middle, before);
+    end = select(middle, end, before);
+  }
+  let problem = problems[index];
+  let row = (number - problem.first) * ROWS;
+  let decays = settings.weightDecay != 0.0;
+  var largest = 0u;
+  for (var i = row; i < min(row + ROWS, problem.rows); i++) {
+    let start = problem.offset + i * problem.stride;
+    for (var j = thread; j < problem.cols; j += THREADS) {
+      var g = gradients[start + j];
+      if (decays) {
+        g = fma(settings.weightDecay, weights[start + j], g);
+        gradients[start + j] = g;
+      }
+      largest = max(largest, bitcast<u32>(g) & INFINITY);
+    }
+  }
+  if (largest == INFINITY) {
+    atomicOr(&flags[problem.flag], problem.bit);
+  }
+}

@@ -1,0 +1,55 @@
+import { CheckpointError } from "../errors.js";
+import type { StateTensor } from "./direction.js";
+
+/** The tensors of an optimiser, for a checkpoint. */
+export type OptimizerState = Record<string, Float32Array | Uint32Array>;
+
+/** The buffer of a tensor. */
+export function bufferOf(tensor: StateTensor): GPUBuffer {
+  return "words" in tensor ? tensor.buffer : tensor;
+}
+
+/** The bytes of a tensor as numbers. */
+export function numbersOf(tensor: StateTensor, bytes: ArrayBuffer): Float32Array | Uint32Array {
+  return "words" in tensor ? new Uint32Array(bytes) : new Float32Array(bytes);
+}
+
+/**
+ * Holds a state against the tensors of optimiser `name`.
+ *
+ * @returns the number of steps taken
+ * @throws CheckpointError naming the part at fault
+ */
+export function checkState(
+  name: string,
+  tensors: Readonly<Record<string, StateTensor>>,
+  state: OptimizerState,
+): number {
+  if (typeof state !== "object" || state === null) {
+    throw new CheckpointError("optimizer", `must be an object of arrays, got ${String(state)}`);
+  }
+  const step = state.step?.[0];
+  if (step === undefined) throw new CheckpointError("optimizer.step", "is missing");
+  if (!(Number.isInteger(step) && step >= 0)) {
+    throw new CheckpointError("optimizer.step", `must be a whole number, got ${step}`);
+  }
+  const foreign = Object.keys(state).find((part) => part !== "step" && !Object.hasOwn(tensors, part));
+  if (foreign !== undefined) {
+    throw new CheckpointError(`optimizer.${foreign}`, `does not belong to ${name}`);
+  }
+  for (const [part, tensor] of Object.entries(tensors)) {
+    const data = state[part];
+    const { size } = bufferOf(tensor);
+    if (!data) {
+      throw new CheckpointError(`optimizer.${part}`, `is missing; this is not a checkpoint of ${name}`);
+    }
+    if (data.byteLength !== size) {
+      const sizes = `has ${data.length} numbers, this network needs ${size / 4}`;
+      throw new CheckpointError(`optimizer.${part}`, sizes);
+    }
+    if (data instanceof Float32Array && !data.every(Number.isFinite)) {
+      throw new CheckpointError(`optimizer.${part}`, "holds numbers that are not finite");
+    }
+  }
+  return step;
+}

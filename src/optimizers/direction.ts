@@ -1,0 +1,127 @@
+import type { FisherOptions, Model, Pass } from "../model/index.js";
+import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import type { OptimizerMemory } from "./memory.js";
+import type { STEP_OPTIONS } from "./options.js";
+import type { OptionSchema, ResolvedOptions, SettingsOf } from "./schema.js";
+
+/** Bytes of a buffer, from the start by default. */
+export interface BufferRange {
+  readonly buffer: GPUBuffer;
+  readonly offset?: number;
+  readonly bytes: number;
+}
+
+/** A step before anything of it is recorded. */
+export interface StepPlan<S = OptionSchema> {
+  /** 1 for the first. */
+  readonly number: number;
+  /** The options as this step takes them: schedules have become numbers. */
+  readonly settings: SettingsOf<S>;
+}
+
+/** What a step works with. */
+export interface Step<S = OptionSchema> extends StepPlan<S> {
+  readonly pass: Pass;
+  /**
+   * u32 a layer, of which bit 4 is set where G is not finite; with `"network"` all layers share the first. What a direction
+   * keeps from step to step should not take in such a G.
+   */
+  readonly flags: GPUBuffer;
+}
+
+/** Where the update matrices U of a step lie. */
+export interface Update {
+  /** U of every layer, laid out like G in `model.gradients`. */
+  readonly buffer: GPUBuffer;
+  /** U is finite wherever G is, so that nothing has to look; defaults to false. */
+  readonly finite?: boolean;
+  /** Layers that may not step yet, as the GPU knows: none by default. */
+  readonly ready?: Readiness;
+}
+
+/** A layer may step where all its words of `state` (u32) are 1. */
+export interface Readiness {
+  readonly state: GPUBuffer;
+  /** For each layer, which words. */
+  readonly words: readonly { readonly first: number; readonly count: number }[];
+}
+
+/** What a direction tells of a step, added to the record. `status` says what is the matter, if anything is. */
+export interface DirectionReport {
+  readonly status?: string;
+}
+
+/** A tensor of a checkpoint: f32, or u32 where it says so. */
+export type StateTensor = GPUBuffer | { readonly buffer: GPUBuffer; readonly words: true };
+
+/**
+ * How an optimiser turns gradients G into updates U. Everything else, from the pass over the batch to the change of the
+ * weights, is the same for all and belongs to `Optimizer`. All members may be absent; then U is G.
+ */
+export interface Direction<S = OptionSchema, R extends DirectionReport = DirectionReport> {
+  /** The columns of Bᵢ that the pass of a step should propagate; none by default. */
+  fisher?(plan: StepPlan<S>): FisherOptions | undefined;
+  /**
+   * Records what is kept of the pass's curvature, in steps with `fisher`. It comes before the seam, so that `means` can be
+   * averaged over processes.
+   */
+  statistics?(recorder: Recorder, step: Step<S>): void;
+  /**
+   * Records U from G, which has weight decay in it and whose finiteness `step.flags` tell. It may be asked for a step
+   * that is not sent, to learn its kernels, and for step 1 of any batch size, which must dispatch all that any step does.
+   */
+  record?(recorder: Recorder, step: Step<S>): Update;
+  /** What a checkpoint holds beside the velocity, by name. */
+  readonly tensors?: Readonly<Record<string, StateTensor>>;
+  /** What `statistics` averages, f32, for the seam. */
+  readonly means?: Readonly<Record<string, BufferRange>>;
+  /** What `decode` wants to see of the GPU after the step. */
+  readonly readBack?: readonly BufferRange[];
+  /** The bytes of `readBack`, in its order, as a part of the step's record. */
+  decode?(bytes: readonly ArrayBuffer[]): R;
+  /** Frees what is not in the memory that it was given. */
+  dispose?(): void;
+}
+
+/** What a direction is made of. */
+export interface DirectionContext<S = OptionSchema> {
+  readonly manager: PipelineManager;
+  readonly model: Model;
+  /** Buffers that are freed with the optimiser. */
+  readonly memory: OptimizerMemory;
+  readonly options: ResolvedOptions<S>;
+  /** What step 1 takes, schedules asked. */
+  readonly settings: SettingsOf<S>;
+}
+
+/** The options of an optimiser with this schema: its own, and those of every step. */
+export type WithStepOptions<S> = Omit<typeof STEP_OPTIONS, keyof S> & S;
+
+/** A kind of direction: all that it takes to make optimisers of it. */
+export interface DirectionKind<
+  N extends string = string,
+  S extends OptionSchema = OptionSchema,
+  D extends Direction = Direction,
+> {
+  /** Of the optimiser: in messages and checkpoints. */
+  readonly name: N;
+  /** Its options beside `STEP_OPTIONS`; one of the same name takes the place of that. With `momentum`, V is kept. */
+  readonly options: S;
+  /**
+   * What a number that is not finite in one layer's G or U does: `"network"`, the default, leaves all weights alone, `"layer"`
+   * the weights of that layer.
+   */
+  readonly scope?: "network" | "layer";
+  /** V's name in checkpoints; defaults to `"velocity"`. */
+  readonly velocity?: string;
+  create(context: DirectionContext<WithStepOptions<S>>): D;
+}
+
+/** Declares a kind of direction, with its types inferred. */
+export function defineDirection<
+  const N extends string,
+  S extends OptionSchema,
+  D extends Direction<WithStepOptions<S>>,
+>(kind: DirectionKind<N, S, D>): DirectionKind<N, S, D> {
+  return kind;
+}

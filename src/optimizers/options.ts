@@ -1,0 +1,184 @@
+/**
+ * The options of the optimisers: one entry each, and all there is to say of it. This file knows no GPU, so that the command
+ * line can print its help without one.
+ */
+import type { BlockChoice } from "../curvature/index.js";
+import { APPROXIMATIONS, BLOCK_KINDS, FALLBACKS } from "../curvature/names.js";
+import type { FisherKind } from "../model/index.js";
+import { choice, fraction, functionOf, nonNegative, positive, whole } from "./schema.js";
+
+/** `fisher` with its samples beside it. */
+export interface FisherChoice {
+  readonly kind: FisherKind;
+  /** Of `"monteCarlo"`, for each example; defaults to 1. */
+  readonly samples?: number;
+}
+
+/** What all learning rates have in common; the default is each optimiser's. */
+const LEARNING_RATE = {
+  symbol: "η",
+  label: "Learning rate",
+  help: "step size",
+  live: true,
+  scheduled: true,
+  usual: [1e-4, 1],
+} as const;
+
+/** What all dampings have in common. */
+const DAMPING = {
+  symbol: "λ",
+  label: "Damping λ",
+  help: "added to the curvature, on the scale of the mean loss's Hessian whatever the batch size",
+  live: true,
+  scheduled: true,
+  usual: [1e-4, 10],
+} as const;
+
+const MOMENTUM = {
+  symbol: "μ",
+  label: "Momentum",
+  help: "share of V that stays in each step",
+  live: true,
+} as const;
+
+/** What every optimiser takes, since the end of a step is the same for all. */
+export const STEP_OPTIONS = {
+  /** η > 0, or a schedule of it. */
+  learningRate: positive(LEARNING_RATE),
+  /** ω ≥ 0 of the penalty ½ω‖W‖², whose gradient ωW is added to G before anything is made of it. */
+  weightDecay: nonNegative({
+    default: 0,
+    symbol: "ω",
+    label: "Weight decay",
+    help: "of the penalty ½ω‖W‖², a pull of the weights towards zero",
+    live: true,
+  }),
+  /** κ ≥ 0 of the norm clip ν = min(1, √(κ / (η² Σ⟨G, U⟩))); 0 for no clip. */
+  klClip: nonNegative({
+    default: 0,
+    symbol: "κ",
+    label: "Norm clip",
+    help: "bound on η² Σ⟨G, U⟩, the size of a step in the curvature's metric; 0 for none",
+    live: true,
+  }),
+} as const;
+
+/** For optimisers that keep V: its part of V ← μV + νU. */
+const momentum = <const D extends number>(value: D) => fraction({ ...MOMENTUM, default: value });
+
+/** What the entries of a schema are made by; `momentum(0.9)` is that of optimisers that keep V. */
+export const option = { positive, nonNegative, fraction, whole, choice, functionOf, momentum } as const;
+
+/** Options of `Sgd`. */
+export const SGD_OPTIONS = {
+  ...STEP_OPTIONS,
+  /** μ in [0, 1) of V ← μV + G. */
+  momentum: momentum(0.9),
+} as const;
+
+/** Options of `Adam`. */
+export const ADAM_OPTIONS = {
+  ...STEP_OPTIONS,
+  /** η > 0, or a schedule of it. */
+  learningRate: positive({ ...LEARNING_RATE, default: 1e-3 }),
+  /** β₁ in [0, 1) of the first moment. */
+  beta1: fraction({ default: 0.9, symbol: "β₁", help: "share of the first moment that stays in each step" }),
+  /** β₂ in [0, 1) of the second moment. */
+  beta2: fraction({
+    default: 0.999,
+    symbol: "β₂",
+    help: "share of the second moment that stays in each step",
+  }),
+  /** ε > 0, added to the root of the second moment. */
+  epsilon: positive({
+    default: 1e-8,
+    symbol: "ε",
+    help: "added to the root of the second moment",
+    live: true,
+  }),
+} as const;
+
+/** Which derivatives a curvature is made of, for optimisers that have one. */
+export const FISHER_OPTIONS = {
+  /** Which Bᵢ: the kind, or the kind with its samples. */
+  fisher: choice(["monteCarlo", "exact", "empirical"] as const satisfies readonly FisherKind[], {
+    default: "monteCarlo",
+    label: "Fisher, for B̄",
+    titles: { monteCarlo: "Monte-Carlo", exact: "Exact", empirical: "Empirical" },
+    help: "which derivatives the curvature is made of",
+    live: true,
+    unfold: ({ kind, ...rest }: FisherChoice) => ({ fisher: kind, ...rest }),
+  }),
+  /** Monte-Carlo samples for each example. */
+  samples: whole({ default: 1, help: "samples per example for monteCarlo", live: true }),
+  /** Key of the Monte-Carlo samples. */
+  seed: whole({ default: 0, least: 0, most: 0xffffffff, help: "key of the Monte-Carlo samples" }),
+} as const;
+
+/** Options of `Kfac`. */
+export const KFAC_OPTIONS = {
+  ...STEP_OPTIONS,
+  /** η > 0, or a schedule of it. */
+  learningRate: positive({ ...LEARNING_RATE, default: 0.1 }),
+  /** λ ≥ 0, or a schedule of it; counts from the next inversion on. */
+  damping: nonNegative({ ...DAMPING, default: 1e-2 }),
+  /** μ in [0, 1) of V ← μV + νU. */
+  momentum: momentum(0.9),
+  /** β in [0, 1) of the factors' moving means. */
+  emaDecay: fraction({
+    default: 0.95,
+    symbol: "β",
+    help: "share of the old factors that stays in each update",
+  }),
+  /** Steps between updates of the factors. */
+  factorEvery: whole({
+    default: 1,
+    label: "New factors every",
+    help: "steps between new factors",
+    live: true,
+  }),
+  /** Steps between inversions. Early on they come at steps 1, 2, 4, 8 … as well. */
+  inverseEvery: whole({
+    default: 10,
+    label: "New inverses every",
+    help: "steps between new inverses",
+    live: true,
+    usual: [1, 50],
+  }),
+  ...FISHER_OPTIONS,
+  /** How each layer's curvature is estimated: a kind for all, or a function of the layer. See `BlockChoice`. */
+  curvature: choice(BLOCK_KINDS, {
+    default: "kronecker",
+    label: "Curvature",
+    help: "how each layer's curvature is estimated",
+    computed: functionOf<Extract<BlockChoice, (...layer: never) => unknown>>(),
+  }),
+  /** What becomes of layers whose curvature has no Kronecker form; they are refused by default. */
+  fallback: choice(FALLBACKS, {
+    optional: true,
+    help: "the curvature of layers that have no Kronecker form",
+  }),
+} as const;
+
+/** Options of `Newton`. */
+export const NEWTON_OPTIONS = {
+  ...STEP_OPTIONS,
+  /** η > 0, or a schedule of it. */
+  learningRate: positive({ ...LEARNING_RATE, default: 1 }),
+  /** λ ≥ 0, or a schedule of it. */
+  damping: nonNegative({ ...DAMPING, default: 1e-2 }),
+  /** μ in [0, 1) of V ← μV + νU. */
+  momentum: momentum(0),
+  /** Iterations of conjugate gradients in a layer and step. All are recorded, done or not. */
+  maxIterations: whole({ default: 20, help: "iterations of conjugate gradients in a layer and step" }),
+  /** Residual ‖r‖/‖G‖ at which a layer is done. */
+  tolerance: nonNegative({ default: 1e-4, help: "residual ‖r‖/‖G‖ at which a layer is done", live: true }),
+  /** Refitted at every step; none by default. */
+  preconditioner: choice(APPROXIMATIONS, {
+    optional: true,
+    help: "of conjugate gradients, refitted at each step",
+  }),
+  ...FISHER_OPTIONS,
+  /** Which Bᵢ make the curvature: the kind, or the kind with its samples. */
+  fisher: { ...FISHER_OPTIONS.fisher, default: "exact" },
+} as const;

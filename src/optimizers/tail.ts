@@ -1,0 +1,297 @@
+import tgpu, { d } from "typegpu";
+import coefficientsCode from "../../shaders/step_coefficients.wgsl?raw";
+import gradientCode from "../../shaders/step_gradient.wgsl?raw";
+import weightsCode from "../../shaders/step_weights.wgsl?raw";
+import { ShapeError } from "../errors.js";
+import { checkFinite, group, type Matrix, reduce } from "../linalg/index.js";
+import type { Model } from "../model/index.js";
+import { defineKernel, type PipelineManager, type Recorder } from "../pipeline/index.js";
+import type { Update } from "./direction.js";
+import type { OptimizerMemory } from "./memory.js";
+import type { Settings } from "./settings.js";
+
+export const StepSettings = d.struct({
+  learningRate: d.f32,
+  momentum: d.f32,
+  weightDecay: d.f32,
+  klClip: d.f32,
+  velocity: d.u32,
+});
+
+export const GradientProblem = d.struct({
+  first: d.u32,
+  rows: d.u32,
+  cols: d.u32,
+  offset: d.u32,
+  stride: d.u32,
+  flag: d.u32,
+  bit: d.u32,
+});
+
+export const LayerStep = d.struct({
+  flag: d.u32,
+  inner: d.u32,
+  gradient: d.u32,
+  update: d.u32,
+  ready: d.u32,
+  words: d.u32,
+});
+
+export const Outcome = d.struct({
+  clip: d.f32,
+  gradientSquared: d.f32,
+  updateSquared: d.f32,
+  skipped: d.u32,
+  flags: d.u32,
+});
+
+export const WeightsProblem = d.struct({
+  first: d.u32,
+  rows: d.u32,
+  cols: d.u32,
+  offset: d.u32,
+  stride: d.u32,
+});
+
+export const stepGradientLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(GradientProblem), access: "readonly", visibility: ["compute"] },
+    settings: { uniform: StepSettings, visibility: ["compute"] },
+    weights: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    gradients: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    flags: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const stepCoefficientsLayout = tgpu
+  .bindGroupLayout({
+    layers: { storage: d.arrayOf(LayerStep), access: "readonly", visibility: ["compute"] },
+    settings: { uniform: StepSettings, visibility: ["compute"] },
+    sums: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    flags: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
+    ready: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
+    coefficients: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    outcome: { storage: d.arrayOf(Outcome), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const stepWeightsLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(WeightsProblem), access: "readonly", visibility: ["compute"] },
+    settings: { uniform: StepSettings, visibility: ["compute"] },
+    coefficients: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    update: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    velocity: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    weights: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+const gradientKernel = defineKernel({
+  name: "step_gradient",
+  code: gradientCode,
+  layout: stepGradientLayout,
+  rowwise: true,
+});
+const coefficientsKernel = defineKernel({
+  name: "step_coefficients",
+  code: coefficientsCode,
+  layout: stepCoefficientsLayout,
+});
+const weightsKernel = defineKernel({
+  name: "step_weights",
+  code: weightsCode,
+  layout: stepWeightsLayout,
+  rowwise: true,
+});
+
+/** Rows of a layer that a workgroup of `step_gradient` serves; the shader's ROWS. */
+const ROWS = 16;
+/** Bits of a flag. */
+export const GRADIENT_NOT_FINITE = 4;
+export const UPDATE_NOT_FINITE = 8;
+
+/** What a step's tail needs to know of the options. */
+export interface TailSettings {
+  readonly learningRate: number;
+  readonly momentum?: number;
+  readonly weightDecay: number;
+  readonly klClip: number;
+}
+
+/** What became of a step, from the bytes of `outcome`. */
+export interface TailOutcome {
+  readonly clip: number;
+  readonly gradientNorm: number;
+  readonly updateNorm: number;
+  readonly skippedLayers: number;
+  /** The flags of all layers together. */
+  readonly flags: number;
+}
+
+/**
+ * The part of a step that is the same for every optimiser: G ← G + ωW, a look at G and U for numbers that are not finite, ‖G‖
+ * and ‖U‖, the norm clip ν, V ← μV + νU, W ← W − ηV. What must be left alone gets a coefficient of 0 in the place of ν.
+ */
+export class StepTail {
+  /** u32 a layer (with scope `"network"` the first is everybody's). */
+  readonly flags: GPUBuffer;
+  /** V, laid out like G; absent where there is no momentum. */
+  readonly velocity: GPUBuffer | undefined;
+  /** What `decode` reads. */
+  readonly outcome: { readonly buffer: GPUBuffer; readonly bytes: number };
+  readonly #manager: PipelineManager;
+  readonly #model: Model;
+  readonly #network: boolean;
+  readonly #settings: Settings<typeof StepSettings>;
+  readonly #sums: GPUBuffer;
+  readonly #coefficients: GPUBuffer;
+  /** Bound where there is no V; nothing reads or writes it. */
+  readonly #nothing: GPUBuffer | undefined;
+
+  /** @throws ShapeError when a layer's G is not laid out like its W, LimitError when the device cannot hold V. */
+  constructor(
+    manager: PipelineManager,
+    model: Model,
+    memory: OptimizerMemory,
+    { scope, momentum }: { scope: "network" | "layer"; momentum: boolean },
+  ) {
+    const count = model.layers.length;
+    for (const { name, W, G } of model.layers) requireSameLayout(name, W, G);
+    this.#manager = manager;
+    this.#model = model;
+    this.#network = scope === "network";
+    this.#settings = memory.settings("step settings", StepSettings);
+    this.flags = memory.storage("step flags", count);
+    this.#sums = memory.storage("norms", 3 * count);
+    this.#coefficients = memory.storage("coefficients", count);
+    const bytes = d.sizeOf(Outcome);
+    this.outcome = { buffer: memory.storage("outcome", bytes / 4), bytes };
+    this.velocity = momentum ? memory.storage("velocity", model.length) : undefined;
+    this.#nothing = momentum ? undefined : memory.storage("no velocity", 1);
+  }
+
+  /** Records G ← G + ωW and the flags of what is then not finite. */
+  begin(recorder: Recorder, settings: TailSettings): void {
+    const { layers, parameters: weights, gradients } = this.#model;
+    const { rows, groups } = group(
+      layers.map(({ G }, layer) => ({
+        ...placeOf(G),
+        flag: this.#flagOf(layer),
+        bit: GRADIENT_NOT_FINITE,
+      })),
+      (problem) => Math.ceil(problem.rows / ROWS),
+    );
+    const problems = this.#manager.table(GradientProblem, rows);
+    const { flags } = this;
+    recorder.clear(flags);
+    recorder.dispatch(
+      gradientKernel,
+      { problems, settings: this.#write(settings), weights, gradients, flags },
+      groups,
+    );
+  }
+
+  /** Records the rest, from U to the weights, after `begin` with the same settings; without `update` U is G. */
+  finish(recorder: Recorder, settings: TailSettings, update?: Update): void {
+    const { layers, parameters: weights, gradients } = this.#model;
+    const own = update && update.buffer !== gradients ? update : undefined;
+    const updates = own && layers.map(({ G }) => ({ ...G, buffer: own.buffer }));
+    if (updates && !own.finite) {
+      checkFinite(
+        recorder,
+        this.flags,
+        updates.map((x, layer) => ({ x, flag: this.#flagOf(layer), bit: UPDATE_NOT_FINITE })),
+      );
+    }
+    this.#recordNorms(recorder, settings, updates);
+    const uniform = this.#settings.buffer;
+    const rows = layers.map((_, layer) => {
+      const { first, count } = update?.ready?.words[layer] ?? { first: 0, count: 0 };
+      const sums = { inner: 3 * layer, gradient: 3 * layer + 1, update: 3 * layer + 2 };
+      return {
+        flag: this.#flagOf(layer),
+        ...(updates ? sums : { inner: sums.gradient, gradient: sums.gradient, update: sums.gradient }),
+        ready: first,
+        words: count,
+      };
+    });
+    const coefficients = this.#coefficients;
+    recorder.dispatch(
+      coefficientsKernel,
+      {
+        layers: this.#manager.table(LayerStep, rows),
+        settings: uniform,
+        sums: this.#sums,
+        flags: this.flags,
+        ready: update?.ready?.state ?? this.flags,
+        coefficients,
+        outcome: this.outcome.buffer,
+      },
+      1,
+    );
+    const grouped = group(
+      layers.map(({ W }) => placeOf(W)),
+      (problem) => problem.rows,
+    );
+    recorder.dispatch(
+      weightsKernel,
+      {
+        problems: this.#manager.table(WeightsProblem, grouped.rows),
+        settings: uniform,
+        coefficients,
+        update: own?.buffer ?? gradients,
+        velocity: (this.velocity ?? this.#nothing)!,
+        weights,
+      },
+      grouped.groups,
+    );
+  }
+
+  /** What the bytes of `outcome` say of a step with learning rate η. */
+  decode(bytes: ArrayBuffer, learningRate: number): TailOutcome {
+    const [clip, gradientSquared, updateSquared] = new Float32Array(bytes, 0, 3);
+    const [skippedLayers, flags] = new Uint32Array(bytes, 12, 2);
+    return {
+      clip: clip!,
+      gradientNorm: Math.sqrt(gradientSquared!),
+      updateNorm: clip! > 0 ? learningRate * clip! * Math.sqrt(updateSquared!) : 0,
+      skippedLayers: skippedLayers!,
+      flags: flags!,
+    };
+  }
+
+  #flagOf(layer: number): number {
+    return this.#network ? 0 : layer;
+  }
+
+  #write({ learningRate, momentum = 0, weightDecay, klClip }: TailSettings): GPUBuffer {
+    const velocity = this.velocity ? 1 : 0;
+    return this.#settings.write({ learningRate, momentum, weightDecay, klClip, velocity });
+  }
+
+  /** ⟨G, U⟩ (which the clip alone asks for), ‖G‖² and ‖U‖² of each layer, where U is not G. */
+  #recordNorms(recorder: Recorder, { klClip }: TailSettings, updates: readonly Matrix[] | undefined): void {
+    reduce(
+      recorder,
+      this.#sums,
+      this.#model.layers.flatMap(({ G }, layer) => {
+        const U = updates?.[layer];
+        return [
+          ...(U && klClip > 0 ? [{ x: G, y: U, index: 3 * layer }] : []),
+          { x: G, y: G, index: 3 * layer + 1 },
+          ...(U ? [{ x: U, y: U, index: 3 * layer + 2 }] : []),
+        ];
+      }),
+    );
+  }
+}
+
+function placeOf({ rows, cols, offset, stride }: Matrix) {
+  return { rows, cols, offset, stride };
+}
+
+function requireSameLayout(name: string, W: Matrix, G: Matrix): void {
+  const text = (M: Matrix) => `${M.rows} × ${M.cols} at ${M.offset}, rows ${M.stride} apart`;
+  if (text(W) === text(G)) return;
+  throw new ShapeError("optimizer", `G of ${name}`, text(G), text(W), "lay G out as W is");
+}
