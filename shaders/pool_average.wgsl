@@ -4,7 +4,7 @@
 //
 // Layout: images hold one pixel (i·H + y)·W + x a row and a channel a column; offsets and strides count vec4, four channels
 // at a time; numbers beyond the last channel are left as they are. A workgroup takes one line of an output image (forward)
-// or of an input image (back). Dispatched by src/layers/pool.ts.
+// or of an input image (back). Dispatched by src/layers/average-pool.ts.
 //
 // Written by `npm run shaders` from source/pool_average.wgsl.
 

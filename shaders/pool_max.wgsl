@@ -4,7 +4,7 @@
 //
 // Layout: images hold one pixel (i·H + y)·W + x a row and a channel a column; offsets and strides count vec4, four channels
 // at a time. Backwards, several blocks of `examples` images lie under each other, and image i is of example i mod examples.
-// A workgroup takes one line of an output image (forward) or of an input image (back). Dispatched by src/layers/pool.ts.
+// A workgroup takes one line of an output image (forward) or of an input image (back). Dispatched by src/layers/max-pool.ts.
 //
 // Written by `npm run shaders` from source/pool_max.wgsl.
 

@@ -85,6 +85,8 @@ export {
   parseIdx,
   readIdx,
   restoreRun,
+  type SavedNetwork,
+  type SavedOptimizer,
   saveRun,
   type Tensor,
 } from "./data/index.js";
@@ -109,6 +111,7 @@ export {
 } from "./errors.js";
 export {
   DeviceMatrices,
+  type F64Matrix,
   type HostEigh,
   type HostInverse,
   type HostMatrix,
@@ -274,7 +277,13 @@ export {
   type WithStepOptions,
   warmUp,
 } from "./optimizers/index.js";
-export { type KernelTime, type PipelineManager, Profiler, type Recorder } from "./pipeline/index.js";
+export {
+  type CommandRecorder,
+  type KernelTime,
+  type PipelineManager,
+  Profiler,
+  type Recorder,
+} from "./pipeline/index.js";
 export {
   CONVOLUTION_METHODS,
   type ConvolutionMethod,

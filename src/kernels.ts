@@ -7,7 +7,7 @@
 
 // The state of layers' curvature
 export { curvatureKernels, LAYER_STATE_BYTES, LayerState, statusText } from "./curvature/index.js";
-export { HostOperations, packRows, type RowPlace, unpackRows } from "./host/index.js";
+export { HostOperations, packRows, type RowLayout, unpackRows } from "./host/index.js";
 // Views, and the way between them and main memory
 // Operations on packed operands, and the checks between a step and the weights
 // Kernels
@@ -21,6 +21,7 @@ export {
   eighKernels,
   type FiniteCheck,
   finiteKernel,
+  type Grouped,
   type GuardedCopy,
   gramKernels,
   gramPacked,
@@ -43,6 +44,7 @@ export {
   reduceKernels,
   requireShape,
   type StridedCopy,
+  type Strides,
 } from "./linalg/index.js";
 // Kinds of layers
 export {
@@ -81,5 +83,6 @@ export {
   PipelineManager,
   type ReadRange,
   type Recorder,
+  type Resources,
   withConstants,
 } from "./pipeline/index.js";

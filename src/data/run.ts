@@ -4,8 +4,10 @@ import type { Network } from "../network/index.js";
 import type { Optimizer } from "../optimizers/index.js";
 import type { Checkpoint, JsonObject } from "./checkpoint.js";
 
-type SavedNetwork = Pick<Network, "layers" | "weights" | "setWeights">;
-type SavedOptimizer = Pick<Optimizer, "state" | "restore">;
+/** What a checkpoint needs of a network. */
+export type SavedNetwork = Pick<Network, "layers" | "weights" | "setWeights">;
+/** What a checkpoint needs of an optimiser. */
+export type SavedOptimizer = Pick<Optimizer, "state" | "restore">;
 
 const WEIGHTS = "weights/";
 const OPTIMIZER = "optimizer/";

@@ -1,10 +1,11 @@
 export { type HostEigh, type HostInverse, HostOperations } from "./operations.js";
 export {
   DeviceMatrices,
+  type F64Matrix,
   type HostMatrix,
   type HostNumbers,
   packRows,
-  type RowPlace,
+  type RowLayout,
   readMatrices,
   readMatrix,
   toF32,

@@ -21,12 +21,12 @@ export interface HostNumbers {
 }
 
 /** Where the rows of a matrix lie in an array or a buffer, as in a `MatrixView`. */
-export type RowPlace = Pick<MatrixView, "rows" | "cols" | "offset" | "stride">;
+export type RowLayout = Pick<MatrixView, "rows" | "cols" | "offset" | "stride">;
 
 /** Copies dense rows to their place: `into[offset + i · stride + j] = dense[i · cols + j]`. What lies between them stays. */
 export function packRows(
   dense: Float32Array | Float64Array | Uint32Array,
-  place: RowPlace,
+  place: RowLayout,
   into: Float32Array | Uint32Array,
 ): void {
   const { rows, cols, offset = 0, stride = cols } = place;
@@ -38,7 +38,7 @@ export function packRows(
 }
 
 /** The opposite of `packRows`: the rows without what lies between them, in an array of their own. */
-export function unpackRows(packed: Float32Array, place: RowPlace): Float32Array<ArrayBuffer> {
+export function unpackRows(packed: Float32Array, place: RowLayout): Float32Array<ArrayBuffer> {
   const { rows, cols, offset = 0, stride = cols } = place;
   if (stride === cols) return new Float32Array(packed.subarray(offset, offset + rows * cols));
   const dense = new Float32Array(rows * cols);

@@ -13,8 +13,8 @@ export { checkFinite, type FiniteCheck, finiteKernel } from "./finite.js";
 export { type GuardedCopy, guard, guardKernel } from "./guard.js";
 export { type Inversion, type InvertBuffers, InvertStatus, invert } from "./invert.js";
 export { invertKernels } from "./invert-kernels.js";
-export { copy, copyKernel, copyStrided, type StridedCopy } from "./layout/copy.js";
-export { group, partition } from "./layout/group.js";
+export { copy, copyKernel, copyStrided, type StridedCopy, type Strides } from "./layout/copy.js";
+export { type Grouped, group, partition } from "./layout/group.js";
 export { packed, packedTarget } from "./layout/pack.js";
 export {
   checkView,

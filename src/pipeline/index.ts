@@ -1,5 +1,5 @@
 export { defineKernel, type Kernel, withConstants } from "./kernel.js";
 export { PipelineManager } from "./manager.js";
 export { type KernelTime, Profiler } from "./profiler.js";
-export type { ReadRange, Recorder } from "./recorder.js";
-export type { Binding, ManagerCounts } from "./resources.js";
+export type { CommandRecorder, ReadRange, Recorder } from "./recorder.js";
+export type { Binding, ManagerCounts, Resources } from "./resources.js";

@@ -5,11 +5,20 @@ import {
   type KroneckerBlock,
 } from "../../src/curvature/index.js";
 import { ArgumentError } from "../../src/errors.js";
-import { InvertStatus, padded, type Matrix as View } from "../../src/linalg/index.js";
-import type { LayerSize } from "../../src/model/index.js";
-import type { PipelineManager } from "../../src/pipeline/index.js";
+import {
+  checkFinite,
+  diagonalOf,
+  InvertStatus,
+  invert,
+  padded,
+  reduce,
+  sandwich,
+  type Matrix as View,
+} from "../../src/linalg/index.js";
+import type { FactorRows, LayerSize } from "../../src/model/index.js";
+import type { PipelineManager, Recorder } from "../../src/pipeline/index.js";
 import { piDamping } from "../../src/reference/damping.js";
-import { invert } from "../../src/reference/invert.js";
+import { invert as invert64 } from "../../src/reference/invert.js";
 import { precondition, updateFactors } from "../../src/reference/kfac.js";
 import { identity, type Matrix } from "../../src/reference/matrix.js";
 import type { Factors as HostFactors } from "../../src/reference/network.js";
@@ -158,9 +167,9 @@ kernelTest("factors: damped inverses and U against the f64 twin", async (t) => {
       const what = `damping ${damping}, layer ${l}`;
       const split = piDamping(trace(A), A.rows, trace(B), B.rows, damping);
       const bound = updateBound({ A, B }, damping);
-      const wanted = invert(A, { damping: split.a }).inverse;
+      const wanted = invert64(A, { damping: split.a }).inverse;
       assertClose(await download(t, block(factors).inverseA(l)), wanted.data, bound, `${what}: inverse of A`);
-      const left = invert(B, { damping: split.b }).inverse;
+      const left = invert64(B, { damping: split.b }).inverse;
       assertClose(await download(t, block(factors).inverseB(l)), left.data, bound, `${what}: inverse of B`);
       const G = normals(random, B.rows, A.rows);
       const U = precondition({ A, B }, G, damping).update;
@@ -430,3 +439,78 @@ kernelTest("factors: bad options and layers are refused and leave no buffer", (t
   factors.dispose();
   assertEqual(manager.counts.liveBuffers, before, "buffers");
 });
+
+kernelTest("factors: grouped over all layers, and no dispatch beside the operations themselves", (t) => {
+  const { manager, factors } = open(t, LAYERS);
+  const random = t.random(10);
+  const updates = LAYERS.map((layer, l) => updateOf(t, l, batch(random, layer, 20)));
+  const items = LAYERS.map(({ out, in: inputs }, layer) => {
+    const [G, into] = [0, 1].map(() => aligned(t, normals(random, out, inputs)));
+    return { layer, G: G!, into: into! };
+  });
+  const count = (record: (recorder: Recorder) => void) => {
+    const recorder = manager.record();
+    record(recorder);
+    recorder.submit();
+    return recorder.dispatches;
+  };
+  const rows = updates.flatMap(({ statistics }) => [statistics.inputs(), statistics.outputs()]);
+  const { A, B, inverseA, inverseB } = pick(block(factors));
+  // Two decisions of a refresh and one of a batch are what the state costs.
+  const squares = LAYERS.flatMap((_, l) => [A(l), B(l)]);
+  const spare = manager.createStorage("spare", 64);
+  const status = manager.createStorage("status", 64);
+  const refreshed = count((recorder) => {
+    reduce(
+      recorder,
+      spare,
+      squares.map((S, index) => ({ x: diagonalOf(S), index })),
+    );
+    invert(
+      recorder,
+      LAYERS.flatMap((_, l) => [
+        { S: A(l), into: inverseA(l) },
+        { S: B(l), into: inverseB(l) },
+      ]),
+      { dampings: spare, status },
+    );
+  });
+  assertEqual(
+    count((recorder) => factors.refresh(recorder)),
+    refreshed + 2,
+    "dispatches of a refresh",
+  );
+  const checked = count((recorder) => {
+    checkFinite(
+      recorder,
+      status,
+      rows.map((side, flag) => ({ x: (side as FactorRows).rows, flag, bit: 1 })),
+    );
+  });
+  // Each side of this test's layers lies in a buffer of its own, so its Gram matrix is a dispatch.
+  const accumulated = count((recorder) => factors.accumulate(recorder, updates));
+  assertEqual(accumulated, checked + 1 + rows.length, "dispatches of a batch");
+  const products = count((recorder) =>
+    sandwich(
+      recorder,
+      items.map(({ layer, G, into }) => ({ P: inverseB(layer), G, Q: inverseA(layer), into })),
+    ),
+  );
+  assertEqual(
+    count((recorder) => factors.precondition(recorder, items)),
+    products,
+    "dispatches of a step",
+  );
+  factors.dispose();
+  for (const buffer of [spare, status]) manager.destroyBuffer(buffer);
+});
+
+/** The block's matrices, as functions on their own. */
+function pick(own: KroneckerBlock) {
+  return {
+    A: (l: number) => own.A(l),
+    B: (l: number) => own.B(l),
+    inverseA: (l: number) => own.inverseA(l),
+    inverseB: (l: number) => own.inverseB(l),
+  };
+}

@@ -80,7 +80,8 @@ export const graphs: Record<string, Graph> = {
   "activations and dense layers that share what they read": graph({
     inputs: { x: 5 },
     values: {
-      h: [dense(5, 6), "x"],
+      base: [dense(5, 4), "x"],
+      h: [dense(4, 6), "base"],
       a: [relu(), "h"],
       b: [tanh(), "h"],
       left: [dense(6, 4), "a"],
@@ -142,6 +143,14 @@ export const graphs: Record<string, Graph> = {
     },
     output: "out",
   }),
+  "a convolution of two groups at two places": graph({
+    inputs: { image: [4, 5, 6] },
+    values: {
+      first: [conv2d(4, 4, 3, { groups: 2, padding: 1 }), "image"],
+      again: [[relu(), tied("first"), tanh(), globalAveragePool(), dense(4, 3)], "first"],
+    },
+    output: "again",
+  }),
   "a sequence": graph({
     inputs: { words: { length: 5, features: 3 } },
     values: {
@@ -186,6 +195,41 @@ for (const [index, [what, description]] of Object.entries(graphs).entries()) {
     manager.dispose();
   });
 }
+
+kernelTest("graph: layers at several places that reduce their positions", async (t) => {
+  const manager = await openManager(t);
+  const description = graph({
+    inputs: { image: [3, 6, 5], words: { length: 4, features: 3 }, x: 3 },
+    values: {
+      first: [conv2d(3, 3, 3, { padding: 1, positions: "reduce" }), "image"],
+      again: [[relu(), maxPool2d(2), tied("first"), tanh(), globalAveragePool()], "first"],
+      each: [dense(3, 3, { positions: "reduce" }), "words"],
+      one: [tied("each"), "x"],
+      means: [[logistic(), globalAveragePool()], "each"],
+      out: [[add(), dense(3, 4)], "again", "means", "one"],
+    },
+    output: "out",
+  });
+  const reduced = ["first", "each"];
+  const loss = softmaxCrossEntropy();
+  await checkGraph(t, manager, { description, loss, what: "reduce", reduced, differences: true });
+  await assertThrows(() => checkGraph(t, manager, { description, loss, what: "expand" }), Error, /first: Ā/);
+  manager.dispose();
+});
+
+kernelTest("graph: patches in chunks of lines", async (t) => {
+  const manager = await openManager(t);
+  for (const name of [
+    "residual blocks of images",
+    "a convolution at two places of different sizes",
+    "a sequence",
+  ]) {
+    const description = graphs[name]!;
+    const check = { description, loss: softmaxCrossEntropy(), what: `${name} in chunks` };
+    await checkGraph(t, manager, { ...check, chunkBytes: 600 });
+  }
+  manager.dispose();
+});
 
 /** Twins that are wrong in one way, and what must be noticed first. */
 const doctored: [

@@ -196,6 +196,7 @@ describe("public names", () => {
       type ChangesOf
       type Checkpoint
       type ChoiceOption
+      type CommandRecorder
       type CompareLayersOptions
       type CompareOptions
       type ConcatModule
@@ -224,6 +225,7 @@ describe("public names", () => {
       type EighOptions
       type Evaluation
       type ExampleSource
+      type F64Matrix
       type FactorGram
       type FactorRows
       type FactorStatistics
@@ -304,6 +306,8 @@ describe("public names", () => {
       type Refinement
       type ResolvedOptions
       type SandwichOperands
+      type SavedNetwork
+      type SavedOptimizer
       type Schedule
       type SchemaOf
       type Seam
@@ -390,6 +394,7 @@ describe("public names", () => {
       type Binding
       type FiniteCheck
       type Form
+      type Grouped
       type GuardedCopy
       type ImageForm
       type IndicesForm
@@ -406,10 +411,12 @@ describe("public names", () => {
       type ReadRange
       type RecordedPass
       type Recorder
-      type RowPlace
+      type Resources
+      type RowLayout
       type SequenceForm
       type Site
       type StridedCopy
+      type Strides
       type Traits
       type Twin
       type VectorForm

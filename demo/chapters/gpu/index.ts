@@ -103,7 +103,7 @@ export const mount: Mount = async (root, context) => {
       { label: "ratio", numeric: true },
       { label: "kfac-webgpu, ms", numeric: true },
       { label: "jax-js, ms", numeric: true },
-      { label: "95 % interval", numeric: true },
+      { label: "interval", numeric: true },
       { label: "errors, ours and theirs", numeric: true },
       { label: "jax-js by" },
     ],
@@ -175,7 +175,7 @@ export const mount: Mount = async (root, context) => {
     element(
       "p",
       {},
-      "The same operations by this library and by jax-js, a general array library with a WebGPU back end, in turns, on the same numbers. jax-js is loaded when you press the button. It may spell the operation in several ways; the fastest counts. The ratio is the median over the pairs.",
+      "The same operations by this library and by jax-js, a general array library with a WebGPU back end, in turns, on the same numbers. jax-js is loaded when you press the button. It may spell the operation in several ways; the fastest counts. The ratio is the median over the pairs; its interval holds the true median with 95 %, and is the whole range where there are fewer than six pairs.",
     ),
     race.element,
     speeds.element,
