@@ -83,12 +83,24 @@ export function integer(help: string, least: number, most = Number.MAX_SAFE_INTE
   };
 }
 
+/** Longest list of words that stands in the place of a value. */
+const WORDS_WIDTH = 40;
+
+/** Words of a choice that are too many to stand in the place of its value: for the help. */
+export function wordsOf(entry: OptionEntry): string | undefined {
+  if (entry.type !== "choice" || entry.choices.join("|").length <= WORDS_WIDTH) return undefined;
+  return listed(entry.choices);
+}
+
+function placeholderOf(entry: OptionEntry): string {
+  if (entry.type === "choice") return wordsOf(entry) === undefined ? entry.choices.join("|") : "KIND";
+  return entry.type === "integer" ? "N" : "X";
+}
+
 /** An option of an optimiser. */
 export function optionOf(entry: OptionEntry, help: string): Option<number | string> {
-  const placeholder =
-    entry.type === "choice" ? entry.choices.join("|") : entry.type === "integer" ? "N" : "X";
   return {
-    placeholder,
+    placeholder: placeholderOf(entry),
     help,
     parse(value) {
       const read = entry.type === "choice" ? value : numberIn(value, entry.type);

@@ -3,7 +3,7 @@ import { ADAM_OPTIONS, KFAC_OPTIONS, SGD_OPTIONS } from "../optimizers/options.j
 import { problemWith } from "../optimizers/resolve.js";
 import { type OptionEntry, type OptionSchema, type OptionValue, positive } from "../optimizers/schema.js";
 import type { OptimizerKind } from "./choices.js";
-import { type Option, optionOf } from "./options.js";
+import { type Option, optionOf, wordsOf } from "./options.js";
 
 /** Of the run rather than of an optimiser. */
 const RUN_OPTIONS = {
@@ -90,20 +90,22 @@ function takes(kind: OptimizerKind, name: Name): boolean {
 
 /** "kfac: λ, added to the curvature … (0.01)". */
 function helpOf(name: Name, dense: Presets, convolutional: Presets): string {
-  const { help, symbol } = ENTRIES[name]!;
+  const entry = ENTRIES[name]!;
+  const words = wordsOf(entry);
   const kinds = KINDS.filter((kind) => takes(kind, name));
   const whose = kinds.length === KINDS.length ? "" : `${kinds.join(" and ")}: `;
   const plain = valuesOf(name, kinds, dense);
   const other = valuesOf(name, kinds, convolutional);
   const values = plain === other ? plain : `${plain}; with convolutions ${other}`;
-  return `${whose}${symbol ? `${symbol}, ` : ""}${help} (${values})`;
+  const what = `${entry.symbol ? `${entry.symbol}, ` : ""}${entry.help}${words ? `: ${words}` : ""}`;
+  return `${whose}${what} (${values})`;
 }
 
 /** The value where it is the same for all, else each with its optimiser. */
 function valuesOf(name: Name, kinds: readonly OptimizerKind[], presets: Presets): string {
   const values = kinds.map((kind) => {
     const schema: OptionSchema = SCHEMAS[kind];
-    return presets[kind][name] ?? schema[name]?.default ?? ENTRIES[name]!.default;
+    return presets[kind][name] ?? schema[name]?.default ?? ENTRIES[name]!.default ?? "none";
   });
   return new Set(values).size === 1
     ? String(values[0])

@@ -71,7 +71,15 @@ describe("flags", () => {
     expect(help).toMatch(/--factor-every N kfac: .*? \(1; with convolutions 5\)/);
     expect(help).toMatch(/--beta2 X adam: β₂, .*? \(0\.999\)/);
     expect(help).toMatch(/--final-rate X share .*? \(1; with convolutions 0\.1\)/);
+    expect(help).toMatch(
+      /--curvature KIND kfac: how .*?: kronecker, .* or batch:meanFluctuation \(kronecker\)/,
+    );
+    expect(help).toMatch(/--fallback diagonal\|gradient kfac: .*? \(none\)/);
     expect(help).not.toContain("undefined");
+    const widths = describeOptions(flags)
+      .split("\n")
+      .map((line) => line.length);
+    expect(Math.max(...widths)).toBeLessThanOrEqual(80);
   });
 });
 
