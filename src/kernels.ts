@@ -6,31 +6,26 @@
  */
 
 // The state of layers' curvature
-export { curvatureKernels, LAYER_STATE_BYTES, LayerState, statusText } from "./curvature/index.js";
+export { LAYER_STATE_BYTES, LayerState, statusText } from "./curvature/index.js";
 export { HostOperations, packRows, type RowLayout, unpackRows } from "./host/index.js";
 // Views, and the way between them and main memory
 // Operations on packed operands, and the checks between a step and the weights
 // Kernels
 export {
   axpyKernel,
-  cgKernels,
   checkFinite,
   checkView,
   copyKernel,
   copyStrided,
-  eighKernels,
   type FiniteCheck,
   finiteKernel,
   type Grouped,
   type GuardedCopy,
-  gramKernels,
   gramPacked,
   group,
   guard,
   guardKernel,
-  invertKernels,
   isAligned,
-  matmulKernels,
   multiplyPacked,
   type PackedGram,
   type PackedProduct,
@@ -41,7 +36,6 @@ export {
   paddedLength,
   paddedView,
   partition,
-  reduceKernels,
   requireShape,
   type StridedCopy,
   type Strides,

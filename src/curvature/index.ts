@@ -48,7 +48,6 @@ export {
   Curvature,
   type CurvatureLine,
   type CurvatureOptions,
-  curvatureKernels,
 } from "./blocks/curvature.js";
 export { DiagonalBlock } from "./blocks/diagonal.js";
 export { EkfacBlock } from "./blocks/ekfac.js";

@@ -86,8 +86,6 @@ const kernels = Object.fromEntries(
   STEPS.map((entryPoint) => [entryPoint, defineKernel({ name: "cg", code, layout: cgLayout, entryPoint })]),
 ) as Record<CgStep, Kernel>;
 
-export const cgKernels: readonly Kernel[] = Object.values(kernels);
-
 /** Numbers that a workgroup serves; the shader's CHUNK. */
 const CHUNK = 1024;
 /** Threads of a workgroup; the shader's THREADS. */
@@ -329,7 +327,12 @@ export async function conjugateGradients(
     return solver.decode(await reading);
   };
   try {
-    await manager.prepare(cgKernels);
+    const kernels = manager.collect((recorder) => {
+      solver.begin(recorder, operator, operands, options);
+      solver.iterate(recorder, 1);
+      solver.certify(recorder);
+    });
+    await manager.prepare(kernels);
     for (;;) {
       const count = Math.min(chunk, maxIterations - used);
       const last = used + count === maxIterations;

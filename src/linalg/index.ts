@@ -4,15 +4,13 @@ export {
   type CgProblemOptions,
   type CgResult,
   ConjugateGradients,
-  cgKernels,
   conjugateGradients,
   type LinearOperator,
 } from "./cg.js";
-export { type EigenProblem, type EighOptions, EighStatus, eigh, eighKernels } from "./eigh.js";
+export { type EigenProblem, type EighOptions, EighStatus, eigh } from "./eigh.js";
 export { checkFinite, type FiniteCheck, finiteKernel } from "./finite.js";
 export { type GuardedCopy, guard, guardKernel } from "./guard.js";
 export { type Inversion, type InvertBuffers, InvertStatus, invert } from "./invert.js";
-export { invertKernels } from "./invert-kernels.js";
 export { copy, copyKernel, copyStrided, type StridedCopy, type Strides } from "./layout/copy.js";
 export { type Grouped, group, partition } from "./layout/group.js";
 export { packed, packedTarget } from "./layout/pack.js";
@@ -29,7 +27,6 @@ export {
 export {
   type GramOperands,
   gram,
-  gramKernels,
   gramPacked,
   type PackedGram,
   packExamples,
@@ -37,9 +34,8 @@ export {
 export {
   type MatmulOperands,
   matmul,
-  matmulKernels,
   multiplyPacked,
   type PackedProduct,
 } from "./products/matmul.js";
 export { type SandwichOperands, sandwich } from "./products/sandwich.js";
-export { diagonalOf, type Reduction, reduce, reduceKernels } from "./reduce.js";
+export { diagonalOf, type Reduction, reduce } from "./reduce.js";

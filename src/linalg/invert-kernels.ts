@@ -13,7 +13,7 @@ import updateSubgroup8Code from "../../shaders/invert_update_subgroup8.wgsl?raw"
 import updateWorkgroupCode from "../../shaders/invert_update_workgroup.wgsl?raw";
 import type { Capabilities } from "../device/index.js";
 import { defineKernel, type Kernel } from "../pipeline/index.js";
-import { productKernels, tileShape } from "./products/tiles.js";
+import { tileShape } from "./products/tiles.js";
 
 export const InvertProblem = d.struct({
   first: d.u32,
@@ -141,16 +141,4 @@ export const finishKernel = defineKernel({
 export function pivotKernel(capabilities: Capabilities, rows: 32 | 64): Kernel {
   const { form } = tileShape(capabilities, []);
   return (rows === 32 ? pivot32Forms : pivot64Forms)[form];
-}
-
-/** Every kernel of an inversion but the sums and products it shares with others, for this adapter. */
-export function invertKernels(capabilities: Capabilities): readonly Kernel[] {
-  return [
-    diagonalKernel,
-    equilibrateKernel,
-    pivotKernel(capabilities, 32),
-    pivotKernel(capabilities, 64),
-    ...productKernels(updateForms, capabilities),
-    finishKernel,
-  ];
 }

@@ -37,8 +37,6 @@ const partials = defineKernel({
 });
 const totals = defineKernel({ name: "reduce", code, layout: reduceLayout, entryPoint: "totals" });
 
-export const reduceKernels = [partials, totals] as const;
-
 /** Numbers that one workgroup sums; the shader's CHUNK. */
 const CHUNK = 4096;
 /** f32 between the places where a part of a buffer may be bound. */

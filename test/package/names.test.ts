@@ -356,27 +356,21 @@ describe("public names", () => {
       activationBackwardKernel
       activationKernel
       axpyKernel
-      cgKernels
       checkFinite
       checkView
       copyKernel
       copyStrided
-      curvatureKernels
       defineKernel
-      eighKernels
       exampleRows
       finiteKernel
       fisherKernel
-      gramKernels
       gramPacked
       group
       guard
       guardKernel
-      invertKernels
       isAligned
       layerKinds
       lossKernel
-      matmulKernels
       multiplyPacked
       packExamples
       packRows
@@ -386,7 +380,6 @@ describe("public names", () => {
       paddedLength
       paddedView
       partition
-      reduceKernels
       registerLayer
       requireShape
       statusText

@@ -1,6 +1,6 @@
 import { AbortedError, ArgumentError } from "../../errors.js";
 import { readMatrix } from "../../host/index.js";
-import { type CgResult, cgKernels, conjugateGradients } from "../../linalg/cg.js";
+import { type CgResult, conjugateGradients } from "../../linalg/cg.js";
 import {
   checkView,
   copy,
@@ -107,7 +107,6 @@ export async function compareCurvature(
   if (!(damping > 0 && Number.isFinite(damping))) {
     throw new ArgumentError("compareCurvature", "damping", `must be a positive number, got ${damping}`);
   }
-  await manager.prepare(cgKernels);
   const looking = manager.record();
   const { columns, count } = layer.curvatureRows(looking);
   looking.submit();

@@ -26,8 +26,6 @@ const kernels = Object.fromEntries(
   ]),
 ) as Record<(typeof ENTRIES)[number], Kernel>;
 
-export const blockStateKernels: readonly Kernel[] = Object.values(kernels);
-
 const WORKGROUP = 64;
 
 /** One layer of a block: its entry in the shared state, and where its own words are. */

@@ -1,11 +1,9 @@
-import type { Capabilities } from "../../device/index.js";
 import { ArgumentError, UnsupportedLayerError } from "../../errors.js";
 import type { Matrix } from "../../linalg/index.js";
-import type { Kernel, PipelineManager, Recorder } from "../../pipeline/index.js";
+import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { Block, BlockItem, BlockProduct, BlockSite, BlockUpdate, CurvatureLayer } from "./block.js";
 import { type BlockOptions, planBlocks } from "./choice.js";
 import { EkfacBlock } from "./ekfac.js";
-import { BLOCKS } from "./kinds.js";
 import { KroneckerBlock } from "./kronecker.js";
 import { LayerStates } from "./layer-states.js";
 import { requireDamping, requireDecay } from "./options.js";
@@ -34,16 +32,6 @@ export interface CurvatureLine {
 export interface BlockPlace {
   readonly block: Block;
   readonly index: number;
-}
-
-/** Every kernel that the curvature of these layers records on this adapter, for compiling ahead. @throws as `planBlocks` */
-export function curvatureKernels(
-  capabilities: Capabilities,
-  layers: readonly CurvatureLayer[],
-  options: BlockOptions = {},
-): readonly Kernel[] {
-  const kinds = planBlocks(layers, options).flatMap(({ kind }) => kind ?? []);
-  return kinds.flatMap((kind) => BLOCKS[kind].kernels(capabilities));
 }
 
 /**

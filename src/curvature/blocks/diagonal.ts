@@ -1,10 +1,10 @@
 import { UnsupportedLayerError } from "../../errors.js";
-import { blend, blendKernel } from "../../linalg/blend.js";
-import { checkFinite, copyKernel, finiteKernel, type Matrix } from "../../linalg/index.js";
+import { blend } from "../../linalg/blend.js";
+import { checkFinite, type Matrix } from "../../linalg/index.js";
 import { scoped } from "../../linalg/layout/scoped.js";
-import type { Kernel, PipelineManager, Recorder } from "../../pipeline/index.js";
-import { jacobianKernels, jacobianMoments } from "../kernels/jacobian.js";
-import { multiplySpectra, spectrumKernels } from "../kernels/spectrum.js";
+import type { PipelineManager, Recorder } from "../../pipeline/index.js";
+import { jacobianMoments } from "../kernels/jacobian.js";
+import { multiplySpectra } from "../kernels/spectrum.js";
 import type {
   Block,
   BlockDescription,
@@ -14,21 +14,10 @@ import type {
   BlockUpdate,
   CurvatureLayer,
 } from "./block.js";
-import { blockStateKernels, decide } from "./block-state.js";
+import { decide } from "./block-state.js";
 import { type RecordedExamples, recordExamples } from "./examples.js";
-import { averageKernels, FactorState } from "./factor-state.js";
+import { FactorState } from "./factor-state.js";
 import { Spectra } from "./spectra.js";
-
-/** Every kernel that a `DiagonalBlock` records, for compiling ahead. */
-export const diagonalKernels: readonly Kernel[] = [
-  ...averageKernels,
-  ...blockStateKernels,
-  ...spectrumKernels,
-  ...jacobianKernels,
-  blendKernel,
-  finiteKernel,
-  copyKernel,
-];
 
 /**
  * The diagonal of H: the moving mean D of (1/N) Σ_i Σ_c J_ic ∘ J_ic, and U = G ⊘ (D + λ). Takes every layer whose derivatives

@@ -1,42 +1,16 @@
-import type { Capabilities } from "../../device/index.js";
-import { blend, blendKernel } from "../../linalg/blend.js";
-import {
-  checkFinite,
-  copyKernel,
-  eigh,
-  eighKernels,
-  finiteKernel,
-  gramKernels,
-  type Matrix,
-  matmulKernels,
-} from "../../linalg/index.js";
+import { blend } from "../../linalg/blend.js";
+import { checkFinite, eigh, type Matrix } from "../../linalg/index.js";
 import { scoped } from "../../linalg/layout/scoped.js";
-import type { Kernel, PipelineManager, Recorder } from "../../pipeline/index.js";
-import { jacobianKernels, jacobianMoments } from "../kernels/jacobian.js";
-import { outerSpectra, spectrumKernels } from "../kernels/spectrum.js";
+import type { PipelineManager, Recorder } from "../../pipeline/index.js";
+import { jacobianMoments } from "../kernels/jacobian.js";
+import { outerSpectra } from "../kernels/spectrum.js";
 import type { Block, BlockDescription, BlockItem, BlockProduct, BlockSite, BlockUpdate } from "./block.js";
-import { blockStateKernels, decide } from "./block-state.js";
+import { decide } from "./block-state.js";
 import { recordOneGroup, requireExamples, rotateRows, scratchRows } from "./examples.js";
 import { accumulateFactors, FactorPairs } from "./factor-means.js";
-import { averageKernels, FactorState } from "./factor-state.js";
+import { FactorState } from "./factor-state.js";
 import { KroneckerBases } from "./kronecker-bases.js";
 import { layOutMatrices } from "./spectra.js";
-
-/** Every kernel that an `EkfacBlock` records on this adapter, for compiling ahead. */
-export function ekfacKernels(capabilities: Capabilities): readonly Kernel[] {
-  return [
-    ...averageKernels,
-    ...blockStateKernels,
-    ...spectrumKernels,
-    ...jacobianKernels,
-    blendKernel,
-    finiteKernel,
-    copyKernel,
-    ...gramKernels(capabilities),
-    ...matmulKernels(capabilities),
-    ...Object.values(eighKernels(capabilities)),
-  ];
-}
 
 /** The bit of a layer's flags that says that its second moments are not finite. */
 const SPECTRUM_FLAG = 4;

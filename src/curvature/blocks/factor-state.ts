@@ -33,9 +33,6 @@ const averageKernel = stateKernel("average");
 const dampKernel = stateKernel("damp");
 const settleKernel = stateKernel("settle");
 
-export const averageKernels: readonly Kernel[] = [averageKernel];
-export const factorStateKernels: readonly Kernel[] = [averageKernel, dampKernel, settleKernel];
-
 const WORKGROUP = 64;
 
 /** What a layer's batch is multiplied with to be its mean: of the sums on both sides. */

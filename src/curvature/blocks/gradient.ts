@@ -1,10 +1,8 @@
-import { copyKernel, copyStrided } from "../../linalg/index.js";
+import { copyStrided } from "../../linalg/index.js";
 import { copyInto } from "../../linalg/layout/pack.js";
 import type { Recorder } from "../../pipeline/index.js";
 import type { Block, BlockDescription, BlockItem, BlockSite } from "./block.js";
 import { requireDamping } from "./options.js";
-
-export const gradientKernels = [copyKernel] as const;
 
 /** No curvature: U = G as it is, whatever λ. Always ready. For layers whose gradient alone is known. */
 export class GradientBlock implements Block {

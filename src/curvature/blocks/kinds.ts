@@ -1,9 +1,4 @@
-import type { Capabilities } from "../../device/index.js";
-import { blendKernel } from "../../linalg/blend.js";
-import { copyKernel, finiteKernel, guardKernel, matmulKernels } from "../../linalg/index.js";
-import type { Kernel } from "../../pipeline/index.js";
 import { batchBlock } from "../approximations/kinds.js";
-import { spectrumKernels } from "../kernels/spectrum.js";
 import {
   APPROXIMATIONS,
   type ApproximationKind,
@@ -12,11 +7,10 @@ import {
   type MovingKind,
 } from "../names.js";
 import type { BlockFactory } from "./block.js";
-import { blockStateKernels } from "./block-state.js";
-import { DiagonalBlock, diagonalKernels } from "./diagonal.js";
-import { EkfacBlock, ekfacKernels } from "./ekfac.js";
-import { GradientBlock, gradientKernels } from "./gradient.js";
-import { KroneckerBlock, kroneckerKernels } from "./kronecker.js";
+import { DiagonalBlock } from "./diagonal.js";
+import { EkfacBlock } from "./ekfac.js";
+import { GradientBlock } from "./gradient.js";
+import { KroneckerBlock } from "./kronecker.js";
 
 /** A kind of block that comes with the library. */
 interface BuiltIn {
@@ -24,8 +18,6 @@ interface BuiltIn {
   /** What it asks of a layer: a Kronecker form of its curvature, or nothing that some layer may lack. */
   readonly needs: "kronecker" | "nothing";
   readonly about: string;
-  /** What it dispatches, for compiling ahead; what is missing is compiled at its first use. */
-  kernels(capabilities: Capabilities): readonly Kernel[];
 }
 
 export { BLOCK_KINDS, type BlockKind, type MovingKind };
@@ -35,25 +27,21 @@ const MOVING: Readonly<Record<MovingKind, BuiltIn>> = {
     create: (site) => new KroneckerBlock(site),
     needs: "kronecker",
     about: "Ā ⊗ B̄ of moving means, damped by the π rule",
-    kernels: kroneckerKernels,
   },
   ekfac: {
     create: (site) => new EkfacBlock(site),
     needs: "kronecker",
     about: "moving spectrum in the eigenbases of moving means, damped by λI",
-    kernels: ekfacKernels,
   },
   diagonal: {
     create: (site) => new DiagonalBlock(site),
     needs: "nothing",
     about: "moving mean of the diagonal, damped by λI",
-    kernels: () => diagonalKernels,
   },
   gradient: {
     create: (site) => new GradientBlock(site),
     needs: "nothing",
     about: "U = G",
-    kernels: () => gradientKernels,
   },
 };
 
@@ -62,15 +50,6 @@ function batch(kind: ApproximationKind): BuiltIn {
     create: (site) => batchBlock(site, kind),
     needs: kind === "diagonal" ? "nothing" : "kronecker",
     about: `${kind} of the last batch alone`,
-    kernels: (capabilities) => [
-      ...blockStateKernels,
-      ...spectrumKernels,
-      ...matmulKernels(capabilities),
-      blendKernel,
-      copyKernel,
-      finiteKernel,
-      guardKernel,
-    ],
   };
 }
 

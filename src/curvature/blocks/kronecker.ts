@@ -1,34 +1,8 @@
-import type { Capabilities } from "../../device/index.js";
-import {
-  copyKernel,
-  diagonalOf,
-  finiteKernel,
-  gramKernels,
-  invert,
-  invertKernels,
-  type Matrix,
-  matmulKernels,
-  reduce,
-  reduceKernels,
-  sandwich,
-} from "../../linalg/index.js";
-import type { Kernel, PipelineManager, Recorder } from "../../pipeline/index.js";
+import { diagonalOf, invert, type Matrix, reduce, sandwich } from "../../linalg/index.js";
+import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { Block, BlockDescription, BlockItem, BlockProduct, BlockSite, BlockUpdate } from "./block.js";
 import { accumulateFactors, FactorPairs } from "./factor-means.js";
-import { FactorState, factorStateKernels } from "./factor-state.js";
-
-/** Every kernel that a `KroneckerBlock` records on this adapter, for compiling ahead. */
-export function kroneckerKernels(capabilities: Capabilities): readonly Kernel[] {
-  return [
-    ...factorStateKernels,
-    finiteKernel,
-    copyKernel,
-    ...gramKernels(capabilities),
-    ...matmulKernels(capabilities),
-    ...reduceKernels,
-    ...invertKernels(capabilities),
-  ];
-}
+import { FactorState } from "./factor-state.js";
 
 /**
  * K-FAC's own block (Martens & Grosse 2015): H̃ = Ā ⊗ B̄ with moving means Ā and B̄ of the inputs' and derivatives' second

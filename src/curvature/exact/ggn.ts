@@ -1,8 +1,8 @@
 import { ShapeError } from "../../errors.js";
 import { type Matrix, paddedLength, paddedView, requireShape } from "../../linalg/index.js";
 import type { Curved } from "../../model/index.js";
-import type { Kernel, PipelineManager, Recorder } from "../../pipeline/index.js";
-import { contractKernels, project, weigh } from "../kernels/contract.js";
+import type { PipelineManager, Recorder } from "../../pipeline/index.js";
+import { project, weigh } from "../kernels/contract.js";
 import type { CurvatureOperator } from "./operator.js";
 
 /** The sizes of a layer, and what the exact block asks of it in a pass. */
@@ -28,11 +28,6 @@ export class GgnBlock implements Disposable {
     this.rows = layer.out;
     this.cols = layer.in;
     this.#manager = manager;
-  }
-
-  /** What the contractions dispatch; the products' kernels are the layer's. */
-  get kernels(): readonly Kernel[] {
-    return contractKernels(this.#manager.handle.capabilities.software);
   }
 
   /**

@@ -1,7 +1,7 @@
 import tgpu, { d } from "typegpu";
 import code from "../../../shaders/contract.wgsl?raw";
 import { checkView, type Matrix } from "../../linalg/layout/view.js";
-import { defineKernel, type Kernel, type Recorder, withConstants } from "../../pipeline/index.js";
+import { defineKernel, type Recorder, withConstants } from "../../pipeline/index.js";
 
 export const ContractProblem = d.struct({
   examples: d.u32,
@@ -97,11 +97,6 @@ export function weigh(recorder: Recorder, contraction: Contraction): void {
     { problems, b: b.buffer, y, weighed: z.buffer, ...unused },
     Math.ceil((examples * positions * Math.ceil(b.cols / 4)) / THREADS),
   );
-}
-
-/** What `project` and `weigh` dispatch on this adapter, for `manager.prepare`. */
-export function contractKernels(software: boolean): readonly Kernel[] {
-  return [withConstants(projectKernel, { LANES: LANES[software ? "software" : "gpu"] }), weighKernel];
 }
 
 function problemOf(recorder: Recorder, contraction: Contraction): GPUBuffer {

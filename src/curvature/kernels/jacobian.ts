@@ -35,8 +35,6 @@ const jacobian = { name: "jacobian", code, layout: jacobianLayout };
 const formKernel = defineKernel({ ...jacobian, entryPoint: "form" });
 const momentsKernel = defineKernel({ ...jacobian, entryPoint: "moments" });
 
-export const jacobianKernels: readonly Kernel[] = [formKernel, momentsKernel];
-
 const THREADS = 64;
 
 /** Rows of N examples with T positions and C columns: a is (N · T) × in, b (C · N · T) × out, both aligned. */

@@ -37,8 +37,6 @@ const kernels = Object.fromEntries(
   ]),
 ) as Record<(typeof ENTRIES)[number], Kernel>;
 
-export const pairKernels: readonly Kernel[] = Object.values(kernels);
-
 /** A (in × in) and B (out × out), aligned and without offset. */
 export interface Pair {
   A: Matrix;

@@ -26,8 +26,6 @@ const positions = { name: "positions", code, layout: positionsLayout };
 const totalKernel = defineKernel({ ...positions, entryPoint: "total" });
 const centreKernel = defineKernel({ ...positions, entryPoint: "centre" });
 
-export const positionsKernels: readonly Kernel[] = [totalKernel, centreKernel];
-
 /** Records into[e] ← factor · Σ_t x[e · T + t] for rows in groups of T. @throws ShapeError when the shapes do not fit */
 export function sumPositions(
   recorder: Recorder,

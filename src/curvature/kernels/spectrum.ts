@@ -45,8 +45,6 @@ const kernels = Object.fromEntries(
   ]),
 ) as Record<(typeof ENTRIES)[number], Kernel>;
 
-export const spectrumKernels: readonly Kernel[] = Object.values(kernels);
-
 /** A vector whose elements are `stride` numbers apart, from number `offset` (defaults to 0) of its buffer on. */
 export interface StridedVector {
   buffer: GPUBuffer;

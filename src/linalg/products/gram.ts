@@ -3,9 +3,8 @@ import code from "../../../shaders/gram.wgsl?raw";
 import subgroup4Code from "../../../shaders/gram_subgroup4.wgsl?raw";
 import subgroup8Code from "../../../shaders/gram_subgroup8.wgsl?raw";
 import workgroupCode from "../../../shaders/gram_workgroup.wgsl?raw";
-import type { Capabilities } from "../../device/index.js";
 import { ArgumentError, ShapeError } from "../../errors.js";
-import { defineKernel, type Kernel, type Recorder } from "../../pipeline/index.js";
+import { defineKernel, type Recorder } from "../../pipeline/index.js";
 import { type Blend, blend } from "../blend.js";
 import { copyStrided, type StridedCopy } from "../layout/copy.js";
 import { group, partition } from "../layout/group.js";
@@ -22,7 +21,7 @@ import {
   requireShape,
 } from "../layout/view.js";
 import { partials, partsOf, rowsInParts } from "./parts.js";
-import { productKernel, productKernels, tileShape, tilesInAll, tilesOf } from "./tiles.js";
+import { productKernel, tileShape, tilesInAll, tilesOf } from "./tiles.js";
 
 export const GramProblem = d.struct({
   first: d.u32,
@@ -51,11 +50,6 @@ const forms = {
   subgroup8: defineKernel({ name: "gram_subgroup8", code: subgroup8Code, layout: gramLayout }),
   workgroup: defineKernel({ name: "gram_workgroup", code: workgroupCode, layout: gramLayout }),
 };
-
-/** The kernel in its forms for this adapter. */
-export function gramKernels(capabilities: Capabilities): readonly Kernel[] {
-  return productKernels(forms, capabilities);
-}
 
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
 

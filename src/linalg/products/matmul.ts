@@ -3,13 +3,12 @@ import code from "../../../shaders/matmul.wgsl?raw";
 import subgroup4Code from "../../../shaders/matmul_subgroup4.wgsl?raw";
 import subgroup8Code from "../../../shaders/matmul_subgroup8.wgsl?raw";
 import workgroupCode from "../../../shaders/matmul_workgroup.wgsl?raw";
-import type { Capabilities } from "../../device/index.js";
 import { ShapeError } from "../../errors.js";
-import { defineKernel, type Kernel, type Recorder } from "../../pipeline/index.js";
+import { defineKernel, type Recorder } from "../../pipeline/index.js";
 import { group, partition } from "../layout/group.js";
 import { packed, packedTarget } from "../layout/pack.js";
 import { checkView, type Matrix, type MatrixView, requireDistinct, requireShape } from "../layout/view.js";
-import { productKernel, productKernels, tileShape, tilesOf } from "./tiles.js";
+import { productKernel, tileShape, tilesOf } from "./tiles.js";
 
 export const MatmulProblem = d.struct({
   first: d.u32,
@@ -43,11 +42,6 @@ const forms = {
   subgroup8: defineKernel({ name: "matmul_subgroup8", code: subgroup8Code, layout: matmulLayout }),
   workgroup: defineKernel({ name: "matmul_workgroup", code: workgroupCode, layout: matmulLayout }),
 };
-
-/** The kernel in its forms for this adapter. */
-export function matmulKernels(capabilities: Capabilities): readonly Kernel[] {
-  return productKernels(forms, capabilities);
-}
 
 /** C ← α op(A) op(B) + β C, with op(A) m × k, op(B) k × n and C m × n. */
 export interface MatmulOperands {

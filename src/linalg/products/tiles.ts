@@ -97,14 +97,6 @@ export function productKernel(forms: Readonly<Record<ProductForm, Kernel>>, tile
   return withConstants(forms[tile.form], { ...tile.constants });
 }
 
-/** A product kernel in every form that this kind of adapter may need, for compiling ahead. */
-export function productKernels(
-  forms: Readonly<Record<ProductForm, Kernel>>,
-  capabilities: Capabilities,
-): readonly Kernel[] {
-  return usesOn(capabilities).map(({ tile }) => productKernel(forms, TILES[tile]));
-}
-
 /** Tiles that cover an m × n matrix. */
 export function tilesOf(shape: TileShape, m: number, n: number): number {
   return Math.ceil(m / shape.rows) * Math.ceil(n / shape.cols);
