@@ -1,18 +1,13 @@
 /**
- * What the command line names: activations, losses, optimisers. The lists are the library's, written out because the
- * library itself is not loaded for --help; the types hold them against it, and a test does too.
+ * What the command line names: activations, losses, optimisers. The library itself is not loaded for --help: activations
+ * come from where it names them, losses have shorter names here, and types and a test hold all of them against it.
  */
-import type { ActivationModule, Loss } from "../network/index.js";
+import { ACTIVATIONS, type ActivationName } from "../layers/names.js";
+import type { Loss } from "../network/index.js";
 import type { Adam, Kfac, Sgd } from "../optimizers/index.js";
 import type { Size } from "./layers.js";
 
-export const ACTIVATIONS = [
-  "relu",
-  "leakyRelu",
-  "tanh",
-  "logistic",
-] as const satisfies readonly ActivationModule["kind"][];
-export type Activation = (typeof ACTIVATIONS)[number];
+export { ACTIVATIONS, type ActivationName as Activation };
 
 /** `--loss` and the library's name for it. */
 export const LOSS_KINDS = {
@@ -33,7 +28,7 @@ export const TITLES: Readonly<Record<OptimizerKind, string>> = { kfac: "K-FAC", 
 export interface NetworkPlan {
   /** Input, hidden and output sizes; of a convolutional network each layer as `--layers` writes it. */
   sizes: readonly Size[];
-  activation: Activation;
+  activation: ActivationName;
   loss: LossName;
   batchSize: number;
   seed: number;

@@ -8,11 +8,12 @@ import { activationOp } from "../reference/ops.js";
 import { refuseForm } from "./form.js";
 import type { LayerKind, LayerModule, Neighbours, Site } from "./kind.js";
 import type { Layer } from "./layer.js";
+import { ACTIVATION_CODES, ACTIVATIONS, type ActivationName } from "./names.js";
 import { exampleRows, type Values } from "./values.js";
 
 /** An element-wise function. */
 export interface ActivationModule extends LayerModule {
-  readonly kind: "relu" | "leakyRelu" | "tanh" | "logistic";
+  readonly kind: ActivationName;
   /** Slope of leakyRelu below zero. */
   readonly slope?: number;
 }
@@ -49,12 +50,7 @@ export function logistic(): ActivationModule {
   return { kind: "logistic" };
 }
 
-/** The shaders' number for each function. */
-const KIND_CODES: Record<ActivationModule["kind"], number> = { relu: 1, leakyRelu: 2, tanh: 3, logistic: 4 };
-
-export const activationKinds: readonly LayerKind<ActivationModule>[] = (
-  Object.keys(KIND_CODES) as ActivationModule["kind"][]
-).map((kind) => ({
+export const activationKinds: readonly LayerKind<ActivationModule>[] = ACTIVATIONS.map((kind) => ({
   kind,
   treatment: "nothing to train",
   traits: { anyForm: true, sharesBuffer: true, leavesTransposes: true },
@@ -160,7 +156,7 @@ class ActivationLayer implements Layer {
     const problem = {
       rows: target.rows,
       cols: target.cols,
-      kind: KIND_CODES[this.kind],
+      kind: ACTIVATION_CODES[this.kind],
       slope: this.#slope,
       sourceOffset: source.offset,
       sourceStride: source.stride,
@@ -188,7 +184,7 @@ class ActivationLayer implements Layer {
       rows: delta.rows,
       cols: delta.cols,
       examples: value.rows,
-      kind: KIND_CODES[this.kind],
+      kind: ACTIVATION_CODES[this.kind],
       slope: this.#slope,
       valueOffset: value.offset,
       valueStride: value.stride,
