@@ -5,7 +5,7 @@ import { kernelFiles } from "./test/harness/kernel-files.mjs";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
-/** The demo page's modules import the library by its name. */
+/** The demo page's modules and the examples import the library by its name. */
 const aliases = [
   { find: "kfac-webgpu/kernels", replacement: path("src/kernels.ts") },
   { find: "kfac-webgpu/reference", replacement: path("src/reference/index.ts") },
@@ -48,7 +48,9 @@ export default defineConfig({
         },
       },
       {
-        resolve: { alias: { "#runner": path("test/harness/runner.vitest.ts") } },
+        resolve: {
+          alias: [...aliases, { find: "#runner", replacement: path("test/harness/runner.vitest.ts") }],
+        },
         plugins: [kernelFiles()],
         test: {
           name: "node-gpu",

@@ -127,7 +127,7 @@ export class Passes {
   curvature(pass: RecordedPass): Curved[] {
     return this.#built.trainable.map((uses) => {
       const curved = uses.map((use) => use.curvature(pass));
-      return curved.length === 1 ? curved[0]! : new TiedCurved(curved);
+      return curved.length === 1 ? curved[0]! : new TiedCurved(curved, pass);
     });
   }
 }

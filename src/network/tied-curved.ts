@@ -4,9 +4,11 @@ import {
   type Matrix,
   paddedLength,
   paddedView,
+  requireShape,
   type StridedCopy,
 } from "../linalg/index.js";
 import { SplitSum } from "../linalg/products/split.js";
+import type { RecordedPass } from "../memory/recorded-pass.js";
 import type { CurvatureRows, Curved, FactorGram, FactorStatistics } from "../model/index.js";
 import type { Recorder } from "../pipeline/index.js";
 
@@ -25,9 +27,10 @@ export class TiedCurved implements Curved {
   readonly positions: number;
   readonly groups: number | undefined;
   readonly #uses: readonly Curved[];
+  readonly #pass: RecordedPass;
 
-  /** @param uses of one pass, at least one */
-  constructor(uses: readonly Curved[]) {
+  /** @param uses those of `pass`, at least one */
+  constructor(uses: readonly Curved[], pass: RecordedPass) {
     const first = uses[0]!;
     this.name = first.name;
     this.in = first.in;
@@ -36,6 +39,7 @@ export class TiedCurved implements Curved {
     this.positions = uses.reduce((sum, { positions }) => sum + positions, 0);
     this.groups = first.groups;
     this.#uses = uses;
+    this.#pass = pass;
   }
 
   inputs(): FactorGram {
@@ -51,6 +55,10 @@ export class TiedCurved implements Curved {
   }
 
   apply(recorder: Recorder, V: Matrix, into: Matrix): void {
+    const operation = `${this.name}.apply`;
+    this.#pass.requireCurrent(operation);
+    requireShape(operation, "V", V, this.out, this.in);
+    requireShape(operation, "into", into, this.count * this.positions, this.out);
     for (const { use, first } of this.#places()) {
       const rows = scratch(recorder, this.count * use.positions, this.out);
       use.apply(recorder, V, rows);
@@ -59,6 +67,10 @@ export class TiedCurved implements Curved {
   }
 
   pullback(recorder: Recorder, rows: Matrix, into: Matrix, alpha: number): void {
+    const operation = `${this.name}.pullback`;
+    this.#pass.requireCurrent(operation);
+    requireShape(operation, "rows", rows, this.count * this.positions, this.out);
+    requireShape(operation, "into", into, this.out, this.in);
     for (const { use, first } of this.#places()) {
       const own = scratch(recorder, this.count * use.positions, this.out);
       copyStrided(recorder, [this.#copy(own, rows, use, first, "gather")]);

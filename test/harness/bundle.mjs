@@ -17,7 +17,15 @@ export async function bundle({ entry, name }) {
     logLevel: "error",
     publicDir: false,
     plugins: [kernelFiles()],
-    resolve: { alias: { "#runner": join(root, "test/harness/runner.registry.ts") } },
+    resolve: {
+      alias: {
+        "#runner": join(root, "test/harness/runner.registry.ts"),
+        // The examples import the library by its name.
+        "kfac-webgpu/kernels": join(root, "src/kernels.ts"),
+        "kfac-webgpu/reference": join(root, "src/reference/index.ts"),
+        "kfac-webgpu": join(root, "src/index.ts"),
+      },
+    },
     build: {
       outDir,
       emptyOutDir: true,
