@@ -96,11 +96,11 @@ const THREADS = 64;
 const HEADER = 9;
 
 export interface CgProblemOptions {
-  /** λ ≥ 0; 0 unless given. */
+  /** λ ≥ 0; defaults to 0. */
   damping?: number;
-  /** M⁻¹ for a symmetric positive definite M near H + λI; none unless given. */
+  /** M⁻¹ for a symmetric positive definite M near H + λI; defaults to none. */
   preconditioner?: Pick<LinearOperator, "apply">;
-  /** Done when the recurrence's ‖r‖ ≤ tolerance · ‖G‖; 1e-6 unless given, about the best that f32 can do. */
+  /** Done when the recurrence's ‖r‖ ≤ tolerance · ‖G‖; defaults to 1e-6, about the best that f32 can do. */
   tolerance?: number;
   /** Starts from what `into` holds instead of from zero; numbers there that are not finite count as zero. */
   warm?: boolean;
@@ -288,9 +288,9 @@ export class ConjugateGradients implements Disposable {
 }
 
 export interface CgOptions extends CgProblemOptions {
-  /** The number of unknowns, at most 500, unless given. */
+  /** Defaults to the number of unknowns, at most 500. */
   maxIterations?: number;
-  /** Iterations in one submit, after which the status is looked at; 16 unless given. */
+  /** Iterations in one submit, after which the status is looked at; defaults to 16. */
   chunk?: number;
   /** Looked at between submits. `into` then holds the δ so far. */
   signal?: AbortSignal;

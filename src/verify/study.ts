@@ -17,7 +17,7 @@ export interface StudyOptions {
   targets: Uint32Array | Matrix;
   /** [channels, height, width] of images. */
   input?: readonly [number, number, number];
-  /** Of each layer with weights, out × in; the engine's own unless given. */
+  /** Of each layer with weights, out × in; defaults to the engine's own. */
   weights?: readonly Matrix[];
   fisher?: FisherOptions;
 }

@@ -6,11 +6,11 @@ import { ArgumentError, LimitError, ShapeError } from "../../errors.js";
  */
 export interface MatrixView {
   readonly buffer: GPUBuffer;
-  /** Elements before the first one; 0 unless given. */
+  /** Elements before the first one; defaults to 0. */
   readonly offset?: number;
   readonly rows: number;
   readonly cols: number;
-  /** Elements from one row to the next; `cols` unless given. */
+  /** Elements from one row to the next; defaults to `cols`. */
   readonly stride?: number;
 }
 
