@@ -1,6 +1,7 @@
 import { DeviceLostError, LimitError, NoAdapterError } from "../errors.js";
 import { type Capabilities, capabilitiesOf, OPTIONAL_FEATURES, RAISED_LIMITS } from "./capabilities.js";
 
+/** Which device: one of the caller's, or one of our own. */
 export interface DeviceOptions {
   /** A device of the caller's. It is borrowed: nothing is assigned to it and it is never destroyed. */
   device?: GPUDevice;

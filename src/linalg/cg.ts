@@ -95,6 +95,7 @@ const THREADS = 64;
 /** Words of the state before the residuals. */
 const HEADER = 9;
 
+/** What a system (H + λI) δ = G is solved with. */
 export interface CgProblemOptions {
   /** λ ≥ 0; defaults to 0. */
   damping?: number;
@@ -138,6 +139,7 @@ export class ConjugateGradients implements Disposable {
   readonly #vectors: Record<"r" | "p" | "q" | "z", GPUBuffer>;
   #problem: { operator: LinearOperator; G: Matrix; X: Matrix; options: CgProblemOptions } | undefined;
 
+  /** @throws ArgumentError for a bad `maxIterations`, LimitError when the device cannot hold the vectors */
   constructor(manager: PipelineManager, rows: number, cols: number, maxIterations: number) {
     if (!(Number.isInteger(maxIterations) && maxIterations >= 1)) {
       throw new ArgumentError(
@@ -287,6 +289,7 @@ export class ConjugateGradients implements Disposable {
   }
 }
 
+/** How `conjugateGradients` runs. */
 export interface CgOptions extends CgProblemOptions {
   /** Defaults to the number of unknowns, at most 500. */
   maxIterations?: number;

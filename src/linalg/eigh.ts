@@ -24,6 +24,7 @@ export interface EigenProblem {
   values: { readonly buffer: GPUBuffer; readonly offset?: number };
 }
 
+/** How long eigenvalues are searched for. */
 export interface EighOptions {
   /** Rounds of at most n + n²/2 rotations each; defaults to 6. A matrix that needs more gets status bit 8. */
   rounds?: number;

@@ -8,6 +8,7 @@ import type { FisherOptions, Pass } from "../model/index.js";
 import type { Loss, Module } from "../network/index.js";
 import { type Matrix, relativeError } from "../reference/index.js";
 
+/** A network, its data and what its curvature is made of. */
 export interface StudyOptions {
   modules: readonly Module[];
   loss: Loss;

@@ -16,6 +16,7 @@ import type { CurvatureOperator } from "../exact/operator.js";
 import { APPROXIMATIONS, type ApproximationKind, createApproximation } from "./kinds.js";
 import { type Probes, probesOf, squaredDistance, squaredSize } from "./probes.js";
 
+/** What approximations are compared on, and how closely. */
 export interface CompareOptions {
   /** λ > 0, on the scale of the mean loss's Hessian. */
   damping: number;

@@ -23,7 +23,8 @@ export interface Matrix extends MatrixView {
 /**
  * Fills a view's defaults and checks that it lies inside its buffer.
  *
- * @throws ShapeError naming the operation, the operand and both shapes.
+ * @throws ShapeError (outside its buffer, or empty), ArgumentError (no whole number, rows that overlap, a buffer without
+ *   `STORAGE`) or LimitError, naming operation and operand
  */
 export function checkView(operation: string, operand: string, view: MatrixView): Matrix {
   const { buffer, rows, cols } = view;
