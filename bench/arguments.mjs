@@ -7,10 +7,10 @@ export const HELP = `npm run bench [-- options]
   --only A,B          of: OPERATIONS
   --cases A,B         only cases whose name holds one of these, such as "512x4096" or "invert 1024"
   --peers A,B         of: PEERS (none for no peers)
-  --adapter NAME      lavapipe, swiftshader or hardware; the best there is unless given
+  --adapter NAME      lavapipe, swiftshader or hardware; defaults to the best there is
   --pairs N           samples of each comparison (15; 5 with --quick)
   --cap SECONDS       leave out a peer whose one call would take longer (10; 3 with --quick)
-  --out DIR           where results go (bench/results/ADAPTER; with --quick nowhere unless given)
+  --out DIR           where results go; defaults to bench/results/ADAPTER, with --quick to nowhere
   --json [FILE]       all samples as JSON to FILE, or to standard output without FILE
   --no-install        do not install the peers where they are missing
 `;

@@ -10,9 +10,9 @@ import { cssColor, onThemeChange } from "./theme.js";
 
 export interface Series {
   label: string;
-  /** Which of the style sheet's series colours, `--series-1` … `--series-5`; in order unless given. */
+  /** Which of the style sheet's series colours, `--series-1` … `--series-5`; defaults to the next one in order. */
   color?: 1 | 2 | 3 | 4 | 5;
-  /** Dashes in CSS pixels, so that colour alone tells nothing; in order unless given. */
+  /** Dashes in CSS pixels, so that colour alone tells nothing; defaults to the next one in order. */
   dash?: readonly number[];
   /** Draw the points, for a curve of few. */
   points?: boolean;
@@ -24,7 +24,7 @@ export interface CurvesOptions {
   /** With `log`, numbers that are not above zero are left out. */
   y: { label: string; log?: boolean; format?: (y: number) => string };
   series: readonly Series[];
-  /** CSS pixels; 300 unless given. */
+  /** CSS pixels; defaults to 300. */
   height?: number;
   /** Ends the listeners when the chapter is left. */
   signal?: AbortSignal;

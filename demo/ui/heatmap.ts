@@ -17,16 +17,16 @@ export interface HeatmapOptions {
   /** The title in words, where it is a formula. */
   name?: string;
   caption?: string;
-  /** "signed" (blue below zero, orange above) unless given; "magnitude" for numbers from zero up. */
+  /** Defaults to "signed" (blue below zero, orange above); "magnitude" is for numbers from zero up. */
   kind?: "signed" | "magnitude";
-  /** CSS pixels of the longer side at most; it shrinks with the page. 280 unless given. */
+  /** CSS pixels of the longer side at most; it shrinks with the page. Defaults to 280. */
   size?: number;
   /** Ends the listeners when the chapter is left. */
   signal?: AbortSignal;
 }
 
 export interface HeatmapRange {
-  /** The number at the end of the scale; the largest magnitude of the matrix unless given. */
+  /** The number at the end of the scale; defaults to the largest magnitude of the matrix. */
   limit?: number;
 }
 

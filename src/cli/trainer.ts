@@ -41,7 +41,7 @@ export class Trainer {
     onStep: (done: DoneStep) => void;
     /** Steps already taken in an earlier run. */
     step?: number;
-    /** The learning rate of a step, counted from 0; the optimiser's own unless given. */
+    /** The learning rate of a step, counted from 0; defaults to the optimiser's own. */
     rate?: ((step: number) => number) | undefined;
   }) {
     this.#optimizer = options.optimizer;

@@ -38,7 +38,7 @@ interface Entry {
   offset: number;
 }
 
-/** The file's bytes. Throws `CheckpointError` for weights that are not finite. */
+/** The file's bytes. @throws CheckpointError for weights that are not finite */
 export function encodeCheckpoint({ meta, tensors }: Checkpoint): Uint8Array {
   const list = Object.entries(tensors);
   for (const [name, tensor] of list) requireFiniteWeights(name, tensor);
@@ -77,8 +77,9 @@ export function encodeCheckpoint({ meta, tensors }: Checkpoint): Uint8Array {
 
 /**
  * Reads a checkpoint. Everything the file claims is checked against its length before it is used.
- * Throws `CheckpointError` for a file that is cut short, damaged, of another format or version, or holds weights that
- * are not finite.
+ *
+ * @throws CheckpointError for a file that is cut short, damaged, of another format or version, or holds weights that are
+ *   not finite
  */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -21,8 +21,10 @@ export interface Dataset {
 
 /**
  * Joins an array of images (count × …) and an array of labels (count), as `parseIdx` returns them. u8 images stay
- * bytes, other types become f32. Throws `DataError` when the counts differ, there is no example, an image holds a number
- * that is not finite in f32, or a label is not a class from 0 to `classes` − 1 (255 at most).
+ * bytes, other types become f32.
+ *
+ * @throws DataError when the counts differ, there is no example, an image holds a number that is not finite in f32, or a
+ *   label is not a class from 0 to `classes` − 1 (255 at most); ArgumentError for a bad `classes`
  */
 export function imageDataset(
   images: IdxArray,
@@ -111,7 +113,9 @@ function finiteFloats(data: IdxArray["data"], features: number): Float32Array {
 /**
  * Copies the examples `indices` to `out`, one after the other, and their classes to `outLabels`. Bytes become
  * value/255 in [0, 1]; floats are copied. `out` holds at least indices.length · features numbers, `outLabels` at least
- * indices.length. Nothing is written when an argument is wrong. Throws `ShapeError` or `ArgumentError`.
+ * indices.length. Nothing is written when an argument is wrong.
+ *
+ * @throws ShapeError when an array is too short, ArgumentError for an index that is not one of an example
  */
 export function gather(
   dataset: Dataset,
@@ -159,7 +163,9 @@ export function gather(
 
 /**
  * Shuffled index batches of one epoch: every example once, in batches of `batchSize` with a shorter last one where it
- * does not divide `count`. A function of its arguments alone. Throws `ArgumentError` for sizes below 1.
+ * does not divide `count`. A function of its arguments alone.
+ *
+ * @throws ArgumentError for sizes below 1
  */
 export function* batches(
   count: number,

@@ -30,8 +30,9 @@ const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
 
 /**
  * Reads a whole IDX file. Everything the header claims is checked against the file's length before any element is
- * read or memory is reserved. Throws `DataError` (with `actual` and `expected` sizes) for a file that is cut short,
- * too long, or not IDX. `name` stands for the file in messages.
+ * read or memory is reserved. `name` stands for the file in messages.
+ *
+ * @throws DataError (with `actual` and `expected` sizes) for a file that is cut short, too long, or not IDX
  */
 export function parseIdx(bytes: Uint8Array, name = "IDX file"): IdxArray {
   if (bytes.length < 4) {

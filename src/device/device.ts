@@ -1,10 +1,11 @@
 import { DeviceLostError, LimitError, NoAdapterError } from "../errors.js";
 import { type Capabilities, capabilitiesOf, OPTIONAL_FEATURES, RAISED_LIMITS } from "./capabilities.js";
 
+/** Which device: one of the caller's, or one of our own. */
 export interface DeviceOptions {
   /** A device of the caller's. It is borrowed: nothing is assigned to it and it is never destroyed. */
   device?: GPUDevice;
-  /** The WebGPU entry point; `navigator.gpu` unless given (Node passes Dawn's). */
+  /** The WebGPU entry point; defaults to `navigator.gpu` (Node passes Dawn's). */
   gpu?: GPU;
   powerPreference?: GPUPowerPreference;
 }

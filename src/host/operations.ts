@@ -68,7 +68,7 @@ export class HostOperations {
   }
 
   /**
-   * (S + λI)⁻¹ of a symmetric positive definite matrix, λ = `damping`, 0 unless given. A failure is a value: the status
+   * (S + λI)⁻¹ of a symmetric positive definite matrix, λ = `damping`, which defaults to 0. A failure is a value: the status
    * says so and the inverse is zero.
    *
    * @throws ShapeError, DataError

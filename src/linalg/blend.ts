@@ -32,7 +32,7 @@ export const blendKernel = defineKernel({ name: "blend", code, layout: blendLayo
 export interface Blend {
   /** The only T, or the first. */
   T: Matrix;
-  /** How many there are, 1 unless given, and the elements from one to the next. */
+  /** How many there are, defaulting to 1, and the elements from one to the next. */
   parts?: number;
   partLength?: number;
   S: Matrix;

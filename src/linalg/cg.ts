@@ -93,12 +93,13 @@ const THREADS = 64;
 /** Words of the state before the residuals. */
 const HEADER = 9;
 
+/** What a system (H + λI) δ = G is solved with. */
 export interface CgProblemOptions {
-  /** λ ≥ 0; 0 unless given. */
+  /** λ ≥ 0; defaults to 0. */
   damping?: number;
-  /** M⁻¹ for a symmetric positive definite M near H + λI; none unless given. */
+  /** M⁻¹ for a symmetric positive definite M near H + λI; defaults to none. */
   preconditioner?: Pick<LinearOperator, "apply">;
-  /** Done when the recurrence's ‖r‖ ≤ tolerance · ‖G‖; 1e-6 unless given, about the best that f32 can do. */
+  /** Done when the recurrence's ‖r‖ ≤ tolerance · ‖G‖; defaults to 1e-6, about the best that f32 can do. */
   tolerance?: number;
   /** Starts from what `into` holds instead of from zero; numbers there that are not finite count as zero. */
   warm?: boolean;
@@ -136,6 +137,7 @@ export class ConjugateGradients implements Disposable {
   readonly #vectors: Record<"r" | "p" | "q" | "z", GPUBuffer>;
   #problem: { operator: LinearOperator; G: Matrix; X: Matrix; options: CgProblemOptions } | undefined;
 
+  /** @throws ArgumentError for a bad `maxIterations`, LimitError when the device cannot hold the vectors */
   constructor(manager: PipelineManager, rows: number, cols: number, maxIterations: number) {
     if (!(Number.isInteger(maxIterations) && maxIterations >= 1)) {
       throw new ArgumentError(
@@ -285,10 +287,11 @@ export class ConjugateGradients implements Disposable {
   }
 }
 
+/** How `conjugateGradients` runs. */
 export interface CgOptions extends CgProblemOptions {
-  /** The number of unknowns, at most 500, unless given. */
+  /** Defaults to the number of unknowns, at most 500. */
   maxIterations?: number;
-  /** Iterations in one submit, after which the status is looked at; 16 unless given. */
+  /** Iterations in one submit, after which the status is looked at; defaults to 16. */
   chunk?: number;
   /** Looked at between submits. `into` then holds the δ so far. */
   signal?: AbortSignal;

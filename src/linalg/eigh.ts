@@ -20,12 +20,13 @@ export interface EigenProblem {
   S: MatrixView;
   /** V, n × n: column j is the unit eigenvector of eigenvalue j. Keeps its old contents when the status has bit 2. */
   vectors: MatrixView;
-  /** The n eigenvalues, rising: f32 numbers from `offset` (in elements, 0 unless given) on. */
+  /** The n eigenvalues, rising: f32 numbers from `offset` (in elements; defaults to 0) on. */
   values: { readonly buffer: GPUBuffer; readonly offset?: number };
 }
 
+/** How long eigenvalues are searched for. */
 export interface EighOptions {
-  /** Rounds of at most n + n²/2 rotations each; 6 unless given. A matrix that needs more gets status bit 8. */
+  /** Rounds of at most n + n²/2 rotations each; defaults to 6. A matrix that needs more gets status bit 8. */
   rounds?: number;
 }
 
@@ -91,7 +92,7 @@ interface Plan {
 
 interface Step {
   groupsOf: (plan: Plan) => number;
-  /** Of those groups, how many a workgroup is; 1 unless given. */
+  /** Of those groups, how many a workgroup is; defaults to 1. */
   perGroup?: number;
   /** The caller's matrix that the kernel reads or writes; a dispatch for each buffer they lie in. */
   target?: (plan: Plan) => Matrix;

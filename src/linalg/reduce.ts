@@ -49,7 +49,7 @@ export interface Reduction {
   y?: MatrixView;
   /** Element of `into` that receives the result. */
   index: number;
-  /** 1 unless given. */
+  /** Defaults to 1. */
   scale?: number;
 }
 

@@ -65,7 +65,7 @@ export function checkBatch(operation: string, batch: AnyBatch, shape: BatchShape
   }
 }
 
-/** The part of `checkBatch` about the inputs and the count. */
+/** The part of `checkBatch` about the inputs and the count. @throws as `checkBatch` */
 export function checkInputs(
   operation: string,
   inputs: BatchInputs,

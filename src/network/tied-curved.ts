@@ -54,6 +54,7 @@ export class TiedCurved implements Curved {
     return { gram: (recorder, into) => sumGrams(recorder, all, into), scale: all[0]!.scale };
   }
 
+  /** As `Curved.apply`. @throws ShapeError for another shape, ArgumentError once the pass is over */
   apply(recorder: Recorder, V: Matrix, into: Matrix): void {
     const operation = `${this.name}.apply`;
     this.#pass.requireCurrent(operation);
@@ -66,6 +67,7 @@ export class TiedCurved implements Curved {
     }
   }
 
+  /** As `Curved.pullback`. @throws ShapeError for another shape, ArgumentError once the pass is over */
   pullback(recorder: Recorder, rows: Matrix, into: Matrix, alpha: number): void {
     const operation = `${this.name}.pullback`;
     this.#pass.requireCurrent(operation);

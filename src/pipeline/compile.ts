@@ -13,7 +13,7 @@ export class Compiler {
   readonly #ready = new Map<string, GPUComputePipeline>();
   readonly #inFlight = new Map<string, Promise<GPUComputePipeline>>();
 
-  /** @param rowThreads `THREADS` of rowwise kernels; what their shaders say unless given */
+  /** @param rowThreads `THREADS` of rowwise kernels; defaults to what their shaders say */
   constructor(device: GPUDevice, layoutOf: (kernel: Kernel) => GPUBindGroupLayout, rowThreads?: number) {
     this.#device = device;
     this.#layoutOf = layoutOf;

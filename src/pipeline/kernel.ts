@@ -13,7 +13,7 @@ export interface Kernel {
   readonly rowwise: boolean;
 }
 
-/** Declares a kernel; `entryPoint` is `main`, there are no constants and it is not `rowwise` unless given. */
+/** Declares a kernel; `entryPoint` defaults to `main`, `constants` to none, `rowwise` to false. */
 export function defineKernel(options: {
   name: string;
   code: string;

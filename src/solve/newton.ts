@@ -29,7 +29,7 @@ export function solveNewton(engine: SolverEngine, problem: NewtonProblem): Promi
   return solveWith(arithmeticOn(engine), problem);
 }
 
-/** The same with an arithmetic of the caller's. */
+/** The same with an arithmetic of the caller's. @throws (by rejection) as `solveNewton` */
 export async function solveWith(arithmetic: Arithmetic, problem: NewtonProblem): Promise<NewtonSolution> {
   if (problem.kind === "convolution") {
     return solveConvolution(arithmetic, problem, checkConvolution(problem));

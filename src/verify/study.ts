@@ -8,6 +8,7 @@ import type { FisherOptions, Pass } from "../model/index.js";
 import type { Loss, Module } from "../network/index.js";
 import { type Matrix, relativeError } from "../reference/index.js";
 
+/** A network, its data and what its curvature is made of. */
 export interface StudyOptions {
   modules: readonly Module[];
   loss: Loss;
@@ -17,7 +18,7 @@ export interface StudyOptions {
   targets: Uint32Array | Matrix;
   /** [channels, height, width] of images. */
   input?: readonly [number, number, number];
-  /** Of each layer with weights, out × in; the engine's own unless given. */
+  /** Of each layer with weights, out × in; defaults to the engine's own. */
   weights?: readonly Matrix[];
   fisher?: FisherOptions;
 }

@@ -16,6 +16,7 @@ import { leftTiling, minimumNorm, newtonAgainstReference, newtonMinimiser } from
 import { scaleInvariance } from "./scale.js";
 import { cgSolve } from "./solver.js";
 
+/** How a run of the claims is watched and stopped. */
 export interface VerifyOptions {
   /** Looked at between two groups of claims. */
   signal?: AbortSignal;

@@ -12,11 +12,11 @@ import { root } from "../harness/bundle.mjs";
 export type ChapterId = "linear" | "race" | "convolution" | "gpu";
 
 export interface OpenOptions {
-  /** "linear" unless given. */
+  /** Defaults to "linear". */
   chapter?: ChapterId;
-  /** CSS pixels; 1280 unless given. */
+  /** CSS pixels; defaults to 1280. */
   width?: number;
-  /** "light" unless given. */
+  /** Defaults to "light". */
   theme?: "light" | "dark";
   reducedMotion?: boolean;
   /** Runs in the page before any of its scripts. It is sent as text, so it can use nothing from outside. */

@@ -12,7 +12,7 @@ export type { TestContext } from "./context.js";
 export { Random } from "./random.js";
 
 export interface KernelTestOptions {
-  /** Time allowed, 150 s unless given: on a software driver the first dispatch of a kernel may compile for a long time. */
+  /** Time allowed, defaults to 150 s: on a software driver the first dispatch of a kernel may compile for a long time. */
   seconds?: number;
   /** Run on a device with default limits and no optional features. */
   plain?: boolean;

@@ -146,7 +146,7 @@ export class Arena {
     return this;
   }
 
-  /** The matrices as they are now; nothing outside of `written` (all of them unless given) may have changed. */
+  /** The matrices as they are now; nothing outside of `written` (defaults to all of them) may have changed. */
   async download(
     t: TestContext,
     what: string,

@@ -60,7 +60,7 @@ interface Case {
   n: number;
   S: Square;
   damping?: number;
-  /** What `into` holds before; poison unless given. */
+  /** What `into` holds before; defaults to poison. */
   old?: Float32Array;
   loose?: boolean;
 }

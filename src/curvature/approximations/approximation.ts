@@ -78,6 +78,8 @@ export class Approximation implements CurvatureOperator, Disposable {
   /**
    * Records into ← (H̃ + λI)⁻¹ G, both out × in, in different buffers; each kind says where its damping is other than λI.
    * Zero where the layer's data were not finite, and where fitting or damping failed; the status tells.
+   *
+   * @throws ShapeError for another shape
    */
   solve(recorder: Recorder, G: Matrix, into: Matrix): void {
     requireShape(`${this.name}.solve`, "G", G, this.rows, this.cols);

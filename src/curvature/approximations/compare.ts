@@ -16,20 +16,21 @@ import type { CurvatureOperator } from "../exact/operator.js";
 import { APPROXIMATIONS, type ApproximationKind, createApproximation } from "./kinds.js";
 import { type Probes, probesOf, squaredDistance, squaredSize } from "./probes.js";
 
+/** What approximations are compared on, and how closely. */
 export interface CompareOptions {
   /** λ > 0, on the scale of the mean loss's Hessian. */
   damping: number;
   /** The right-hand side, out × in: the layer's own G, or another. */
   G: MatrixView;
-  /** All of them unless given. */
+  /** Defaults to all of them. */
   kinds?: readonly ApproximationKind[];
-  /** Residual ‖r‖/‖G‖ at which conjugate gradients stop; 1e-5 unless given. */
+  /** Residual ‖r‖/‖G‖ at which conjugate gradients stop; defaults to 1e-5. */
   tolerance?: number;
-  /** At most so many iterations; 300 unless given. */
+  /** At most so many iterations; defaults to 300. */
   maxIterations?: number;
-  /** Up to so many unknowns the error is exact, beyond it is estimated; 512 unless given. */
+  /** Up to so many unknowns the error is exact, beyond it is estimated; defaults to 512. */
   denseLimit?: number;
-  /** Random products that an estimate takes; 32 unless given. */
+  /** Random products that an estimate takes; defaults to 32. */
   probes?: number;
   signal?: AbortSignal;
   /** Called as each kind is done. */

@@ -31,7 +31,7 @@ export function createApproximation(
   return new Approximation(manager, layer, kind, (site) => batchBlock(site, kind, options));
 }
 
-/** A block of that kind, fitted anew to each batch. */
+/** A block of that kind, fitted anew to each batch. @throws ArgumentError for an unknown kind */
 export function batchBlock(
   site: BlockSite,
   kind: ApproximationKind,

@@ -106,6 +106,7 @@ export class EkfacBlock implements Block {
     return { factors: this.#factors.buffer, spectrum: this.#bases.spectra.buffer };
   }
 
+  /** As `Block.accumulate`. @throws UnsupportedLayerError for statistics that are not example by example */
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void {
     const { layers, entries, states } = this.#site;
     const state = this.#state;

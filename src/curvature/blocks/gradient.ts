@@ -12,12 +12,14 @@ export class GradientBlock implements Block {
   readonly #site: BlockSite;
   #damping: number;
 
+  /** @throws ArgumentError for a damping that is negative or not finite */
   constructor(site: BlockSite) {
     this.#site = site;
     this.#damping = requireDamping(site.damping);
     this.reset();
   }
 
+  /** Changes nothing here: U = G. @throws ArgumentError when negative or not finite */
   get damping(): number {
     return this.#damping;
   }

@@ -33,6 +33,8 @@ export class GgnBlock implements Disposable {
   /**
    * H over a pass. Its products throw a ShapeError for another shape, an ArgumentError when the pass is over or was recorded
    * without columns.
+   *
+   * @throws ShapeError for a layer of other sizes
    */
   over(curved: BlockSource): CurvatureOperator {
     if (curved.out !== this.rows || curved.in !== this.cols) {

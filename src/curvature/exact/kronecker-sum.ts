@@ -24,7 +24,7 @@ export interface KroneckerSumExamples {
   examples?: number;
   /** `"columns"` as above (the default), or `"rows"`: A is (N · T) × in and B (N · C) × out; aligned rows are not copied. */
   layout?: "columns" | "rows";
-  /** α, 1 unless given: 1/N for the mean loss. */
+  /** α, defaults to 1: 1/N for the mean loss. */
   alpha?: number;
 }
 

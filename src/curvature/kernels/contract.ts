@@ -43,10 +43,10 @@ const LANES = { software: 1, gpu: 32 } as const;
 
 /** Strides of an operand, in rows: row (c, e, t) is c · column + ⌊e / share⌋ · example + t · position. */
 export interface RowSteps {
-  /** 0 unless given. */
+  /** Defaults to 0. */
   column?: number;
   example: number;
-  /** 0 unless given. */
+  /** Defaults to 0. */
   position?: number;
 }
 
@@ -60,7 +60,7 @@ export interface Contraction {
   /** Stacked columns b_{c,e,t}, one a row; all rows start on a `vec4f`. */
   b: Matrix;
   bSteps: RowSteps;
-  /** So many examples in a row have the same b; 1 unless given. */
+  /** So many examples in a row have the same b; defaults to 1. */
   share?: number;
   /** Rows z_{e,t}, as long as b's: read by `project`, written by `weigh`. */
   z: Matrix;

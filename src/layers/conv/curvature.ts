@@ -81,6 +81,7 @@ export class ConvCurvature implements Curved {
     return { gram, scale: 1 / divisor };
   }
 
+  /** As `Curved.apply`. @throws ShapeError for another shape, ArgumentError once the pass is over */
   apply(recorder: Recorder, V: Matrix, into: Matrix): void {
     const operation = `${this.name}.apply`;
     const { count } = this;
@@ -93,6 +94,7 @@ export class ConvCurvature implements Curved {
     unpack();
   }
 
+  /** As `Curved.pullback`. @throws ShapeError for another shape, ArgumentError once the pass is over */
   pullback(recorder: Recorder, rows: Matrix, into: Matrix, alpha: number): void {
     const operation = `${this.name}.pullback`;
     const { count } = this;

@@ -6,11 +6,11 @@ import { ArgumentError, LimitError, ShapeError } from "../../errors.js";
  */
 export interface MatrixView {
   readonly buffer: GPUBuffer;
-  /** Elements before the first one; 0 unless given. */
+  /** Elements before the first one; defaults to 0. */
   readonly offset?: number;
   readonly rows: number;
   readonly cols: number;
-  /** Elements from one row to the next; `cols` unless given. */
+  /** Elements from one row to the next; defaults to `cols`. */
   readonly stride?: number;
 }
 
@@ -23,7 +23,8 @@ export interface Matrix extends MatrixView {
 /**
  * Fills a view's defaults and checks that it lies inside its buffer.
  *
- * @throws ShapeError naming the operation, the operand and both shapes.
+ * @throws ShapeError (outside its buffer, or empty), ArgumentError (no whole number, rows that overlap, a buffer without
+ *   `STORAGE`) or LimitError, naming operation and operand
  */
 export function checkView(operation: string, operand: string, view: MatrixView): Matrix {
   const { buffer, rows, cols } = view;

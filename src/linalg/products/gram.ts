@@ -64,9 +64,9 @@ export interface GramOperands {
    * `"rows"`: A is k × d, an example a row; this form needs no packing when its rows start on a `vec4f`.
    */
   examples?: "columns" | "rows";
-  /** 1 unless given. */
+  /** Defaults to 1. */
   alpha?: number;
-  /** 0 unless given; then the old S is not read. */
+  /** Defaults to 0; then the old S is not read. */
   beta?: number;
   /** Appends a constant 1 to every example, for the bias; d is then one more. */
   biasRow?: boolean;

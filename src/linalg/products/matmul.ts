@@ -52,9 +52,9 @@ export interface MatmulOperands {
   transposeA?: boolean;
   /** op(B) = B': B is stored n × k. */
   transposeB?: boolean;
-  /** 1 unless given. */
+  /** Defaults to 1. */
   alpha?: number;
-  /** 0 unless given; then the old C is not read. */
+  /** Defaults to 0; then the old C is not read. */
   beta?: number;
 }
 

@@ -19,7 +19,7 @@ export interface SandwichOperands {
   G: MatrixView;
   Q: MatrixView;
   into: MatrixView;
-  /** 1 unless given. */
+  /** Defaults to 1. */
   alpha?: number;
 }
 
