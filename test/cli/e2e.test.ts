@@ -44,9 +44,10 @@ function start(argv: readonly string[], cwd: string): { child: ChildProcess; fin
     stderr += text;
   });
   const finished = new Promise<Finished>((resolve) => {
-    child.on("close", (code) => {
+    child.on("close", (code, signal) => {
       running.delete(child);
-      resolve({ code, stdout, stderr });
+      // As a shell tells it: a signal that comes while the process is being taken down ends it by that signal.
+      resolve({ code: code ?? 128 + constants.signals[signal!], stdout, stderr });
     });
   });
   return { child, finished };
