@@ -103,7 +103,7 @@ function helpOf(name: Name, dense: Presets, convolutional: Presets): string {
 function valuesOf(name: Name, kinds: readonly OptimizerKind[], presets: Presets): string {
   const values = kinds.map((kind) => {
     const schema: OptionSchema = SCHEMAS[kind];
-    return presets[kind][name] ?? schema[name]?.default ?? ENTRIES[name]!.default;
+    return presets[kind][name] ?? schema[name]?.default ?? ENTRIES[name]!.default ?? "none";
   });
   return new Set(values).size === 1
     ? String(values[0])
