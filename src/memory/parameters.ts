@@ -1,3 +1,4 @@
+import { ArgumentError } from "../errors.js";
 import { type Matrix, paddedLength, paddedView } from "../linalg/index.js";
 import type { PipelineManager } from "../pipeline/index.js";
 
@@ -8,6 +9,7 @@ import type { PipelineManager } from "../pipeline/index.js";
 export class ParameterStorage {
   readonly #manager: PipelineManager;
   #buffers: { weights: GPUBuffer; gradients: GPUBuffer; transposed: GPUBuffer } | undefined;
+  #disposed = false;
   #length = 0;
   #transposedLength = 0;
 
@@ -20,7 +22,11 @@ export class ParameterStorage {
     return this.#length;
   }
 
+  /** @throws ArgumentError once they are disposed of */
   get buffers(): { weights: GPUBuffer; gradients: GPUBuffer; transposed: GPUBuffer } {
+    if (this.#disposed) {
+      throw new ArgumentError("weights", "network", "is disposed of; make another one");
+    }
     if (!this.#buffers) throw new Error("ParameterStorage: allocate() comes before use");
     return this.#buffers;
   }
@@ -45,6 +51,7 @@ export class ParameterStorage {
   dispose(): void {
     for (const buffer of Object.values(this.#buffers ?? {})) this.#manager.destroyBuffer(buffer);
     this.#buffers = undefined;
+    this.#disposed = true;
   }
 }
 

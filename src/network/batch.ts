@@ -23,6 +23,7 @@ const SUM_TOLERANCE = 1e-5;
  *   for a value that is not finite, a class or a probability out of range.
  */
 export function checkBatch(operation: string, batch: AnyBatch, shape: BatchShape): void {
+  requireBatch(operation, batch);
   checkInputs(operation, batch.inputs, batch.count, shape);
   const { targets, count } = batch;
   const { outputs, loss } = shape;
@@ -63,6 +64,12 @@ export function checkBatch(operation: string, batch: AnyBatch, shape: BatchShape
       throw new DataError("targets", message, { actual: total, expected: 1 });
     }
   }
+}
+
+/** @throws ArgumentError for what is no batch at all */
+export function requireBatch(operation: string, batch: unknown): void {
+  if (typeof batch === "object" && batch !== null) return;
+  throw new ArgumentError(operation, "batch", `must be an object, got ${String(batch)}`);
 }
 
 /** The part of `checkBatch` about the inputs and the count. @throws as `checkBatch` */

@@ -1,18 +1,22 @@
 import { AbortedError, ShapeError } from "../errors.js";
 import type { AnyBatch, BatchInputs, BatchSupplier } from "../model/index.js";
-import { arraysOf, type InputPort, operandOf, sliceInputs } from "./inputs.js";
+import { arraysOf, type InputPort, operandOf, requireType, sliceInputs } from "./inputs.js";
 
 /**
  * The chunks of whole arrays, without a copy.
  *
- * @throws ShapeError when their lengths do not fit the count, ArgumentError where inputs are missing.
+ * @throws ShapeError when their lengths do not fit the count, ArgumentError where arrays are missing or of
+ * another type.
  */
 export function slices(
   { inputs, targets, count }: AnyBatch,
   { ports, outputs }: { ports: readonly InputPort[]; outputs: number },
 ): BatchSupplier<BatchInputs> {
-  const width = targets instanceof Uint32Array ? 1 : outputs;
+  const indexed = targets instanceof Uint32Array;
+  if (!indexed) requireType("evaluate", "targets", targets, Float32Array);
+  const width = indexed ? 1 : outputs;
   for (const [port, array] of arraysOf("evaluate", ports, inputs)) {
+    port.checkType("evaluate", operandOf(ports, port), array);
     if (array.length === count * port.features) continue;
     throw new ShapeError("evaluate", operandOf(ports, port), [array.length], [count, port.features]);
   }

@@ -3,6 +3,7 @@ import { readMatrix } from "../host/index.js";
 import { requireSize } from "../layers/sizes.js";
 import type { AnyBatch, BatchInputs, BatchSupplier } from "../model/index.js";
 import type { PipelineManager } from "../pipeline/index.js";
+import { requireBatch } from "./batch.js";
 import { inChunks, slices } from "./chunks.js";
 import { type InputPort, sliceInputs } from "./inputs.js";
 import type { Loaded, Passes } from "./passes.js";
@@ -64,6 +65,7 @@ export async function evaluate(
   { total = 0, signal }: { total?: number; signal?: AbortSignal },
 ): Promise<Evaluation> {
   const { manager, batchSize, passes } = network;
+  if (typeof data !== "function") requireBatch("evaluate", data);
   const supplier = typeof data === "function" ? data : slices(data, network);
   const count = typeof data === "function" ? total : data.count;
   requireSize("evaluate", typeof data === "function" ? "total" : "count", count);

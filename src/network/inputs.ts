@@ -37,8 +37,8 @@ export class InputPort {
    */
   check(operation: string, operand: string, array: InputArray, count: number): void {
     const { form, features } = this;
+    this.checkType(operation, operand, array);
     if (form.kind === "indices") {
-      requireType(operation, operand, array, Uint32Array);
       requireLength(operation, operand, array, count, features);
       const { vocabulary } = form;
       const bad = array.findIndex((index) => index >= vocabulary);
@@ -46,9 +46,13 @@ export class InputPort {
       const message = `hold index ${array[bad]} in ${placeIn(bad, features)}; pass indices from 0 to ${vocabulary - 1}`;
       throw new DataError(operand, message, { actual: array[bad], expected: vocabulary - 1 });
     }
-    requireType(operation, operand, array, Float32Array);
     requireLength(operation, operand, array, count, features);
     requireFinite(operand, array as Float32Array, features);
+  }
+
+  /** @throws ArgumentError for another type of array */
+  checkType(operation: string, operand: string, array: unknown): void {
+    requireType(operation, operand, array, this.form.kind === "indices" ? Uint32Array : Float32Array);
   }
 
   /** Uploads `count` examples. */

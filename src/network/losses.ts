@@ -29,10 +29,8 @@ const LOSS_CODES: Record<Loss["kind"], number> = {
 
 /** @throws ArgumentError for a loss that is none of ours. */
 export function lossCode(loss: Loss): number {
-  const code = LOSS_CODES[loss.kind];
-  if (code === undefined) {
-    const known = Object.keys(LOSS_CODES).join(", ");
-    throw new ArgumentError("network", "loss", `must be one of ${known}, got ${loss.kind}`);
-  }
-  return code;
+  const kind: unknown = loss?.kind;
+  if (typeof kind === "string" && Object.hasOwn(LOSS_CODES, kind)) return LOSS_CODES[loss.kind];
+  const known = Object.keys(LOSS_CODES).join(", ");
+  throw new ArgumentError("network", "loss", `must be one of ${known}, got ${String(kind)}`);
 }

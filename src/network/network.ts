@@ -87,6 +87,7 @@ export class Network implements Model {
   readonly #deltaRows: number;
   readonly #buffers: GPUBuffer[] = [];
   #loaded: Loaded | undefined;
+  #disposed = false;
 
   /**
    * @param description modules one after another, or a `graph`
@@ -231,6 +232,7 @@ export class Network implements Model {
    *   nothing has been recorded.
    */
   recordPass(recorder: Recorder, fisher?: FisherOptions): Pass {
+    this.#assertUsable("recordPass");
     if (!this.#loaded) throw new ArgumentError("recordPass", "batch", "must be loaded first: call load()");
     const facts = this.#record(recorder, this.#loaded, fisher);
     if (fisher?.kind === "monteCarlo") this.#passes.writeKey(fisher);
@@ -249,6 +251,7 @@ export class Network implements Model {
     count: number,
     options: { signal?: AbortSignal } = {},
   ): Promise<Float32Array> {
+    this.#assertUsable("predict");
     checkInputs("predict", inputs, count, { ...this.#shape, batchSize: Number.MAX_SAFE_INTEGER });
     return predict(this.#evaluated, inputs, count, options.signal);
   }
@@ -274,6 +277,7 @@ export class Network implements Model {
 
   /** Frees all memory of the network. */
   dispose(): void {
+    this.#disposed = true;
     this.#workspace.dispose();
     for (const buffer of this.#buffers) this.#manager.destroyBuffer(buffer);
     this.#buffers.length = 0;
@@ -282,6 +286,12 @@ export class Network implements Model {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** @throws ArgumentError once it is disposed of */
+  #assertUsable(operation: string): void {
+    if (!this.#disposed) return;
+    throw new ArgumentError(operation, "network", "is disposed of; make another one");
   }
 
   get #shape(): BatchShape {
@@ -314,6 +324,7 @@ export class Network implements Model {
   }
 
   #write(operation: string, batch: AnyBatch): Loaded {
+    this.#assertUsable(operation);
     checkBatch(operation, batch, this.#shape);
     const { inputs, targets, count } = batch;
     this.#writeInputs(inputs, count);

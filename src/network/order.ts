@@ -17,8 +17,17 @@ export interface Entries {
   readonly output: string;
 }
 
-/** Modules one after another: `dense1`, `relu1`, `dense2` … where no name is given. @throws ArgumentError for a name twice */
+/** Modules one after another: `dense1`, `relu1`, `dense2` … where no name is given. @throws ArgumentError for what is no module and for a name twice */
 export function entriesOfChain(modules: readonly LayerModule[], input: string): Entries {
+  for (const [index, module] of modules.entries()) {
+    if (isModule(module)) continue;
+    const shown = Array.isArray(module) ? "a list" : String(module);
+    throw new ArgumentError(
+      "network",
+      `modules[${index}]`,
+      `must be a module such as dense(…), got ${shown}`,
+    );
+  }
   const names = numbered(modules, (kind, number) => `${kind}${number}`);
   requireDistinct("modules", names);
   const entries = modules.map((module, index) => ({

@@ -43,6 +43,10 @@ export function checkState(
     if (!data) {
       throw new CheckpointError(`optimizer.${part}`, `is missing; this is not a checkpoint of ${name}`);
     }
+    const type = "words" in tensor ? Uint32Array : Float32Array;
+    if (!(data instanceof type)) {
+      throw new CheckpointError(`optimizer.${part}`, `must be a ${type.name}, got ${typeName(data)}`);
+    }
     if (data.byteLength !== size) {
       const sizes = `has ${data.length} numbers, this network needs ${size / 4}`;
       throw new CheckpointError(`optimizer.${part}`, sizes);
@@ -52,4 +56,8 @@ export function checkState(
     }
   }
   return step;
+}
+
+function typeName(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
 }

@@ -1,5 +1,6 @@
 import { ArgumentError } from "../errors.js";
 import type { BufferRange } from "./direction.js";
+import { nearest } from "./nearest.js";
 
 /** Ranges of f32 on the GPU by name. They can be copied from and to, and belong to the optimiser and its model. */
 export type SeamTensors = Readonly<Record<string, Required<BufferRange>>>;
@@ -21,11 +22,22 @@ export interface Seam {
   statistics?(tensors: SeamTensors): void | Promise<void>;
 }
 
+const HOOKS = ["gradients", "statistics"] as const;
+
 /** @throws ArgumentError unless it is a seam or undefined */
 export function requireSeam(optimizer: string, seam: unknown): Seam | undefined {
   if (seam === undefined || seam === null) return undefined;
-  if (typeof seam !== "object") throw new ArgumentError(optimizer, "seam", `must be an object, got ${seam}`);
-  for (const hook of ["gradients", "statistics"] as const) {
+  if (typeof seam !== "object") {
+    throw new ArgumentError(optimizer, "seam", `must be an object, got ${String(seam)}`);
+  }
+  // A hook under a name that nobody calls would let each process train for itself.
+  const meant = Object.keys(seam).find(
+    (name) => !HOOKS.some((hook) => hook === name) && nearest(name, HOOKS),
+  );
+  if (meant !== undefined) {
+    throw new ArgumentError(optimizer, `seam.${meant}`, `is no hook; pass ${nearest(meant, HOOKS)}`);
+  }
+  for (const hook of HOOKS) {
     const own = (seam as Record<string, unknown>)[hook];
     if (own !== undefined && typeof own !== "function") {
       throw new ArgumentError(optimizer, `seam.${hook}`, `must be a function, got ${String(own)}`);

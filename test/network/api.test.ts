@@ -266,7 +266,12 @@ kernelTest("network: bad modules and options are refused, and no memory is kept"
     ArgumentError,
     /samples/,
   );
-  assertThrows(() => new Network(manager, modules, { kind: "hinge" } as never), ArgumentError, /loss.*hinge/);
+  for (const loss of [{ kind: "hinge" }, { kind: "toString" }, {}, null, undefined, softmaxCrossEntropy]) {
+    assertThrows(() => new Network(manager, modules, loss as never), ArgumentError, /loss must be one of/);
+  }
+  for (const bad of [null, undefined, 5, [dense(2, 2)], {}]) {
+    assertThrows(() => build([dense(3, 2), bad as never]), ArgumentError, /modules\[1\] must be a module/);
+  }
   assertThrows(() => build(modules, { batchSize: 2 ** 27 }), LimitError);
   assertEqual(manager.counts.liveBytes, liveBytes, "bytes kept");
   const net = build(modules, { batchSize: 4 });
@@ -281,6 +286,34 @@ kernelTest("network: bad modules and options are refused, and no memory is kept"
     assertThrows(() => net.recordPass(recorder, fisher as never), ArgumentError);
     assertEqual(recorder.dispatches, 0, "dispatches");
   }
+  manager.dispose();
+});
+
+kernelTest("network: what is no data, and a network disposed of, are refused in words", async (t) => {
+  const manager = await openManager(t);
+  const net = new Network(manager, modules, softmaxCrossEntropy(), { batchSize: 4 });
+  const good = randomBatch(t.random(1), 6, 6, 4, net.loss);
+  const { inputs, targets } = good;
+  for (const bad of [
+    undefined,
+    null,
+    3,
+    {},
+    { ...good, inputs: [...inputs] },
+    { ...good, inputs: undefined },
+    { ...good, targets: [...targets] },
+    { ...good, targets: undefined },
+  ]) {
+    await assertThrows(() => net.evaluate(bad as never), ArgumentError);
+    assertThrows(() => net.load(bad as never), ArgumentError);
+  }
+  net.dispose();
+  const gone = /network is disposed of/;
+  await assertThrows(() => net.evaluate(good), ArgumentError, gone);
+  await assertThrows(() => net.predict(inputs, 6), ArgumentError, gone);
+  await assertThrows(() => net.weights(), ArgumentError, gone);
+  assertThrows(() => net.setWeights([]), ArgumentError);
+  assertThrows(() => net.load({ ...good, count: 4 }), ArgumentError, gone);
   manager.dispose();
 });
 

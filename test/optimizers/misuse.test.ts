@@ -143,6 +143,38 @@ for (const [name, make] of Object.entries(optimizers)) {
   });
 }
 
+kernelTest("tensors of another type than the checkpoint's are refused, whatever their bytes", async (t) => {
+  const net = t.engine.network(MODULES, LOSS, { batchSize: 16, seed: 3 });
+  for (const make of Object.values(optimizers)) {
+    const own = make(t.engine, net);
+    const state = await own.state();
+    for (const [tensor, data] of Object.entries(state)) {
+      if (tensor === "step") continue;
+      const Other = data instanceof Uint32Array ? Float32Array : Uint32Array;
+      for (const bad of [new Other(data.length), [...data], "bytes"]) {
+        const restore = () => own.restore({ ...state, [tensor]: bad } as unknown as OptimizerState);
+        assertThrows(restore, CheckpointError, new RegExp(`${tensor}: must be a (Float32|Uint32)Array, got`));
+      }
+    }
+    own.restore(state);
+    own.dispose();
+  }
+  net.dispose();
+});
+
+kernelTest("a step on a network that is disposed of says so", async (t) => {
+  for (const make of Object.values(optimizers)) {
+    const net = t.engine.network(MODULES, LOSS, { batchSize: 16, seed: 3 });
+    const own = make(t.engine, net);
+    const batch = randomBatch(t.random(1), 16, 7, 4, LOSS);
+    await own.step(batch);
+    net.dispose();
+    await assertThrows(() => own.step(batch), ArgumentError, /network is disposed of/);
+    assertThrows(() => make(t.engine, net), ArgumentError, /network is disposed of/);
+    own.dispose();
+  }
+});
+
 kernelTest("the tensors of checkpoints keep their names", async (t) => {
   const net = t.engine.network(MODULES, LOSS, { batchSize: 16, seed: 3 });
   const names: Record<string, string> = {

@@ -285,6 +285,9 @@ kernelTest("seam: what is no seam is refused, and nothing is", (t) => {
     [3, /sgd: seam must be an object, got 3/],
     [{ gradients: 1 }, /sgd: seam.gradients must be a function, got 1/],
     [{ statistics: "x" }, /seam.statistics must be a function/],
+    [{ gradient: () => {} }, /seam.gradient is no hook; pass gradients/],
+    [{ gradients: () => {}, statistic: () => {} }, /seam.statistic is no hook; pass statistics/],
+    [Symbol("x"), /seam must be an object, got Symbol\(x\)/],
   ];
   for (const [value, text] of bad) {
     assertThrows(() => Object.assign(sgd, { seam: value }), ArgumentError, text);
