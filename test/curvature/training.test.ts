@@ -33,6 +33,7 @@ import {
   convWeightsOf,
   withConvWeights,
 } from "../../src/reference/conv-network.js";
+import { inverts } from "../../src/reference/kfac-training.js";
 import { add, type Matrix, matrix } from "../../src/reference/matrix.js";
 import {
   curvatureRows,
@@ -46,7 +47,7 @@ import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../h
 import { managerOf } from "../linalg/helpers.js";
 import { convTwin, images, type Shape } from "../network/conv-helpers.js";
 import { matrixOf, randomBatch, targetsOf, twin } from "../network/helpers.js";
-import { assertSame, flat, inverts, moved } from "../optimizers/helpers.js";
+import { assertSame, flat, moved } from "../optimizers/helpers.js";
 import { type BlockTwin, DiagonalTwin, EkfacTwin, GradientTwin, KroneckerTwin } from "./block-twins.js";
 
 const EXACT = { kind: "exact" } as const;
