@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
@@ -7,10 +8,27 @@ const source = (path: string) => fileURLToPath(new URL(`src/${path}`, import.met
 /** Packages that only the command line's reports need: their few functions go into the build, so that nobody installs them. */
 const bundled = /^(d3-|internmap)/;
 
+/**
+ * WGSL as it ships: without comments and indentation. Lines stay where they are, so that a compiler's message still names
+ * a line of the file under shaders/.
+ */
+const bareShaders = {
+  name: "bare-shaders",
+  enforce: "pre" as const,
+  load(id: string): string | undefined {
+    const [file, query] = id.split("?");
+    if (query !== "raw" || !file?.endsWith(".wgsl")) return undefined;
+    const lines = readFileSync(file, "utf8").split("\n");
+    const bare = lines.map((line) => line.replace(/\/\/.*$/, "").trim());
+    return `export default ${JSON.stringify(bare.join("\n"))};`;
+  },
+};
+
 // The library's entries, the command line and what the benchmark shares with it: entries that share chunks. WGSL comes in through
-// Vite's own `?raw`.
+// `?raw`.
 export default defineConfig({
   publicDir: false,
+  plugins: [bareShaders],
   build: {
     target: "es2022",
     outDir: "dist",
