@@ -14,9 +14,10 @@ import { initialKfacTrainingState, kfacGraphStep } from "../../src/reference/kfa
 import type { Targets } from "../../src/reference/loss.js";
 import { initialSgdState, sgdStep } from "../../src/reference/sgd.js";
 import { assert, assertClose, assertEqual, kernelTest, type TestContext } from "../harness/kernel-test.js";
+import { managerOf } from "../linalg/helpers.js";
 import { randomGraphBatch } from "./graph-helpers.js";
 import { graphs } from "./graphs.js";
-import { openManager, targetsOf } from "./helpers.js";
+import { targetsOf } from "./helpers.js";
 
 const STEPS = 30;
 const loss = softmaxCrossEntropy();
@@ -78,7 +79,7 @@ const trainers: Record<string, Trainer> = {
 };
 
 async function train(t: TestContext, description: Graph, { make, twin, bound }: Trainer, what: string) {
-  const manager = await openManager(t);
+  const manager = managerOf(t);
   const net = new Network(manager, description, loss, { batchSize: 12, seed: 5 });
   const reference = twinOf(description);
   const before = reference.weights(await net.weights(), net.layers);
@@ -103,7 +104,7 @@ async function train(t: TestContext, description: Graph, { make, twin, bound }: 
   }
   assert(losses.at(-1)! < 0.95 * losses[1]!, `${what}: the loss went from ${losses[1]} to ${losses.at(-1)}`);
   optimizer.dispose();
-  manager.dispose();
+  net.dispose();
 }
 
 function twoBatches(t: TestContext, forms: Readonly<Record<string, InputForm>>, net: Network): AnyBatch[] {

@@ -17,23 +17,22 @@ import {
 import type { ForwardStep, ReferenceGraph, ReferenceOp, TrainableStep } from "../../src/reference/graph.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
 import { assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { managerOf } from "../linalg/helpers.js";
 import { checkGraph } from "./graph-helpers.js";
 import { graphs } from "./graphs.js";
-import { openManager } from "./helpers.js";
 
 const losses = [softmaxCrossEntropy(), halfSquaredError(), sigmoidCrossEntropy()];
 
 for (const [index, [what, description]] of Object.entries(graphs).entries()) {
   kernelTest(`graph: ${what}`, async (t) => {
-    const manager = await openManager(t);
+    const manager = managerOf(t);
     const loss = losses[index % losses.length]!;
     await checkGraph(t, manager, { description, loss, what, differences: true });
-    manager.dispose();
   });
 }
 
 kernelTest("graph: layers at several places that reduce their positions", async (t) => {
-  const manager = await openManager(t);
+  const manager = managerOf(t);
   const description = graph({
     inputs: { image: [3, 6, 5], words: { length: 4, features: 3 }, x: 3 },
     values: {
@@ -50,11 +49,10 @@ kernelTest("graph: layers at several places that reduce their positions", async 
   const loss = softmaxCrossEntropy();
   await checkGraph(t, manager, { description, loss, what: "reduce", reduced, differences: true });
   await assertThrows(() => checkGraph(t, manager, { description, loss, what: "expand" }), Error, /first: Ā/);
-  manager.dispose();
 });
 
 kernelTest("graph: patches in chunks of lines", async (t) => {
-  const manager = await openManager(t);
+  const manager = managerOf(t);
   for (const name of [
     "residual blocks of images",
     "a convolution at two places of different sizes",
@@ -64,7 +62,6 @@ kernelTest("graph: patches in chunks of lines", async (t) => {
     const check = { description, loss: softmaxCrossEntropy(), what: `${name} in chunks` };
     await checkGraph(t, manager, { ...check, chunkBytes: 600 });
   }
-  manager.dispose();
 });
 
 /** Twins that are wrong in one way, and what must be noticed first. */
@@ -130,7 +127,7 @@ function zeros(m: Matrix): Matrix {
 
 for (const [index, [what, of, node, change, pattern]] of doctored.entries()) {
   kernelTest(`graph: a twin that is wrong is noticed (${what})`, async (t) => {
-    const manager = await openManager(t);
+    const manager = managerOf(t);
     const description = graphs[of]!;
     const doctor = (twin: ReferenceGraph): ReferenceGraph => ({
       ...twin,
@@ -142,6 +139,5 @@ for (const [index, [what, of, node, change, pattern]] of doctored.entries()) {
     });
     const loss = losses[index % losses.length]!;
     await assertThrows(() => checkGraph(t, manager, { description, loss, what: of, doctor }), Error, pattern);
-    manager.dispose();
   });
 }

@@ -23,8 +23,8 @@ import {
   tied,
 } from "../../src/network/index.js";
 import { kernelTest, type Random } from "../harness/kernel-test.js";
+import { managerOf } from "../linalg/helpers.js";
 import { checkGraph } from "./graph-helpers.js";
-import { openManager } from "./helpers.js";
 
 /** Steps that every graph has beside those that lead to its output. */
 const STEPS = 9;
@@ -114,11 +114,10 @@ function withOutput(
 
 for (let seed = 1; seed <= 12; seed++) {
   kernelTest(`random graphs: number ${seed}`, async (t) => {
-    const manager = await openManager(t);
+    const manager = managerOf(t);
     const description = randomGraph(t.random(seed));
     const loss = seed % 2 === 0 ? softmaxCrossEntropy() : halfSquaredError();
     const what = JSON.stringify(description.values);
     await checkGraph(t, manager, { description, loss, what, counts: [4, 5], bound: 1e-4 });
-    manager.dispose();
   });
 }
