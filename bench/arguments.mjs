@@ -4,7 +4,8 @@ import { parseArgs } from "node:util";
 export const HELP = `npm run bench [-- options]
 
   --quick             small sizes, few samples: the whole thing in about a minute
-  --only A,B          of: OPERATIONS
+  --only A,B          of: OPERATIONS; or optimizers, which runs alone and has options of its own:
+                      npm run bench -- --only optimizers --help
   --cases A,B         only cases whose name holds one of these, such as "512x4096" or "invert 1024"
   --peers A,B         of: PEERS (none for no peers)
   --adapter NAME      lavapipe, swiftshader or hardware; defaults to the best there is
@@ -15,7 +16,7 @@ export const HELP = `npm run bench [-- options]
   --no-install        do not install the peers where they are missing
 `;
 
-const ADAPTERS = ["lavapipe", "swiftshader", "hardware"];
+export const ADAPTERS = ["lavapipe", "swiftshader", "hardware"];
 
 /**
  * @typedef {object} Options

@@ -11,6 +11,8 @@ import { loadLibrary, loadReference } from "./library.mjs";
 import { measureAccuracy } from "./operations/accuracy.mjs";
 import { OPERATIONS } from "./operations/index.mjs";
 import { measureSteps, trainings } from "./operations/steps.mjs";
+import { asksForOptimizers } from "./optimizers/arguments.mjs";
+import { runOptimizers } from "./optimizers/index.mjs";
 import { installNavigator, loadPeer, PEERS } from "./peers/index.mjs";
 import { installPeers } from "./peers/install.mjs";
 import { drawings } from "./report/charts.mjs";
@@ -32,6 +34,7 @@ const CACHE_BYTES = { quick: 2 ** 20, software: 32 * 2 ** 20, hardware: 64 * 2 *
 
 /** @param {readonly string[]} argv @returns {Promise<number>} the exit code */
 async function main(argv) {
+  if (asksForOptimizers(argv)) return runOptimizers(argv, fileURLToPath(import.meta.url));
   const known = { operations: [...OPERATIONS.map(({ id }) => id), "steps", "accuracy"], peers: PEERS };
   const options = readArguments(argv, known);
   if (options.help) {

@@ -9,6 +9,7 @@ import type { Row } from "../../bench/compare.mjs";
 import type { AccuracyRow } from "../../bench/operations/accuracy.mjs";
 import { OPERATIONS } from "../../bench/operations/index.mjs";
 import type { StepRow } from "../../bench/operations/steps.mjs";
+import type { Results } from "../../bench/optimizers/store.mjs";
 
 const program = fileURLToPath(new URL("../../bench/run.mjs", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "kfac-bench-"));
@@ -60,6 +61,31 @@ test("a quick run measures every operation and checks its results", { timeout: 1
   expect(files).toEqual(
     expect.arrayContaining(["bench.html", "bench.txt", "first-call.svg", "speed-gram.svg"]),
   );
+});
+
+test("optimisers against each other: a quick run, and one that goes on from it", { timeout: 150_000 }, () => {
+  const out = join(folder, "optimizers");
+  const first = bench("--only", "optimizers", "--quick", "--tasks", "batch-8", "--json", "--out", out);
+  expect(first.stderr).not.toMatch(/validation|bench:/i);
+  expect(first.status).toBe(0);
+  const { runs, cost } = JSON.parse(first.stdout) as Results;
+  expect(runs.map(({ task, optimizer, seed }) => [task, optimizer, seed])).toEqual([
+    ["batch-8", "adam", 1],
+    ["batch-8", "kfac", 1],
+  ]);
+  for (const { steps, curve, start, ms, failure, ends } of runs) {
+    expect(failure).toBeUndefined();
+    expect([steps, curve.length, Object.keys(ends)]).toEqual([30, 6, ["30"]]);
+    expect(start).toBeCloseTo(runs[0]!.start!);
+    expect(ms).toBeGreaterThan(0);
+  }
+  expect(cost).toHaveLength(1);
+  expect(readdirSync(out).sort()).toEqual(["batch-8.svg", "optimizers.json", "optimizers.md"]);
+  const more = ["--tasks", "batch-8,sparse", "--optimizers", "adam", "--resume", "--json", "--out", out];
+  const second = bench("--only", "optimizers", "--quick", ...more);
+  const { runs: all } = JSON.parse(second.stdout) as Results;
+  expect(all.slice(0, 2)).toEqual(runs);
+  expect(all.map(({ task }) => task)).toEqual(["batch-8", "batch-8", "sparse"]);
 });
 
 test("a wrong command line is explained and measures nothing", () => {
