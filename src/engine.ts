@@ -20,8 +20,11 @@ import {
   type NewtonOptions,
   Sgd,
   type SgdOptions,
+  type StepRecord,
 } from "./optimizers/index.js";
 import { PipelineManager } from "./pipeline/index.js";
+import type { FitData, FitHistory, FitNetwork, FitOptimizer, FitOptions } from "./training/index.js";
+import * as training from "./training/index.js";
 
 /**
  * Everything on one GPU device. Networks, optimisers and preconditioners made by it live until they, or the engine, are
@@ -84,6 +87,20 @@ export class Engine extends HostOperations implements Disposable {
   /** Adam on the same engine. @throws ArgumentError for a bad option */
   adam(source: Model, options: AdamOptions = {}): Adam {
     return new Adam(this.manager, source, options);
+  }
+
+  /**
+   * Trains for some epochs, with validation, early stopping and a few steps under way: `fit`.
+   *
+   * @throws (by rejection) ArgumentError, ShapeError or DataError before the first step, and what `fit` names after it
+   */
+  fit<R extends StepRecord>(
+    net: FitNetwork,
+    optimizer: FitOptimizer<R>,
+    data: FitData,
+    options: FitOptions<R>,
+  ): Promise<FitHistory> {
+    return training.fit(net, optimizer, data, options);
   }
 
   /** K-FAC's preconditioner alone, on the caller's buffers and encoder. @throws ArgumentError, LimitError */

@@ -299,4 +299,23 @@ export {
   type SolverEngine,
   solveNewton,
 } from "./solve/index.js";
+// Training over epochs
+export {
+  type BatchSequence,
+  type EarlyStopping,
+  type EpochSummary,
+  FitAbortedError,
+  type FitData,
+  type FitEnd,
+  type FitExamples,
+  type FitHistory,
+  type FitMetric,
+  type FitNetwork,
+  type FitOptimizer,
+  type FitOptions,
+  type FitPosition,
+  type FitProgress,
+  fit,
+  type IndexedExamples,
+} from "./training/index.js";
 export { type Certificate, type VerifyOptions, verify } from "./verify/index.js";

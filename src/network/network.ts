@@ -225,6 +225,17 @@ export class Network implements Model {
   }
 
   /**
+   * Checks data of any size as `load` checks a batch, and sends nothing.
+   *
+   * @param operation who asks, for messages
+   * @throws ArgumentError, ShapeError or DataError for data that does not fit
+   */
+  check(data: AnyBatch, operation = "check"): void {
+    this.#assertUsable(operation);
+    checkBatch(operation, data, { ...this.#shape, batchSize: Number.MAX_SAFE_INTEGER });
+  }
+
+  /**
    * Records forward pass, loss, backward pass and all G for the loaded batch and, with `fisher`, the rows of Bᵢ. What is
    * returned can be used until the next batch is loaded or pass recorded.
    *

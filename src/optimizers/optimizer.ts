@@ -107,6 +107,11 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     this.#tensors = { ...this.#direction.tensors, ...(V && { [velocity]: V }) };
   }
 
+  /** What it trains. */
+  get model(): Model {
+    return this.#model;
+  }
+
   /** Steps taken so far. */
   get steps(): number {
     return this.#steps;

@@ -11,7 +11,7 @@ const ENTRIES = ["index", "node", "kernels", "reference/index"];
 /** Rooms whose index.ts says what others may use. */
 const ROOMS = [
   ...["pipeline", "linalg", "host", "model", "curvature"],
-  ...["optimizers", "network", "data", "solve", "verify"],
+  ...["optimizers", "network", "data", "training", "solve", "verify"],
 ];
 
 const names = new Map<string, string[]>();
@@ -83,6 +83,7 @@ describe("public names", () => {
       EkfacBlock
       Engine
       FALLBACKS
+      FitAbortedError
       GgnBlock
       GradientBlock
       InvertStatus
@@ -131,6 +132,7 @@ describe("public names", () => {
       diagonalOf
       eigh
       encodeCheckpoint
+      fit
       flatten
       gather
       globalAveragePool
@@ -174,6 +176,7 @@ describe("public names", () => {
       type AxpyOperands
       type Batch
       type BatchInputs
+      type BatchSequence
       type BatchSupplier
       type Block
       type BlockChoice
@@ -221,8 +224,10 @@ describe("public names", () => {
       type DirectionContext
       type DirectionKind
       type DirectionReport
+      type EarlyStopping
       type EigenProblem
       type EighOptions
+      type EpochSummary
       type Evaluation
       type ExampleSource
       type F64Matrix
@@ -233,6 +238,16 @@ describe("public names", () => {
       type FisherChoice
       type FisherKind
       type FisherOptions
+      type FitData
+      type FitEnd
+      type FitExamples
+      type FitHistory
+      type FitMetric
+      type FitNetwork
+      type FitOptimizer
+      type FitOptions
+      type FitPosition
+      type FitProgress
       type FlattenModule
       type FunctionType
       type GlobalPoolModule
@@ -246,6 +261,7 @@ describe("public names", () => {
       type HostOperations
       type IdxArray
       type IdxData
+      type IndexedExamples
       type InputArray
       type InputForm
       type InputShape

@@ -1,4 +1,4 @@
-/** docs/extending.md: its code is code of the files that it names. */
+/** docs/extending.md and the README's example: their code is code of the files that they name. */
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -66,4 +66,11 @@ describe("docs/extending.md", () => {
     expect(firstMissing(["a", "d"], ["a", "b", "c"])).toBe("d");
     expect(firstMissing(["c", "a"], ["a", "b", "c"])).toBe("a");
   });
+});
+
+test("README.md: its first example is that of examples/fit", () => {
+  const { code } = blocksOf(readFileSync(path("README.md"), "utf8"))[0]!;
+  const own = code.filter((line) => !/createNodeEngine|engine\.dispose/.test(line));
+  expect(own.length).toBeGreaterThan(10);
+  expect(firstMissing(own, trimmed(readFileSync(path("examples/fit/ring.mjs"), "utf8")))).toBeUndefined();
 });

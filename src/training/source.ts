@@ -1,0 +1,135 @@
+/** The batches of a run, epoch by epoch. */
+import { batches } from "../data/index.js";
+import { DataError } from "../errors.js";
+import type { AnyBatch } from "../model/index.js";
+import type { IndexedExamples } from "./examples.js";
+
+/** Batches one after another: an array of them, a generator, a stream. */
+export type BatchSequence =
+  | Iterable<AnyBatch>
+  | AsyncIterable<AnyBatch>
+  | Iterator<AnyBatch>
+  | AsyncIterator<AnyBatch>;
+
+/** Batches of one epoch on their way. */
+export interface OpenEpoch {
+  /** The next batch; undefined where there is none. */
+  next(): AnyBatch | undefined | Promise<AnyBatch | undefined>;
+  /** Nothing more is asked for. */
+  close(): void;
+}
+
+/** Where batches come from. */
+export interface Source {
+  /** Steps of an epoch; undefined where only its end shows. */
+  readonly stepsPerEpoch: number | undefined;
+  /** Whether there may be an epoch after one that ended by itself. */
+  readonly repeats: boolean;
+  /** The batches of epoch `epoch`, 1 for the first, without the first `skip`. */
+  open(epoch: number, skip: number): OpenEpoch;
+}
+
+/** How examples become batches. */
+export interface Batching {
+  readonly batchSize: number;
+  readonly shuffle: boolean;
+  readonly seed: number;
+  readonly dropLast: boolean;
+}
+
+/** Every example once an epoch. The order follows from the number of examples, the seed and the epoch alone. */
+export function examplesSource(
+  examples: IndexedExamples,
+  { batchSize, shuffle, seed, dropLast }: Batching,
+): Source {
+  const { count } = examples;
+  const stepsPerEpoch = dropLast ? Math.floor(count / batchSize) : Math.ceil(count / batchSize);
+  return {
+    stepsPerEpoch,
+    repeats: true,
+    open(epoch, skip) {
+      const order = shuffle ? batches(count, batchSize, seed, epoch - 1) : inOrder(count, batchSize);
+      let step = 0;
+      const next = () => {
+        for (; step < skip; step++) order.next();
+        if (step++ >= stepsPerEpoch) return undefined;
+        const { value } = order.next();
+        return value ? examples.batch(value) : undefined;
+      };
+      return { next, close: () => {} };
+    },
+  };
+}
+
+/** Whether it can be gone through. */
+export function isSequence(data: unknown): data is BatchSequence {
+  if (typeof data !== "object" || data === null || ArrayBuffer.isView(data)) return false;
+  return Symbol.iterator in data || Symbol.asyncIterator in data || isIterator(data);
+}
+
+/** An iterator, such as a running generator, goes by once; whatever makes iterators starts again each epoch. */
+export function isIterator(data: unknown): data is Iterator<AnyBatch> | AsyncIterator<AnyBatch> {
+  return typeof data === "object" && data !== null && "next" in data && typeof data.next === "function";
+}
+
+/** The caller's own batches, as they come. */
+export function sequenceSource(
+  data: BatchSequence | ((epoch: number) => BatchSequence | Promise<BatchSequence>),
+  stepsPerEpoch: number | undefined,
+): Source {
+  const once = isIterator(data);
+  return {
+    stepsPerEpoch,
+    repeats: !once,
+    open(epoch, skip) {
+      let iterator: Iterator<AnyBatch> | AsyncIterator<AnyBatch> | undefined;
+      let closed = false;
+      const begin = async () => {
+        const begun = iteratorOf(typeof data === "function" ? await data(epoch) : data, epoch);
+        iterator = begun;
+        // An iterator stands where the run goes on.
+        for (let k = 0; k < skip && !once && !closed; k++) {
+          if ((await begun.next()).done) return undefined;
+        }
+        if (closed) return undefined;
+        return batchIn(await begun.next());
+      };
+      return {
+        next() {
+          if (!iterator) return begin();
+          const result = iterator.next();
+          return "then" in result ? result.then(batchIn) : batchIn(result);
+        },
+        close() {
+          closed = true;
+          if (once) return;
+          // Nobody waits for it; it may be about to fail, or to hang.
+          const end = async () => iterator?.return?.();
+          end().catch(() => {});
+        },
+      };
+    },
+  };
+}
+
+/** @throws DataError for what is no sequence, such as what a caller's function may return */
+function iteratorOf(sequence: unknown, epoch: number): Iterator<AnyBatch> | AsyncIterator<AnyBatch> {
+  if (!isSequence(sequence)) {
+    const actual = Object.prototype.toString.call(sequence).slice(8, -1);
+    throw new DataError("data", `gave ${actual} for epoch ${epoch}; return an iterable of batches`);
+  }
+  if (isIterator(sequence)) return sequence;
+  return Symbol.asyncIterator in sequence
+    ? sequence[Symbol.asyncIterator]()
+    : (sequence as Iterable<AnyBatch>)[Symbol.iterator]();
+}
+
+function batchIn({ done, value }: IteratorResult<AnyBatch>): AnyBatch | undefined {
+  return done ? undefined : value;
+}
+
+function* inOrder(count: number, size: number): Generator<Uint32Array, void, undefined> {
+  for (let start = 0; start < count; start += size) {
+    yield Uint32Array.from({ length: Math.min(size, count - start) }, (_, i) => start + i);
+  }
+}
