@@ -24,7 +24,7 @@ const busy = new WeakSet<object>();
  * function of data, batch size, seed and epoch, so that epochs 1 and 2 and then, with `start`, 3 and 4 are epochs 1 to 4.
  *
  * Everything that can be wrong with the arguments is refused before the first step. An error in mid-run (of a step, a callback or
- * the caller's data) ends it: what is under way is waited for, and the weights are those after the last good step.
+ * the caller's data) ends it: what is under way is waited for.
  *
  * @param net what `optimizer` was made for; leave it alone until the promise settles, but in `onEpoch`
  * @throws (by rejection) ArgumentError for a bad option, ArgumentError, ShapeError or DataError for data that does not fit,
@@ -157,7 +157,7 @@ class Run<R extends StepRecord> {
           try {
             const batch = await this.#next(batches);
             out = batch === undefined;
-            if (batch === undefined || batch === CUT) break;
+            if (batch === undefined || batch === CUT || !goesOn()) break;
             pending.push(this.#send(batch));
             sent++;
           } catch (error) {

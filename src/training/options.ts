@@ -47,10 +47,10 @@ export interface FitProgress {
   readonly seconds: number;
 }
 
-/** A callback that returns `"stop"`, or a promise of it, ends the run. */
-type Answer = unknown;
-
-/** How `fit` trains. `epochs` or `steps` must be given. */
+/**
+ * How `fit` trains. `epochs` or `steps` must be given. `onStep` and `onEpoch` may return promises, which are awaited, and end
+ * the run by `"stop"`; whatever else they return means nothing.
+ */
 export interface FitOptions<R extends StepRecord = StepRecord> {
   /** Number of the last epoch: with `start: { epoch: 3 }` and 4, epochs 3 and 4 are run. */
   epochs?: number;
@@ -74,15 +74,15 @@ export interface FitOptions<R extends StepRecord = StepRecord> {
   earlyStopping?: EarlyStopping;
   /** Where an earlier run stopped: its history's `at`, or `{ epoch: 3 }` for the start of the third. */
   start?: FitPosition;
-  /** Steps that may be under way before the first of them has reported; defaults to 3. */
+  /** Steps that may be under way before the first of them has reported; defaults to 4. */
   inFlight?: number;
   /**
    * Gets the record of each step, in their order, up to `inFlight` − 1 steps later, and the place in the run after it. What it
    * changes, such as the learning rate, counts for the steps that are not under way yet.
    */
-  onStep?: (record: R, at: Required<FitPosition>) => Answer;
+  onStep?: (record: R, at: Required<FitPosition>) => unknown;
   /** Gets each epoch once it is over. Nothing is under way then: the time to save, or to look at the network. */
-  onEpoch?: (summary: EpochSummary) => Answer;
+  onEpoch?: (summary: EpochSummary) => unknown;
   /** Gets where the run is, after every step. */
   onProgress?: (progress: FitProgress) => void;
   /** A line an epoch: true for the console, or a function. */
@@ -98,7 +98,7 @@ const NUMBERS = {
   batchSize: whole({ optional: true, help: "examples of a step" }),
   seed: whole({ default: 0, least: 0, most: 0xffffffff, help: "of the orders and the split" }),
   validateEvery: whole({ default: 1, help: "epochs between validations" }),
-  inFlight: whole({ default: 3, most: 64, help: "steps under way at a time" }),
+  inFlight: whole({ default: 4, most: 64, help: "steps under way at a time" }),
 } as const satisfies Record<string, OptionEntry>;
 
 const FLAGS = { dropLast: false, shuffle: true } as const;
@@ -141,20 +141,20 @@ export function resolveFitOptions<R extends StepRecord>(options: FitOptions<R>):
   }
   const flags = Object.entries(FLAGS).map(([name, value]) => [name, flag(name, given[name], value)]);
   for (const name of FUNCTIONS) {
-    if (given[name] !== undefined)
-      require("a function", typeof given[name] === "function", name, given[name]);
+    const value = given[name];
+    must("a function", value === undefined || typeof value === "function", name, value);
   }
   const { log, signal, validation } = given;
   if (log !== undefined) {
-    require("true, false or a function", typeof log === "boolean" || typeof log === "function", "log", log);
+    must("true, false or a function", typeof log === "boolean" || typeof log === "function", "log", log);
   }
   if (signal !== undefined) {
     const known =
       typeof signal === "object" && signal !== null && "aborted" in signal && "addEventListener" in signal;
-    require("an AbortSignal", known, "signal", signal);
+    must("an AbortSignal", known, "signal", signal);
   }
   if (typeof validation === "number") {
-    require("a share in (0, 1), or examples", validation > 0 && validation < 1, "validation", validation);
+    must("a share in (0, 1), or examples", validation > 0 && validation < 1, "validation", validation);
   }
   return {
     ...options,
@@ -162,12 +162,7 @@ export function resolveFitOptions<R extends StepRecord>(options: FitOptions<R>):
     ...(Object.fromEntries(flags) as typeof FLAGS),
     start: startOf(given.start, epochs),
     earlyStopping: stoppingOf(given.earlyStopping),
-    log:
-      log === true
-        ? (line) => console.log(line)
-        : typeof log === "function"
-          ? (options.log as (line: string) => void)
-          : undefined,
+    log: typeof options.log === "function" ? options.log : log ? (line) => console.log(line) : undefined,
   };
 }
 
@@ -193,7 +188,7 @@ function stoppingOf(given: unknown): ResolvedFitOptions<StepRecord>["earlyStoppi
   const { metric, restoreBest } = stopping;
   if (metric !== undefined) {
     const known = typeof metric === "function" || METRICS.some((name) => name === metric);
-    require(`${METRICS.join(", ")} or a function`, known, "earlyStopping.metric", metric);
+    must(`${METRICS.join(", ")} or a function`, known, "earlyStopping.metric", metric);
   }
   return {
     metric: metric as EarlyStopping["metric"],
@@ -209,7 +204,7 @@ function record(
   value: unknown,
   names: readonly string[],
 ): Readonly<Record<string, unknown>> {
-  require("an object", typeof value === "object" && value !== null && !Array.isArray(value), argument, value);
+  must("an object", typeof value === "object" && value !== null && !Array.isArray(value), argument, value);
   for (const name of Object.keys(value as object)) {
     if (names.includes(name)) continue;
     const meant = nearest(name, names);
@@ -235,11 +230,11 @@ function checkedNumbers<S extends Readonly<Record<string, OptionEntry>>>(
 
 function flag(name: string, value: unknown, standard: boolean): boolean {
   if (value === undefined) return standard;
-  require("true or false", typeof value === "boolean", name, value);
+  must("true or false", typeof value === "boolean", name, value);
   return value as boolean;
 }
 
-function require(what: string, holds: boolean, argument: string, value: unknown): void {
+function must(what: string, holds: boolean, argument: string, value: unknown): void {
   if (holds) return;
   const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
   throw new ArgumentError("fit", argument, `must be ${what}, got ${shown}`);
