@@ -1,5 +1,5 @@
 // The state of blocks of curvature other than Kronecker products with split damping, kept on the GPU so that a step waits for
-// nothing. Four kernels:
+// nothing. Five kernels:
 //
 // weigh   before a batch's spectrum is blended in: (1 − β_t, β_t), β_t = min(1 − 1/t, β), t counting the batches in the
 //         spectrum since its basis was renewed, the Kronecker product's own eigenvalues as the first. Left out, with (0, 1),
@@ -8,10 +8,11 @@
 //         not finite or the rotations did not suffice. A factor that is not finite starts afresh. λ is noted as it is.
 // fitted  after a fit to one batch: whether there is a fit, or the batch was left out; (0, 1) or (0, 0), to wipe it out.
 // damped  after that fit was damped: λ, and whether it can be solved. Both leave 0 among the counts where it can, 1 elsewhere.
+// note    before a solution that only divides, with a λ that the GPU keeps: λ as it is now counts at once.
 //
 // Layout: layers belongs to all blocks of a model, and entry says which one of it is a problem's; everything else is the
-// block's own: number `layer` of flags, counts and scales, and the status words from word `status` on. A thread serves one
-// problem. Dispatched by src/curvature/blocks/block-state.ts.
+// block's own: number `layer` of flags, counts and scales, and the status words from word `status` on. Where `stored` is 1, λ is
+// words[word]. A thread serves one problem. Dispatched by src/curvature/blocks/block-state.ts.
 //
 // Written by `npm run shaders` from source/block_state.wgsl.
 
@@ -19,7 +20,8 @@ struct BlockProblem {
   entry: u32,
   layer: u32,
   status: u32,
-  lambda: f32,
+  word: u32,
+  stored: u32,
 }
 
 struct FactorSettings {
@@ -48,11 +50,30 @@ struct LayerState {
 @group(0) @binding(4) var<storage, read_write> layers: array<LayerState>;
 @group(0) @binding(5) var<storage, read_write> counts: array<f32>;
 @group(0) @binding(6) var<storage, read_write> scales: array<vec2f>;
+@group(0) @binding(7) var<storage, read> words: array<u32>;
+
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
+fn finite(value: f32) -> bool {
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
+}
+
+// λ: the block's own, or the number that the GPU keeps for it, which must not be negative.
+fn given_damping(stored: u32, word: u32) -> f32 {
+  if (stored == 0u) {
+    return settings.damping;
+  }
+  let value = bitcast<f32>(words[word]);
+  return select(settings.damping, value, finite(value) && value >= 0.0);
+}
 
 const NOT_FINITE = 2u;
 // Not finite, not positive definite, or rotations that did not suffice.
 const FAILED = 11u;
 const SPECTRUM = 4u;
+const LEFT_OUT = 8u;
 
 @compute @workgroup_size(64)
 fn weigh(@builtin(global_invocation_id) id: vec3u) {
@@ -62,7 +83,7 @@ fn weigh(@builtin(global_invocation_id) id: vec3u) {
   let problem = problems[id.x];
   let bits = flags[problem.layer];
   // Its inputs and derivatives were finite, or it would have been counted already.
-  if (bits == SPECTRUM) {
+  if ((bits & ~LEFT_OUT) == SPECTRUM) {
     layers[problem.entry].skipped += 1u;
   }
   if (bits != 0u || counts[problem.layer] == 0.0) {
@@ -88,7 +109,7 @@ fn adopt(@builtin(global_invocation_id) id: vec3u) {
   }
   let a = status[problem.status];
   let b = status[problem.status + 1u];
-  layers[entry].lambda = settings.damping;
+  layers[entry].lambda = given_damping(problem.stored, problem.word);
   layers[entry].pi = 1.0;
   layers[entry].statusA = a;
   layers[entry].statusB = b;
@@ -145,7 +166,7 @@ fn damped(@builtin(global_invocation_id) id: vec3u) {
   }
   let a = status[problem.status];
   let b = status[problem.status + 1u];
-  layers[entry].lambda = problem.lambda;
+  layers[entry].lambda = given_damping(problem.stored, problem.word);
   layers[entry].pi = 1.0;
   layers[entry].statusA = a;
   layers[entry].statusB = b;
@@ -155,4 +176,15 @@ fn damped(@builtin(global_invocation_id) id: vec3u) {
     layers[entry].readyB = 0u;
   }
   counts[problem.layer] = closed(entry);
+}
+
+@compute @workgroup_size(64)
+fn note(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= arrayLength(&problems)) {
+    return;
+  }
+  let problem = problems[id.x];
+  if (layers[problem.entry].readyA == 1u && layers[problem.entry].readyB == 1u) {
+    layers[problem.entry].lambda = given_damping(problem.stored, problem.word);
+  }
 }

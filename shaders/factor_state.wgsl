@@ -2,15 +2,17 @@
 // kernels:
 //
 // average  before the Gram matrices: (α, β) of each factor's moving mean, β_t = min(1 − 1/t, β), t counting the
-//          batches taken; a batch with numbers that are not finite is left out (α = 0, β = 1) and counted.
-// damp     before the inversions: π² = (tr Ā / in) / (tr B̄ / out); Ā gets π√λ', B̄ gets √λ'/π, λ' = λ · boost. While a
+//          batches taken; a batch with numbers that are not finite is left out (α = 0, β = 1) and counted. Where the
+//          problems' word is not 0, all are left out, and their flags say so.
+// damp     before the inversions, at the problem's place: π² = (tr Ā / in) / (tr B̄ / out); Ā gets π√λ', B̄ gets √λ'/π, λ' = λ · boost. While a
 //          factor is not finite π stays what it was, to fit the inverse that is kept. A layer without data in one of
 //          its means is marked, so that its inverses stay as they are.
 // settle   after them: a factor that failed keeps its inverse, boosts λ tenfold for the next refresh, and starts
 //          afresh if it holds numbers that are not finite; otherwise the boost falls back by √10. A layer without
 //          data is left alone: nothing was tried.
 //
-// Layout: layers belongs to all blocks of a model, and entry says which one of it is a problem's; everything else is the
+// Layout: words[word] is a number from elsewhere where `stored` is 1: in damp λ itself, in average whether to take nothing in.
+// layers belongs to all blocks of a model, and entry says which one of it is a problem's; everything else is the
 // block's own, one for each of its layers in their order. Martens & Grosse 2015, sections 5 and 6.3. Dispatched by
 // src/curvature/blocks/factor-state.ts.
 //
@@ -23,6 +25,9 @@ struct LayerProblem {
   sizeB: f32,
   takes: u32,
   entry: u32,
+  place: u32,
+  word: u32,
+  stored: u32,
 }
 
 struct FactorSettings {
@@ -52,12 +57,14 @@ struct LayerState {
 @group(0) @binding(5) var<storage, read_write> scales: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> dampings: array<vec2f>;
 @group(0) @binding(7) var<storage, read_write> status: array<vec2u>;
+@group(0) @binding(8) var<storage, read> words: array<u32>;
 
 const FAILED = 3u;
 const NOT_POSITIVE = 1u;
 const NOT_FINITE = 2u;
 const LARGEST_BOOST = 1e8;
-const SMALLEST_NORMAL = 1.17549435e-38;
+// In the flags of a layer: its batch was to be left out.
+const LEFT_OUT = 8u;
 
 // (α, β) of a moving mean that has taken `count` batches with this one.
 fn moving(alpha: f32, count: u32) -> vec2f {
@@ -74,6 +81,11 @@ fn average(@builtin(global_invocation_id) id: vec3u) {
   let entry = problems[index].entry;
   if (flags[index] != 0u) {
     layers[entry].skipped += 1u;
+    scales[index] = vec4f(0.0, 1.0, 0.0, 1.0);
+    return;
+  }
+  if (problems[index].stored == 1u && words[problems[index].word] != 0u) {
+    flags[index] = LEFT_OUT;
     scales[index] = vec4f(0.0, 1.0, 0.0, 1.0);
     return;
   }
@@ -96,8 +108,26 @@ fn finite(value: f32) -> bool {
   return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
 
+// λ: the block's own, or the number that the GPU keeps for it, which must not be negative.
+fn given_damping(stored: u32, word: u32) -> f32 {
+  if (stored == 0u) {
+    return settings.damping;
+  }
+  let value = bitcast<f32>(words[word]);
+  return select(settings.damping, value, finite(value) && value >= 0.0);
+}
+const SMALLEST_NORMAL = 1.17549435e-38;
+
 fn usable(trace: f32) -> bool {
   return finite(trace) && trace >= SMALLEST_NORMAL;
+}
+// π = √a / √b from the mean eigenvalues of the two factors; what it was where one of them is not finite, to fit the inverse that
+// is kept, and 1 where it cannot be had.
+fn split(a: f32, b: f32, before: f32) -> f32 {
+  if (usable(a) && usable(b)) {
+    return sqrt(a) / sqrt(b);
+  }
+  return select(1.0, before, !(finite(a) && finite(b)) && before > 0.0);
 }
 
 @compute @workgroup_size(64)
@@ -107,23 +137,19 @@ fn damp(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   let entry = problems[index].entry;
+  let place = problems[index].place;
   if (empty(entry)) {
-    status[index] = vec2u(NOT_POSITIVE);
+    status[place] = vec2u(NOT_POSITIVE);
     return;
   }
   let a = traces[index].x / problems[index].sizeA;
   let b = traces[index].y / problems[index].sizeB;
-  var pi = 1.0;
-  if (usable(a) && usable(b)) {
-    pi = sqrt(a) / sqrt(b);
-  } else if (!(finite(a) && finite(b)) && layers[entry].pi > 0.0) {
-    pi = layers[entry].pi;
-  }
-  let lambda = settings.damping * layers[entry].boost;
+  let pi = split(a, b, layers[entry].pi);
+  let lambda = given_damping(problems[index].stored, problems[index].word) * layers[entry].boost;
   layers[entry].lambda = lambda;
   layers[entry].pi = pi;
-  dampings[index] = vec2f(pi, 1.0 / pi) * sqrt(lambda);
-  status[index] = vec2u();
+  dampings[place] = vec2f(pi, 1.0 / pi) * sqrt(lambda);
+  status[place] = vec2u();
 }
 
 @compute @workgroup_size(64)
@@ -136,7 +162,7 @@ fn settle(@builtin(global_invocation_id) id: vec3u) {
   if (empty(entry)) {
     return;
   }
-  let result = status[index];
+  let result = status[problems[index].place];
   layers[entry].statusA = result.x;
   layers[entry].statusB = result.y;
   if ((result.x & FAILED) == 0u) {

@@ -6,7 +6,8 @@
 // - scale:    out ← x / √state[index], and 0 where that is not a positive number
 //
 // Layout: offsets and strides in elements; left_k[o] is number leftOffset + o·leftStride of its buffer. λ is the problem's
-// own or, where `stored` is 1, number lambdaIndex of `second`; then the result is 0 as long as word readyIndex of it is 0.
+// own or, where `stored` is 1, number lambdaIndex of `second`, times the problem's own; then the result is 0 as long as word
+// readyIndex of it is 0.
 // A workgroup serves one row, in peak one problem. Dispatched by src/curvature/kernels/spectrum.ts, many problems at once.
 //
 // Written by `npm run shaders` from source/spectrum.wgsl.
@@ -138,7 +139,7 @@ fn divide(
   var lambda = problem.lambda;
   var ready = true;
   if (problem.stored == 1u) {
-    lambda = bitcast<f32>(second[problem.lambdaIndex]);
+    lambda *= bitcast<f32>(second[problem.lambdaIndex]);
     ready = second[problem.readyIndex] != 0u;
   }
   let least = select(FLOOR * state[problem.index], 0.0, lambda > 0.0);

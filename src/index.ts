@@ -20,6 +20,7 @@ export {
   type ApproximationOptions,
   BLOCK_KINDS,
   type Block,
+  type BlockBatch,
   type BlockChoice,
   type BlockDescription,
   type BlockFactory,
@@ -30,6 +31,7 @@ export {
   type BlockProduct,
   type BlockSite,
   type BlockSource,
+  type BlockTrials,
   type BlockUpdate,
   type CompareLayersOptions,
   type CompareOptions,
@@ -39,6 +41,7 @@ export {
   type CurvatureLine,
   type CurvatureOperator,
   type CurvatureOptions,
+  CurvatureTrials,
   compareCurvature,
   compareLayers,
   createApproximation,
@@ -62,6 +65,7 @@ export {
   Preconditioner,
   type PreconditionerOptions,
   type PreconditionOperands,
+  type StoredNumber,
 } from "./curvature/index.js";
 // Data sets, batches and checkpoints
 export {

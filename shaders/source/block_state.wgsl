@@ -1,5 +1,5 @@
 // The state of blocks of curvature other than Kronecker products with split damping, kept on the GPU so that a step waits for
-// nothing. Four kernels:
+// nothing. Five kernels:
 //
 // weigh   before a batch's spectrum is blended in: (1 − β_t, β_t), β_t = min(1 − 1/t, β), t counting the batches in the
 //         spectrum since its basis was renewed, the Kronecker product's own eigenvalues as the first. Left out, with (0, 1),
@@ -8,17 +8,21 @@
 //         not finite or the rotations did not suffice. A factor that is not finite starts afresh. λ is noted as it is.
 // fitted  after a fit to one batch: whether there is a fit, or the batch was left out; (0, 1) or (0, 0), to wipe it out.
 // damped  after that fit was damped: λ, and whether it can be solved. Both leave 0 among the counts where it can, 1 elsewhere.
+// note    before a solution that only divides, with a λ that the GPU keeps: λ as it is now counts at once.
 //
 // Layout: layers belongs to all blocks of a model, and entry says which one of it is a problem's; everything else is the
-// block's own: number `layer` of flags, counts and scales, and the status words from word `status` on. A thread serves one
-// problem. Dispatched by src/curvature/blocks/block-state.ts.
+// block's own: number `layer` of flags, counts and scales, and the status words from word `status` on. Where `stored` is 1, λ is
+// words[word]. A thread serves one problem. Dispatched by src/curvature/blocks/block-state.ts.
 
 # bindings("curvature/blocks/block-state", "blockStateLayout");
+
+# include("given_damping");
 
 const NOT_FINITE = 2u;
 // Not finite, not positive definite, or rotations that did not suffice.
 const FAILED = 11u;
 const SPECTRUM = 4u;
+const LEFT_OUT = 8u;
 
 @compute @workgroup_size(64)
 fn weigh(@builtin(global_invocation_id) id: vec3u) {
@@ -28,7 +32,7 @@ fn weigh(@builtin(global_invocation_id) id: vec3u) {
   let problem = problems[id.x];
   let bits = flags[problem.layer];
   // Its inputs and derivatives were finite, or it would have been counted already.
-  if (bits == SPECTRUM) {
+  if ((bits & ~LEFT_OUT) == SPECTRUM) {
     layers[problem.entry].skipped += 1u;
   }
   if (bits != 0u || counts[problem.layer] == 0.0) {
@@ -54,7 +58,7 @@ fn adopt(@builtin(global_invocation_id) id: vec3u) {
   }
   let a = status[problem.status];
   let b = status[problem.status + 1u];
-  layers[entry].lambda = settings.damping;
+  layers[entry].lambda = given_damping(problem.stored, problem.word);
   layers[entry].pi = 1.0;
   layers[entry].statusA = a;
   layers[entry].statusB = b;
@@ -111,7 +115,7 @@ fn damped(@builtin(global_invocation_id) id: vec3u) {
   }
   let a = status[problem.status];
   let b = status[problem.status + 1u];
-  layers[entry].lambda = problem.lambda;
+  layers[entry].lambda = given_damping(problem.stored, problem.word);
   layers[entry].pi = 1.0;
   layers[entry].statusA = a;
   layers[entry].statusB = b;
@@ -121,4 +125,15 @@ fn damped(@builtin(global_invocation_id) id: vec3u) {
     layers[entry].readyB = 0u;
   }
   counts[problem.layer] = closed(entry);
+}
+
+@compute @workgroup_size(64)
+fn note(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= arrayLength(&problems)) {
+    return;
+  }
+  let problem = problems[id.x];
+  if (layers[problem.entry].readyA == 1u && layers[problem.entry].readyB == 1u) {
+    layers[problem.entry].lambda = given_damping(problem.stored, problem.word);
+  }
 }

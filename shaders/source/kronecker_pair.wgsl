@@ -5,7 +5,7 @@
 // - separate: out[j, j] ← −tr X for those columns, which moves them away from the others
 // A trace that is zero, negative or not finite makes π 1, or leaves its term out.
 //
-// Layout: traces holds tr A₁, tr B₁, tr A₂, tr B₂; side is 0 for A and 1 for B. Matrices have one stride and no offset.
+// Layout: λ is the problem's own or, in split and combine where `stored` is 1, values[word] where that can be. traces holds tr A₁, tr B₁, tr A₂, tr B₂; side is 0 for A and 1 for B. Matrices have one stride and no offset.
 // A workgroup serves one row. Dispatched by src/curvature/kernels/kronecker-pair.ts.
 
 # bindings("curvature/kernels/kronecker-pair", "pairLayout");
@@ -21,7 +21,12 @@ fn parts() -> vec2f {
   if (positive(traces[2]) && positive(traces[3]) && positive(ratio)) {
     p = sqrt(ratio);
   }
-  let root = sqrt(problems[0].lambda);
+  var lambda = problems[0].lambda;
+  if (problems[0].stored == 1u) {
+    let value = values[problems[0].word];
+    lambda = select(lambda, value, finite(value) && value >= 0.0);
+  }
+  let root = sqrt(lambda);
   return vec2f(p * root, root / p);
 }
 

@@ -34,11 +34,13 @@ export {
 export { APPROXIMATION_STATUS } from "./approximations/layer-fit.js";
 export type {
   Block,
+  BlockBatch,
   BlockDescription,
   BlockFactory,
   BlockItem,
   BlockProduct,
   BlockSite,
+  BlockTrials,
   BlockUpdate,
   CurvatureLayer,
 } from "./blocks/block.js";
@@ -56,6 +58,8 @@ export { BLOCK_KINDS, type BlockKind, type MovingKind } from "./blocks/kinds.js"
 export { KroneckerBlock } from "./blocks/kronecker.js";
 export { LayerState, LayerStates } from "./blocks/layer-states.js";
 export { LAYER_STATE_BYTES, type LayerStatus, statusText } from "./blocks/status.js";
+export type { StoredNumber } from "./blocks/stored.js";
+export { CurvatureTrials } from "./blocks/trials.js";
 export { type BlockSource, GgnBlock } from "./exact/ggn.js";
 export { type KroneckerSumExamples, kroneckerSum } from "./exact/kronecker-sum.js";
 export { type CurvatureOperator, denseHessian } from "./exact/operator.js";

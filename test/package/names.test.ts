@@ -75,6 +75,7 @@ describe("public names", () => {
       CheckpointError
       ConjugateGradients
       Curvature
+      CurvatureTrials
       DataError
       DeviceLostError
       DeviceMatrices
@@ -179,6 +180,7 @@ describe("public names", () => {
       type BatchSequence
       type BatchSupplier
       type Block
+      type BlockBatch
       type BlockChoice
       type BlockDescription
       type BlockFactory
@@ -189,6 +191,7 @@ describe("public names", () => {
       type BlockProduct
       type BlockSite
       type BlockSource
+      type BlockTrials
       type BlockUpdate
       type BufferRange
       type Capabilities
@@ -337,6 +340,7 @@ describe("public names", () => {
       type Step
       type StepPlan
       type StepRecord
+      type StoredNumber
       type Tensor
       type TiedModule
       type Trainable

@@ -8,17 +8,21 @@ import type {
   BlockItem,
   BlockProduct,
   BlockSite,
+  BlockTrials,
   BlockUpdate,
 } from "../blocks/block.js";
 import { decide } from "../blocks/block-state.js";
 import type { LayerShape } from "../blocks/examples.js";
 import { BlockSettings } from "../blocks/settings.js";
 import { layOutMatrices } from "../blocks/spectra.js";
+import type { StoredNumber } from "../blocks/stored.js";
+import { DividingTrials } from "../blocks/trials.js";
 import { GATE, type LayerFit } from "./layer-fit.js";
 
 /**
  * Approximations without a memory: each batch replaces the one before, and there is no moving mean. A batch with numbers that
- * are not finite leaves no fit; until the next one U is zero. Layers are fitted one after another.
+ * are not finite leaves no fit; until the next one U is zero. Layers are fitted one after another. A batch that was to be left
+ * out of all means is fitted as any other, since there is none. λ counts from the refresh after the fit.
  */
 export class BatchBlock implements Block {
   readonly name: string;
@@ -51,6 +55,14 @@ export class BatchBlock implements Block {
 
   set damping(value: number) {
     this.#settings.damping = value;
+  }
+
+  get storedDamping(): StoredNumber | undefined {
+    return this.#settings.stored;
+  }
+
+  set storedDamping(number: StoredNumber | undefined) {
+    this.#settings.stored = number;
   }
 
   get tensors(): Readonly<Record<string, GPUBuffer>> {
@@ -92,18 +104,31 @@ export class BatchBlock implements Block {
   }
 
   refresh(recorder: Recorder): void {
+    const { damping, storedDamping } = this;
+    const lambda = storedDamping ? { ...storedDamping, otherwise: damping } : damping;
     for (const [layer, fit] of this.fits.entries()) {
-      fit.damp(recorder, this.damping);
+      fit.damp(recorder, lambda);
       this.#decide(recorder, "damped", layer);
     }
   }
 
   precondition(recorder: Recorder, items: readonly BlockItem[]): void {
+    this.#solve(recorder, items, 1);
+  }
+
+  /** Kinds that are damped otherwise than by λI have no other solution to offer than their own. */
+  trials(multipliers: readonly number[]): BlockTrials {
+    return new DividingTrials(multipliers, this, (recorder, items, multiplier) =>
+      this.#solve(recorder, items, multiplier),
+    );
+  }
+
+  #solve(recorder: Recorder, items: readonly BlockItem[], multiplier: number): void {
     const { entries, states } = this.#site;
     const { length, views } = layOutMatrices(items.map(({ layer }) => this.#site.layers[layer]!));
     const free = views(recorder.scratch(length));
     for (const [k, { layer, G }] of items.entries()) {
-      this.fits[layer]!.invert(recorder, G, free[k]!, states.damping(entries[layer]!));
+      this.fits[layer]!.invert(recorder, G, free[k]!, states.damping(entries[layer]!, multiplier));
     }
     guard(
       recorder,
@@ -150,8 +175,8 @@ export class BatchBlock implements Block {
 
   #decide(recorder: Recorder, decision: "fitted" | "damped", layer: number): void {
     const { entries, states } = this.#site;
-    decide(recorder, decision, [{ entry: entries[layer]!, layer, lambda: this.damping }], {
-      settings: this.#settings.buffer,
+    decide(recorder, decision, [{ entry: entries[layer]!, layer }], {
+      settings: this.#settings,
       layers: states.buffer,
       status: this.fits[layer]!.status,
       scales: this.#scales,

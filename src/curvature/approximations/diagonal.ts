@@ -4,6 +4,7 @@ import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import { recordDiagonal } from "../blocks/diagonal.js";
 import { type LayerShape, type RecordedExamples, recordExamples } from "../blocks/examples.js";
 import { Spectra } from "../blocks/spectra.js";
+import type { Damping } from "../kernels/kronecker-pair.js";
 import type { StoredDamping } from "../kernels/spectrum.js";
 import { LayerFit } from "./layer-fit.js";
 
@@ -27,7 +28,7 @@ export class DiagonalFit extends LayerFit {
     return [D];
   }
 
-  override damp(recorder: Recorder, lambda: number): void {
+  override damp(recorder: Recorder, lambda: Damping): void {
     if (lambda === 0) this.#spectra.findPeaks(recorder);
   }
 

@@ -4,6 +4,7 @@ import { scoped } from "../../linalg/layout/scoped.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import { type LayerShape, type RecordedExamples, rotateRows, scratchRows } from "../blocks/examples.js";
 import { jacobianMoments } from "../kernels/jacobian.js";
+import type { Damping } from "../kernels/kronecker-pair.js";
 import type { StoredDamping } from "../kernels/spectrum.js";
 import { LayerBasis } from "./layer-basis.js";
 import { LayerFit } from "./layer-fit.js";
@@ -55,7 +56,7 @@ export class EkfacFit extends LayerFit {
     return [A, B, spectrum];
   }
 
-  override damp(recorder: Recorder, lambda: number): void {
+  override damp(recorder: Recorder, lambda: Damping): void {
     if (lambda === 0) this.#basis.findPeak(recorder);
   }
 

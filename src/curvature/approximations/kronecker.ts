@@ -2,7 +2,7 @@ import { eigh } from "../../linalg/eigh.js";
 import { invert, type Matrix, sandwich } from "../../linalg/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { LayerShape, RecordedExamples } from "../blocks/examples.js";
-import { pairTraces, splitDamping } from "../kernels/kronecker-pair.js";
+import { type Damping, pairTraces, splitDamping } from "../kernels/kronecker-pair.js";
 import { outerSpectra, type StoredDamping } from "../kernels/spectrum.js";
 import { kfocFactors } from "./kfoc.js";
 import { LayerBasis } from "./layer-basis.js";
@@ -83,7 +83,7 @@ export class KroneckerFit extends LayerFit {
     return [A, B, spectrum];
   }
 
-  override damp(recorder: Recorder, lambda: number): void {
+  override damp(recorder: Recorder, lambda: Damping): void {
     if (this.#exact) {
       if (lambda === 0) this.#exact.findPeak(recorder);
       return;

@@ -2,6 +2,7 @@ import { type Matrix, paddedLength, paddedView } from "../../linalg/index.js";
 import type { CurvatureStatistics } from "../../model/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import { type LayerShape, type RecordedExamples, recordOneGroup } from "../blocks/examples.js";
+import type { Damping } from "../kernels/kronecker-pair.js";
 import type { StoredDamping } from "../kernels/spectrum.js";
 
 /** Words of a fit's status: two matrices' of `eigh` or `invert`, one of what is not finite. */
@@ -47,12 +48,15 @@ export abstract class LayerFit implements Disposable {
   abstract fit(recorder: Recorder, groups: readonly RecordedExamples[]): readonly Matrix[];
 
   /** Records what solving with λ takes besides λ itself. */
-  damp(_recorder: Recorder, _lambda: number): void {}
+  damp(_recorder: Recorder, _lambda: Damping): void {}
 
   /** Records into ← H̃ V, both out × in. */
   abstract apply(recorder: Recorder, V: Matrix, into: Matrix): void;
 
-  /** Records into ← (H̃ + λI)⁻¹ G with the λ of the last `damp`, both out × in; `into` is aligned scratch. */
+  /**
+   * Records into ← (H̃ + λI)⁻¹ G, both out × in; `into` is aligned scratch. Kinds whose damping is other than λI solve with the λ
+   * of the last `damp`, whatever this one is.
+   */
   abstract invert(recorder: Recorder, G: Matrix, into: Matrix, lambda: StoredDamping): void;
 
   dispose(): void {

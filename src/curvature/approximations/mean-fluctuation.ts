@@ -2,7 +2,7 @@ import { axpy, type Matrix, sandwich } from "../../linalg/index.js";
 import { scoped } from "../../linalg/layout/scoped.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import { type LayerShape, type RecordedExamples, scratchRows } from "../blocks/examples.js";
-import { jointBasis, pairTraces } from "../kernels/kronecker-pair.js";
+import { type Damping, jointBasis, pairTraces } from "../kernels/kronecker-pair.js";
 import { outerSpectra } from "../kernels/spectrum.js";
 import { LayerBasis } from "./layer-basis.js";
 import { LayerFit } from "./layer-fit.js";
@@ -52,7 +52,7 @@ export class MeanFluctuationFit extends LayerFit {
     return [...Object.values(this.#mean), ...Object.values(this.#fluctuation)];
   }
 
-  override damp(recorder: Recorder, lambda: number): void {
+  override damp(recorder: Recorder, lambda: Damping): void {
     const { status } = this;
     pairTraces(recorder, this.#mean, this.#fluctuation, this.#traces);
     const sizes = { A: this.cols, B: this.rows };

@@ -1,10 +1,18 @@
 import tgpu, { d } from "typegpu";
 import code from "../../../shaders/block_state.wgsl?raw";
 import { defineKernel, type Kernel, type Recorder } from "../../pipeline/index.js";
+import type { BlockSite } from "./block.js";
 import { LayerState } from "./layer-states.js";
-import { FactorSettings } from "./settings.js";
+import { type BlockSettings, FactorSettings } from "./settings.js";
+import { wordOf } from "./stored.js";
 
-export const BlockProblem = d.struct({ entry: d.u32, layer: d.u32, status: d.u32, lambda: d.f32 });
+export const BlockProblem = d.struct({
+  entry: d.u32,
+  layer: d.u32,
+  status: d.u32,
+  word: d.u32,
+  stored: d.u32,
+});
 
 export const blockStateLayout = tgpu
   .bindGroupLayout({
@@ -15,10 +23,11 @@ export const blockStateLayout = tgpu
     layers: { storage: d.arrayOf(LayerState), access: "mutable", visibility: ["compute"] },
     counts: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
     scales: { storage: d.arrayOf(d.vec2f), access: "mutable", visibility: ["compute"] },
+    words: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
   })
   .$idx(0);
 
-const ENTRIES = ["weigh", "adopt", "fitted", "damped"] as const;
+const ENTRIES = ["weigh", "adopt", "fitted", "damped", "note"] as const;
 const kernels = Object.fromEntries(
   ENTRIES.map((entryPoint) => [
     entryPoint,
@@ -35,13 +44,11 @@ export interface BlockEntry {
   layer: number;
   /** The first of its status words; defaults to 0. */
   status?: number;
-  /** λ, for `damped`; defaults to 0. */
-  lambda?: number;
 }
 
 /** What the kernels read and write; each says what it needs. */
 export interface BlockStateBuffers {
-  settings: GPUBuffer;
+  settings: BlockSettings;
   layers: GPUBuffer;
   flags?: GPUBuffer;
   status?: GPUBuffer;
@@ -51,7 +58,8 @@ export interface BlockStateBuffers {
 
 /**
  * Records a decision of `block_state.wgsl` for layers of one block: `"weigh"` reads flags and writes counts and scales,
- * `"adopt"` and `"fitted"` read status and write counts and scales, `"damped"` reads status and writes counts.
+ * `"adopt"` and `"fitted"` read status and write counts and scales, `"damped"` reads status and writes counts. `"adopt"`,
+ * `"damped"` and `"note"` write down λ.
  */
 export function decide(
   recorder: Recorder,
@@ -59,15 +67,41 @@ export function decide(
   entries: readonly BlockEntry[],
   buffers: BlockStateBuffers,
 ): void {
-  const rows = entries.map(({ entry, layer, status = 0, lambda = 0 }) => ({ entry, layer, status, lambda }));
+  const { settings, layers } = buffers;
+  const { stored } = settings;
+  const rows = entries.map(({ entry, layer, status = 0 }) => ({ entry, layer, status, ...wordOf(stored) }));
   const problems = recorder.manager.table(BlockProblem, rows);
   // What an entry point does not use is stood in for.
   const spare = () => recorder.scratch(4);
   const { flags = problems, status = problems, counts = spare(), scales = spare() } = buffers;
-  const { settings, layers } = buffers;
   recorder.dispatch(
     kernels[decision],
-    { problems, settings, flags, status, layers, counts, scales },
+    {
+      problems,
+      settings: settings.buffer,
+      flags,
+      status,
+      layers,
+      counts,
+      scales,
+      // Without a λ of the GPU's nothing is read here.
+      words: stored?.buffer ?? problems,
+    },
     Math.ceil(entries.length / WORKGROUP),
+  );
+}
+
+/** Records that a λ that the GPU keeps counts from here on, for a block that only divides by it; nothing where it keeps none. */
+export function noteDamping(
+  recorder: Recorder,
+  { layers, entries, states }: BlockSite,
+  settings: BlockSettings,
+): void {
+  if (!settings.stored) return;
+  decide(
+    recorder,
+    "note",
+    layers.map((_, layer) => ({ entry: entries[layer]!, layer })),
+    { settings, layers: states.buffer },
   );
 }

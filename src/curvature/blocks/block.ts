@@ -2,6 +2,7 @@ import type { Matrix } from "../../linalg/index.js";
 import type { CurvatureStatistics, LayerSize, Trainable } from "../../model/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { LayerStates } from "./layer-states.js";
+import type { StoredNumber } from "./stored.js";
 
 /** A layer as its curvature sees it. Every `Trainable` is one. */
 export type CurvatureLayer = LayerSize &
@@ -11,6 +12,12 @@ export type CurvatureLayer = LayerSize &
 export interface BlockUpdate {
   layer: number;
   statistics: CurvatureStatistics;
+}
+
+/** What goes for all layers of a batch. */
+export interface BlockBatch {
+  /** u32: where it is not 0 when the commands run, the batch is left out of all means, and not counted as one that had to be. */
+  readonly skip?: StoredNumber | undefined;
 }
 
 /** A gradient, and where its update goes: both out × in, in different buffers. */
@@ -25,6 +32,22 @@ export interface BlockProduct {
   layer: number;
   V: Matrix;
   into: Matrix;
+}
+
+/**
+ * Solutions with a block's own estimate, but at other dampings: λ times some numbers. They are there to judge λ by, and leave
+ * the block, its layers' boosts and readiness as they are. Nothing of them is in a checkpoint.
+ */
+export interface BlockTrials {
+  /**
+   * Records what renews them, at λ as it is when the commands run, times the multipliers and each layer's boost. `own` renews
+   * the block's own solution in the same dispatches. What fails sets a bit of the trial's word in the status.
+   */
+  refresh(recorder: Recorder, own: boolean): void;
+  /** As `Block.precondition`, at the damping of a trial, by its number. */
+  precondition(recorder: Recorder, trial: number, items: readonly BlockItem[]): void;
+  /** Frees their memory; the block must outlive them. */
+  dispose(): void;
 }
 
 /** What a block keeps of a layer, for people. */
@@ -54,6 +77,14 @@ export interface Block extends Disposable {
   /** λ ≥ 0. A change counts from the next refresh on. @throws ArgumentError when negative or not finite */
   damping: number;
   /**
+   * λ in place of `damping`, f32, where it is the GPU that decides. It is read at each refresh, and by blocks that only divide by
+   * it at each `precondition`; while it is negative or not finite, `damping` counts. A block that does not have this property
+   * knows `damping` alone.
+   *
+   * @throws ArgumentError when set to what is no element of a storage buffer
+   */
+  storedDamping?: StoredNumber | undefined;
+  /**
    * What a checkpoint must hold besides the layer states: written back, the block goes on bit for bit. Finite f32 numbers;
    * the names count within the block.
    */
@@ -70,7 +101,7 @@ export interface Block extends Disposable {
    * @throws as the statistics do (ArgumentError when a pass is over or has no columns), UnsupportedLayerError when they lack
    *   what this block needs.
    */
-  accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void;
+  accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options?: BlockBatch): void;
   /** Records what renews the solution of all layers from the batches taken in, with the damping as it is now. */
   refresh(recorder: Recorder): void;
   /**
@@ -78,6 +109,11 @@ export interface Block extends Disposable {
    * first successful refresh. Numbers of G that are not finite reach U.
    */
   precondition(recorder: Recorder, items: readonly BlockItem[]): void;
+  /**
+   * Solutions at λ times each of `multipliers`; `status` has a word for each, u32, to set bits of where one fails. Absent where
+   * there are none: then the block's own solution stands for all of them.
+   */
+  trials?(multipliers: readonly number[], status: GPUBuffer): BlockTrials;
   /** Records into ← H̃ V, undamped, of some layers; absent where there is no such product. */
   apply?(recorder: Recorder, products: readonly BlockProduct[]): void;
   /** One line a layer, in the block's order. */

@@ -1,13 +1,23 @@
 import { ArgumentError, UnsupportedLayerError } from "../../errors.js";
 import type { Matrix } from "../../linalg/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
-import type { Block, BlockItem, BlockProduct, BlockSite, BlockUpdate, CurvatureLayer } from "./block.js";
+import type {
+  Block,
+  BlockBatch,
+  BlockItem,
+  BlockProduct,
+  BlockSite,
+  BlockUpdate,
+  CurvatureLayer,
+} from "./block.js";
 import { type BlockOptions, planBlocks } from "./choice.js";
 import { EkfacBlock } from "./ekfac.js";
 import { KroneckerBlock } from "./kronecker.js";
 import { LayerStates } from "./layer-states.js";
 import { requireDamping, requireDecay } from "./options.js";
 import type { LayerStatus } from "./status.js";
+import { requireStored, type StoredNumber } from "./stored.js";
+import { CurvatureTrials } from "./trials.js";
 
 /** How curvature is estimated, averaged and damped. */
 export interface CurvatureOptions extends BlockOptions {
@@ -44,7 +54,9 @@ export class Curvature implements Disposable {
   readonly #states: LayerStates;
   readonly #places: readonly BlockPlace[];
   readonly #reasons: readonly string[];
+  readonly #manager: PipelineManager;
   #damping: number;
+  #storedDamping: StoredNumber | undefined;
 
   /**
    * @throws ArgumentError for bad options, UnsupportedLayerError for a layer that none of them can do with, LimitError when the
@@ -55,6 +67,7 @@ export class Curvature implements Disposable {
     const emaDecay = requireDecay(options.emaDecay ?? 0.95);
     const plans = planBlocks(layers, options);
     this.layers = layers;
+    this.#manager = manager;
     this.#damping = damping;
     this.#states = new LayerStates(
       manager,
@@ -100,6 +113,39 @@ export class Curvature implements Disposable {
     for (const block of this.blocks) block.damping = value;
   }
 
+  /**
+   * λ of all blocks where it is the GPU that decides, f32: read when the commands run, at each refresh and by blocks that only
+   * divide by it at each `precondition`, in place of `damping`. That counts while the number is negative or not finite, and for
+   * blocks of the caller's own that do not know of this. At 0, unlike with `damping`, directions whose curvature is only rounding
+   * are not left out. Undefined by default.
+   *
+   * @throws ArgumentError when set to what is no element of a storage buffer
+   */
+  get storedDamping(): StoredNumber | undefined {
+    return this.#storedDamping;
+  }
+
+  set storedDamping(number: StoredNumber | undefined) {
+    this.#storedDamping = number && requireStored("curvature", "storedDamping", number);
+    for (const block of this.blocks) if ("storedDamping" in block) block.storedDamping = number;
+  }
+
+  /**
+   * Solutions from the same moving means at λ times each of `multipliers`, to judge λ by; the caller disposes of them, before
+   * the curvature.
+   *
+   *     const trials = curvature.trials([1 / 9, 9]);
+   *     trials.refresh(recorder, { own: true });    // three dampings in one grouped sweep
+   *     trials.precondition(recorder, 0, items);    // U at λ/9; at λ itself: curvature.precondition
+   *
+   * @throws ArgumentError unless they are positive numbers, LimitError when the device cannot hold more inverses
+   */
+  trials(multipliers: readonly number[]): CurvatureTrials {
+    const hand = (items: readonly BlockItem[], give: (block: number, own: readonly BlockItem[]) => void) =>
+      this.#each(items, (block, own) => give(this.blocks.indexOf(block), own));
+    return new CurvatureTrials({ manager: this.#manager, blocks: this.blocks, hand }, multipliers);
+  }
+
   /** The block of a layer, and the layer's number in it. @throws ArgumentError for a layer that there is not */
   place(layer: number): BlockPlace {
     const place = this.#places[layer];
@@ -137,9 +183,15 @@ export class Curvature implements Disposable {
     return this.#named(({ means }) => means);
   }
 
-  /** Records what takes in a batch of some of the layers. @throws as `Block.accumulate` */
-  accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void {
-    this.#each(updates, (block, own) => block.accumulate(recorder, own));
+  /**
+   * Records what takes in a batch of some of the layers. With `skip`, a u32 that the GPU keeps, the batch is left out of all
+   * means where that is not 0 when the commands run; a batch with numbers that are not finite is left out and counted either way.
+   *
+   * @throws as `Block.accumulate`, ArgumentError when `skip` is no element of a storage buffer
+   */
+  accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
+    if (options.skip) requireStored("curvature", "skip", options.skip);
+    this.#each(updates, (block, own) => block.accumulate(recorder, own, options));
   }
 
   /** Records what renews the solution of all layers, with the damping as it is now. */

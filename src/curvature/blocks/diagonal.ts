@@ -7,17 +7,21 @@ import { jacobianMoments } from "../kernels/jacobian.js";
 import { multiplySpectra } from "../kernels/spectrum.js";
 import type {
   Block,
+  BlockBatch,
   BlockDescription,
   BlockItem,
   BlockProduct,
   BlockSite,
+  BlockTrials,
   BlockUpdate,
   CurvatureLayer,
 } from "./block.js";
-import { decide } from "./block-state.js";
+import { decide, noteDamping } from "./block-state.js";
 import { type RecordedExamples, recordExamples } from "./examples.js";
 import { FactorState } from "./factor-state.js";
 import { Spectra } from "./spectra.js";
+import type { StoredNumber } from "./stored.js";
+import { DividingTrials } from "./trials.js";
 
 /**
  * The diagonal of H: the moving mean D of (1/N) Σ_i Σ_c J_ic ∘ J_ic, and U = G ⊘ (D + λ). Takes every layer whose derivatives
@@ -56,6 +60,14 @@ export class DiagonalBlock implements Block {
     this.#state.settings.damping = value;
   }
 
+  get storedDamping(): StoredNumber | undefined {
+    return this.#state.settings.stored;
+  }
+
+  set storedDamping(number: StoredNumber | undefined) {
+    this.#state.settings.stored = number;
+  }
+
   /** D of a layer, out × in. */
   diagonal(layer: number): Matrix {
     return this.#spectra.matrices[layer]!;
@@ -70,7 +82,7 @@ export class DiagonalBlock implements Block {
     return { mean: this.#spectra.buffer };
   }
 
-  accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void {
+  accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
     const { layers } = this.#site;
     const state = this.#state;
     const buffer = recorder.scratch(this.#spectra.buffer.size / 4);
@@ -104,6 +116,7 @@ export class DiagonalBlock implements Block {
     state.average(
       recorder,
       updates.map(({ layer }) => ({ layer, alphaA: 1, alphaB: 1 })),
+      options.skip,
     );
     blend(
       recorder,
@@ -116,14 +129,14 @@ export class DiagonalBlock implements Block {
   refresh(recorder: Recorder): void {
     const { entries, states, layers } = this.#site;
     const { settings, status } = this.#state;
-    this.#undamped = this.damping === 0;
+    this.#undamped = settings.undamped;
     decide(
       recorder,
       "adopt",
       layers.map((_, layer) => ({ entry: entries[layer]!, layer, status: 2 * layer })),
       // Nothing can fail: the status stays 0.
       {
-        settings: settings.buffer,
+        settings,
         layers: states.buffer,
         status,
         counts: recorder.scratch(layers.length),
@@ -133,12 +146,12 @@ export class DiagonalBlock implements Block {
   }
 
   precondition(recorder: Recorder, items: readonly BlockItem[]): void {
-    const { entries, states } = this.#site;
-    if (this.#undamped) this.#spectra.findPeaks(recorder);
-    this.#spectra.divide(
-      recorder,
-      items.map(({ layer, G, into }) => ({ layer, X: G, into })),
-      (layer) => states.damping(entries[layer]!),
+    this.#solve(recorder, items, 1);
+  }
+
+  trials(multipliers: readonly number[]): BlockTrials {
+    return new DividingTrials(multipliers, this, (recorder, items, multiplier) =>
+      this.#solve(recorder, items, multiplier),
     );
   }
 
@@ -168,6 +181,17 @@ export class DiagonalBlock implements Block {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #solve(recorder: Recorder, items: readonly BlockItem[], multiplier: number): void {
+    const { entries, states } = this.#site;
+    noteDamping(recorder, this.#site, this.#state.settings);
+    if (this.#undamped) this.#spectra.findPeaks(recorder);
+    this.#spectra.divide(
+      recorder,
+      items.map(({ layer, G, into }) => ({ layer, X: G, into })),
+      (layer) => states.damping(entries[layer]!, multiplier),
+    );
   }
 }
 

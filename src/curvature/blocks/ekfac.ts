@@ -4,13 +4,24 @@ import { scoped } from "../../linalg/layout/scoped.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import { jacobianMoments } from "../kernels/jacobian.js";
 import { outerSpectra } from "../kernels/spectrum.js";
-import type { Block, BlockDescription, BlockItem, BlockProduct, BlockSite, BlockUpdate } from "./block.js";
-import { decide } from "./block-state.js";
+import type {
+  Block,
+  BlockBatch,
+  BlockDescription,
+  BlockItem,
+  BlockProduct,
+  BlockSite,
+  BlockTrials,
+  BlockUpdate,
+} from "./block.js";
+import { decide, noteDamping } from "./block-state.js";
 import { recordOneGroup, requireExamples, rotateRows, scratchRows } from "./examples.js";
 import { accumulateFactors, FactorPairs } from "./factor-means.js";
 import { FactorState } from "./factor-state.js";
 import { KroneckerBases } from "./kronecker-bases.js";
 import { layOutMatrices } from "./spectra.js";
+import type { StoredNumber } from "./stored.js";
+import { DividingTrials } from "./trials.js";
 
 /** The bit of a layer's flags that says that its second moments are not finite. */
 const SPECTRUM_FLAG = 4;
@@ -23,7 +34,7 @@ const SPECTRUM_FLAG = 4;
  *     D ← β_t D + (1 − β_t) (1/N) Σ_i Σ_c (U_B' J_ic U_A)∘²,   β_t = min(1 − 1/t, β), t = 2, 3, … since the refresh,
  *
  * the best diagonal in that basis. U = U_B ((U_B' G U_A) ⊘ (D + λ)) U_A': the damping is λI exactly, and 0 leaves out
- * directions without curvature. Where the eigenvectors are not found the last bases stay, and D goes on in them.
+ * directions without curvature. A λ that the GPU keeps counts at once. Where the eigenvectors are not found the last bases stay, and D goes on in them.
  *
  * A convolution's inputs are made for this, (N · T) × in numbers of scratch.
  */
@@ -61,6 +72,14 @@ export class EkfacBlock implements Block {
 
   set damping(value: number) {
     this.#state.settings.damping = value;
+  }
+
+  get storedDamping(): StoredNumber | undefined {
+    return this.#state.settings.stored;
+  }
+
+  set storedDamping(number: StoredNumber | undefined) {
+    this.#state.settings.stored = number;
   }
 
   /** Ā of a layer, in × in. */
@@ -107,11 +126,11 @@ export class EkfacBlock implements Block {
   }
 
   /** As `Block.accumulate`. @throws UnsupportedLayerError for statistics that are not example by example */
-  accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void {
+  accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
     const { layers, entries, states } = this.#site;
     const state = this.#state;
     for (const { layer, statistics } of updates) requireExamples(layers[layer]!, statistics);
-    accumulateFactors(recorder, updates, this.#factors, state);
+    accumulateFactors(recorder, updates, this.#factors, state, options.skip);
     const shapes = updates.map(({ layer }) => layers[layer]!);
     const { length, views } = layOutMatrices(shapes);
     const moments = views(recorder.scratch(length));
@@ -136,7 +155,7 @@ export class EkfacBlock implements Block {
       "weigh",
       updates.map(({ layer }) => ({ entry: entries[layer]!, layer })),
       {
-        settings: state.settings.buffer,
+        settings: state.settings,
         layers: states.buffer,
         flags: state.flags,
         counts: this.#counts,
@@ -154,7 +173,7 @@ export class EkfacBlock implements Block {
   refresh(recorder: Recorder): void {
     const { layers, entries, states } = this.#site;
     const { bases, spectra } = this.#bases;
-    this.#undamped = this.damping === 0;
+    this.#undamped = this.#state.settings.undamped;
     const each = <T>(make: (layer: number) => T) => layers.map((_, layer) => make(layer));
     // Found in scratch first: what is not good enough must not touch the bases that stand.
     const vectors = recorder.scratch(bases.buffer.size / 4);
@@ -195,7 +214,7 @@ export class EkfacBlock implements Block {
       "adopt",
       each((layer) => ({ entry: entries[layer]!, layer, status: 2 * layer })),
       {
-        settings: this.#state.settings.buffer,
+        settings: this.#state.settings,
         layers: states.buffer,
         status: this.#status,
         counts: this.#counts,
@@ -215,9 +234,13 @@ export class EkfacBlock implements Block {
   }
 
   precondition(recorder: Recorder, items: readonly BlockItem[]): void {
-    const { entries, states } = this.#site;
-    if (this.#undamped) this.#bases.spectra.findPeaks(recorder);
-    this.#bases.solve(recorder, items, (layer) => states.damping(entries[layer]!));
+    this.#solve(recorder, items, 1);
+  }
+
+  trials(multipliers: readonly number[]): BlockTrials {
+    return new DividingTrials(multipliers, this, (recorder, items, multiplier) =>
+      this.#solve(recorder, items, multiplier),
+    );
   }
 
   apply(recorder: Recorder, products: readonly BlockProduct[]): void {
@@ -248,5 +271,12 @@ export class EkfacBlock implements Block {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #solve(recorder: Recorder, items: readonly BlockItem[], multiplier: number): void {
+    const { entries, states } = this.#site;
+    noteDamping(recorder, this.#site, this.#state.settings);
+    if (this.#undamped) this.#bases.spectra.findPeaks(recorder);
+    this.#bases.solve(recorder, items, (layer) => states.damping(entries[layer]!, multiplier));
   }
 }

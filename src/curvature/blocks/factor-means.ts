@@ -6,6 +6,7 @@ import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { BlockUpdate } from "./block.js";
 import type { LayerShape } from "./examples.js";
 import type { FactorState } from "./factor-state.js";
+import type { StoredNumber } from "./stored.js";
 
 /** The two factors of every layer of a block, all in one buffer: Ā in × in, B̄ out × out. */
 export class FactorPairs implements Disposable {
@@ -67,13 +68,14 @@ interface Side<T extends FactorStatistics> {
 
 /**
  * Records Ā ← βĀ + (1 − β) mean AᵢAᵢ' and B̄ likewise for layers of a block. A batch with numbers that are not finite is
- * left out: then the flags of its layer are not 0 afterwards (bit 1 for A, 2 for B).
+ * left out: then the flags of its layer are not 0 afterwards (bit 1 for A, 2 for B, 8 where `skip` says so).
  */
 export function accumulateFactors(
   recorder: Recorder,
   updates: readonly BlockUpdate[],
   means: FactorPairs,
   state: FactorState,
+  skip?: StoredNumber,
 ): void {
   // All are asked before anything is recorded: they may refuse.
   const batches = updates.map(({ layer, statistics }) => {
@@ -96,6 +98,7 @@ export function accumulateFactors(
   state.average(
     recorder,
     batches.map(({ layer, A, B }) => ({ layer, alphaA: A.scale, alphaB: B.scale })),
+    skip,
   );
   gramPacked(
     recorder,

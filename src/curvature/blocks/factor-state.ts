@@ -4,6 +4,7 @@ import { defineKernel, type Kernel, type PipelineManager, type Recorder } from "
 import type { BlockSite } from "./block.js";
 import { LayerState } from "./layer-states.js";
 import { BlockSettings, FactorSettings } from "./settings.js";
+import { type StoredNumber, wordOf } from "./stored.js";
 
 export const LayerProblem = d.struct({
   alphaA: d.f32,
@@ -12,6 +13,9 @@ export const LayerProblem = d.struct({
   sizeB: d.f32,
   takes: d.u32,
   entry: d.u32,
+  place: d.u32,
+  word: d.u32,
+  stored: d.u32,
 });
 
 export const factorStateLayout = tgpu
@@ -24,6 +28,7 @@ export const factorStateLayout = tgpu
     scales: { storage: d.arrayOf(d.vec4f), access: "mutable", visibility: ["compute"] },
     dampings: { storage: d.arrayOf(d.vec2f), access: "mutable", visibility: ["compute"] },
     status: { storage: d.arrayOf(d.vec2u), access: "mutable", visibility: ["compute"] },
+    words: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
   })
   .$idx(0);
 
@@ -34,6 +39,13 @@ const dampKernel = stateKernel("damp");
 const settleKernel = stateKernel("settle");
 
 const WORKGROUP = 64;
+
+/** Where the two dampings and status words of each layer are: pairs from `place` on. */
+export interface InversionWords {
+  readonly dampings: GPUBuffer;
+  readonly status: GPUBuffer;
+  readonly place: number;
+}
 
 /** What a layer's batch is multiplied with to be its mean: of the sums on both sides. */
 export interface BatchScale {
@@ -73,19 +85,22 @@ export class FactorState implements Disposable {
     this.status = manager.createStorage("status", 2 * count);
   }
 
-  /** Records the weights of these layers' batches, from `flags`. */
-  average(recorder: Recorder, batches: readonly BatchScale[]): void {
-    this.#run(recorder, averageKernel, batches);
+  /**
+   * Records the weights of these layers' batches, from `flags`. Where `skip` is not 0, none is taken in, and bit 8 is set in the
+   * flags of those that could have been.
+   */
+  average(recorder: Recorder, batches: readonly BatchScale[], skip?: StoredNumber): void {
+    this.#run(recorder, averageKernel, { batches, number: skip });
   }
 
   /** Records how λ is split, from `traces`. */
-  damp(recorder: Recorder): void {
-    this.#run(recorder, dampKernel);
+  damp(recorder: Recorder, words: InversionWords = this.#words): void {
+    this.#run(recorder, dampKernel, { number: this.settings.stored, words });
   }
 
-  /** Records what follows from `status`. */
-  settle(recorder: Recorder): void {
-    this.#run(recorder, settleKernel);
+  /** Records what follows from the status words. */
+  settle(recorder: Recorder, words: InversionWords = this.#words): void {
+    this.#run(recorder, settleKernel, { words });
   }
 
   dispose(): void {
@@ -99,7 +114,16 @@ export class FactorState implements Disposable {
     this.dispose();
   }
 
-  #run(recorder: Recorder, kernel: Kernel, batches: readonly BatchScale[] = []): void {
+  get #words(): InversionWords {
+    return { dampings: this.dampings, status: this.status, place: 0 };
+  }
+
+  #run(
+    recorder: Recorder,
+    kernel: Kernel,
+    operands: { batches?: readonly BatchScale[]; number?: StoredNumber | undefined; words?: InversionWords },
+  ): void {
+    const { batches = [], number, words = this.#words } = operands;
     const { layers, entries, states } = this.#site;
     const problems = layers.map((layer, index) => {
       const batch = batches.find((candidate) => candidate.layer === index);
@@ -110,19 +134,24 @@ export class FactorState implements Disposable {
         sizeB: layer.out,
         takes: batch ? 1 : 0,
         entry: entries[index]!,
+        place: words.place + index,
+        ...wordOf(number),
       };
     });
+    const table = this.#manager.table(LayerProblem, problems);
     recorder.dispatch(
       kernel,
       {
-        problems: this.#manager.table(LayerProblem, problems),
+        problems: table,
         settings: this.settings.buffer,
         traces: this.traces,
         flags: this.flags,
         layers: states.buffer,
         scales: this.scales,
-        dampings: this.dampings,
-        status: this.status,
+        dampings: words.dampings,
+        status: words.status,
+        // Without a number of the GPU's nothing is read here.
+        words: number?.buffer ?? table,
       },
       Math.ceil(layers.length / WORKGROUP),
     );

@@ -3,6 +3,7 @@ import { copyInto } from "../../linalg/layout/pack.js";
 import type { Recorder } from "../../pipeline/index.js";
 import type { Block, BlockDescription, BlockItem, BlockSite } from "./block.js";
 import { requireDamping } from "./options.js";
+import type { StoredNumber } from "./stored.js";
 
 /** No curvature: U = G as it is, whatever λ. Always ready. For layers whose gradient alone is known. */
 export class GradientBlock implements Block {
@@ -18,6 +19,9 @@ export class GradientBlock implements Block {
     this.#damping = requireDamping(site.damping);
     this.reset();
   }
+
+  /** As `damping`, this changes nothing here. */
+  storedDamping?: StoredNumber | undefined;
 
   /** Changes nothing here: U = G. @throws ArgumentError when negative or not finite */
   get damping(): number {

@@ -1,8 +1,19 @@
 import { diagonalOf, invert, type Matrix, reduce, sandwich } from "../../linalg/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
-import type { Block, BlockDescription, BlockItem, BlockProduct, BlockSite, BlockUpdate } from "./block.js";
+import type {
+  Block,
+  BlockBatch,
+  BlockDescription,
+  BlockItem,
+  BlockProduct,
+  BlockSite,
+  BlockTrials,
+  BlockUpdate,
+} from "./block.js";
 import { accumulateFactors, FactorPairs } from "./factor-means.js";
-import { FactorState } from "./factor-state.js";
+import { FactorState, type InversionWords } from "./factor-state.js";
+import { KroneckerTrials } from "./kronecker-trials.js";
+import type { StoredNumber } from "./stored.js";
 
 /**
  * K-FAC's own block (Martens & Grosse 2015): H̃ = Ā ⊗ B̄ with moving means Ā and B̄ of the inputs' and derivatives' second
@@ -35,6 +46,14 @@ export class KroneckerBlock implements Block {
     this.#state.settings.damping = value;
   }
 
+  get storedDamping(): StoredNumber | undefined {
+    return this.#state.settings.stored;
+  }
+
+  set storedDamping(number: StoredNumber | undefined) {
+    this.#state.settings.stored = number;
+  }
+
   /** Ā of a layer, in × in. */
   A(layer: number): Matrix {
     return this.#factors.A(layer);
@@ -63,32 +82,33 @@ export class KroneckerBlock implements Block {
     return { factors: this.#factors.buffer };
   }
 
-  accumulate(recorder: Recorder, updates: readonly BlockUpdate[]): void {
-    accumulateFactors(recorder, updates, this.#factors, this.#state);
+  accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
+    accumulateFactors(recorder, updates, this.#factors, this.#state, options.skip);
   }
 
   /** Records the damped inverses of all factors, in one grouped sweep. */
   refresh(recorder: Recorder): void {
     const state = this.#state;
-    const each = <T>(make: (layer: number) => T[]) => this.#site.layers.flatMap((_, layer) => make(layer));
-    reduce(
-      recorder,
-      state.traces,
-      each((layer) => [
-        { x: diagonalOf(this.A(layer)), index: 2 * layer },
-        { x: diagonalOf(this.B(layer)), index: 2 * layer + 1 },
-      ]),
-    );
+    this.#trace(recorder);
     state.damp(recorder);
-    invert(
-      recorder,
-      each((layer) => [
-        { S: this.A(layer), into: this.inverseA(layer) },
-        { S: this.B(layer), into: this.inverseB(layer) },
-      ]),
-      { dampings: state.dampings, status: state.status },
-    );
+    this.#invert(recorder, [this.#inverses], state);
     state.settle(recorder);
+  }
+
+  /** Inverses of the same factors, a pair of matrices a layer more for each multiplier. */
+  trials(multipliers: readonly number[], status: GPUBuffer): BlockTrials {
+    const parts = {
+      site: this.#site,
+      inverses: this.#inverses,
+      state: this.#state,
+      trace: (recorder: Recorder) => this.#trace(recorder),
+      invert: (
+        recorder: Recorder,
+        targets: readonly FactorPairs[],
+        words: Pick<InversionWords, "dampings" | "status">,
+      ) => this.#invert(recorder, targets, words),
+    };
+    return new KroneckerTrials(parts, multipliers, status);
   }
 
   precondition(recorder: Recorder, items: readonly BlockItem[]): void {
@@ -128,5 +148,35 @@ export class KroneckerBlock implements Block {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #trace(recorder: Recorder): void {
+    reduce(
+      recorder,
+      this.#state.traces,
+      this.#site.layers.flatMap((_, layer) => [
+        { x: diagonalOf(this.A(layer)), index: 2 * layer },
+        { x: diagonalOf(this.B(layer)), index: 2 * layer + 1 },
+      ]),
+    );
+  }
+
+  /** Records the inverses of all factors into each of the targets, in one grouped sweep. */
+  #invert(
+    recorder: Recorder,
+    targets: readonly FactorPairs[],
+    words: Pick<InversionWords, "dampings" | "status">,
+  ): void {
+    const { dampings, status } = words;
+    invert(
+      recorder,
+      targets.flatMap((into) =>
+        this.#site.layers.flatMap((_, layer) => [
+          { S: this.A(layer), into: into.A(layer) },
+          { S: this.B(layer), into: into.B(layer) },
+        ]),
+      ),
+      { dampings, status },
+    );
   }
 }

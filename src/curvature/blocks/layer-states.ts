@@ -55,9 +55,10 @@ export class LayerStates implements Disposable {
     }
   }
 
-  /** λ of an entry's last refresh, for kernels that divide by it once the entry is ready. */
-  damping(entry: number): StoredDamping {
-    return { buffer: this.buffer, index: entry * WORDS + LAMBDA, ready: entry * WORDS + READY[1] };
+  /** λ as an entry notes it, times a number, for kernels that divide by it once the entry is ready. */
+  damping(entry: number, multiplier = 1): StoredDamping {
+    const first = entry * WORDS;
+    return { buffer: this.buffer, index: first + LAMBDA, ready: first + READY[1], multiplier };
   }
 
   dispose(): void {

@@ -1,15 +1,20 @@
 import { d } from "typegpu";
 import type { PipelineManager } from "../../pipeline/index.js";
 import { requireDamping, requireDecay } from "./options.js";
+import { requireStored, type StoredNumber } from "./stored.js";
 
 export const FactorSettings = d.struct({ damping: d.f32, decay: d.f32 });
 
-/** λ and β of a block, in a uniform buffer: a λ that changes with every step makes nothing new. */
+/**
+ * λ and β of a block, in a uniform buffer: a λ that changes with every step makes nothing new. Where λ is `stored`, kernels take
+ * it from there (`shaders/source/pieces/given_damping.wgsl`), and `damping` only while that is no number that is not negative.
+ */
 export class BlockSettings implements Disposable {
   readonly buffer: GPUBuffer;
   readonly #manager: PipelineManager;
   readonly #decay: number;
   #damping: number;
+  #stored: StoredNumber | undefined;
 
   /** @throws ArgumentError for a bad λ or β */
   constructor(manager: PipelineManager, damping: number, emaDecay: number) {
@@ -29,6 +34,20 @@ export class BlockSettings implements Disposable {
   set damping(value: number) {
     this.#damping = requireDamping(value);
     this.#write();
+  }
+
+  get stored(): StoredNumber | undefined {
+    return this.#stored;
+  }
+
+  /** @throws ArgumentError when it is no element of a storage buffer */
+  set stored(number: StoredNumber | undefined) {
+    this.#stored = number && requireStored("curvature", "storedDamping", number);
+  }
+
+  /** Whether λ is known to be 0. */
+  get undamped(): boolean {
+    return this.#stored === undefined && this.#damping === 0;
   }
 
   dispose(): void {

@@ -5,6 +5,7 @@ import { type Matrix, paddedLength, paddedView } from "../../linalg/layout/view.
 import { matmul } from "../../linalg/products/matmul.js";
 import { diagonalOf, reduce } from "../../linalg/reduce.js";
 import { defineKernel, type Kernel, type Recorder } from "../../pipeline/index.js";
+import { type StoredNumber, wordOf } from "../blocks/stored.js";
 
 export const PairProblem = d.struct({
   n: d.u32,
@@ -14,7 +15,12 @@ export const PairProblem = d.struct({
   sizeB: d.f32,
   lambda: d.f32,
   floor: d.f32,
+  word: d.u32,
+  stored: d.u32,
 });
+
+/** λ: a number, or one that the GPU keeps, f32, with what counts while that is negative or not finite. */
+export type Damping = number | (StoredNumber & { readonly otherwise: number });
 
 const ENTRIES = ["split", "combine", "whiten", "separate"] as const;
 
@@ -59,7 +65,7 @@ export function pairTraces(recorder: Recorder, first: Pair, second: Pair, traces
  */
 export function splitDamping(
   recorder: Recorder,
-  operands: { traces: GPUBuffer; sizes: { A: number; B: number }; lambda: number; dampings: GPUBuffer },
+  operands: { traces: GPUBuffer; sizes: { A: number; B: number }; lambda: Damping; dampings: GPUBuffer },
 ): void {
   const { traces, sizes, lambda, dampings } = operands;
   const spare = recorder.scratch(4);
@@ -95,7 +101,7 @@ export function jointBasis(
     side: "A" | "B";
     sizes: { A: number; B: number };
     traces: GPUBuffer;
-    lambda: number;
+    lambda: Damping;
     status: GPUBuffer;
   },
   into: JointBasis,
@@ -138,7 +144,7 @@ function run(
     stride: number;
     side: number;
     sizes: { A: number; B: number };
-    lambda: number;
+    lambda: Damping;
   },
   buffers: {
     traces: GPUBuffer;
@@ -152,8 +158,12 @@ function run(
 ): void {
   const { n, stride, side, sizes, lambda } = problem;
   const floor = n * 2 ** -22;
-  const row = { n, stride, side, sizeA: sizes.A, sizeB: sizes.B, lambda, floor };
+  const own = typeof lambda === "number";
+  const damping = { lambda: own ? lambda : lambda.otherwise, ...wordOf(own ? undefined : lambda) };
+  const row = { n, stride, side, sizeA: sizes.A, sizeB: sizes.B, floor, ...damping };
   const problems = recorder.manager.table(PairProblem, [row]);
-  const { values = problems, x = problems, y = problems, ...rest } = buffers;
+  // λ goes where the entry points that ask for it read nothing else.
+  const kept = own ? problems : lambda.buffer;
+  const { values = kept, x = problems, y = problems, ...rest } = buffers;
   recorder.dispatch(kernels[entry], { problems, values, x, y, ...rest }, groups);
 }

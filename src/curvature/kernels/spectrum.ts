@@ -108,10 +108,10 @@ export function spectrumPeaks(
 }
 
 /**
- * λ as a number, or as number `index` of a buffer that the GPU has written; word `ready` of that buffer is 0 as long as there
- * is nothing to divide by.
+ * λ as a number, or as number `index` of a buffer that the GPU has written, times `multiplier` (defaults to 1); word `ready` of
+ * that buffer is 0 as long as there is nothing to divide by.
  */
-export type StoredDamping = number | { buffer: GPUBuffer; index: number; ready: number };
+export type StoredDamping = number | { buffer: GPUBuffer; index: number; ready: number; multiplier?: number };
 
 /** into ← X / (D + λ). Without λ, elements below a rounding error of number `index` of `peaks` give zero. */
 export interface SpectrumDivision {
@@ -132,7 +132,13 @@ export function divideSpectra(recorder: Recorder, divisions: readonly SpectrumDi
       const numbers =
         typeof lambda === "number"
           ? { index, lambda, stored: 0 }
-          : { index, lambdaIndex: lambda.index, readyIndex: lambda.ready, stored: 1 };
+          : {
+              index,
+              lambdaIndex: lambda.index,
+              readyIndex: lambda.ready,
+              lambda: lambda.multiplier ?? 1,
+              stored: 1,
+            };
       const buffers = { x: X.buffer, d: D.buffer, state: peaks, out: into.buffer };
       const stored = typeof lambda === "number" ? {} : { second: lambda.buffer };
       return { X, D, out: into, numbers, buffers: { ...buffers, ...stored } };
