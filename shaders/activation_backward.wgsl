@@ -1,6 +1,7 @@
-// D ← D ∘ φ'(Z) with φ' taken from the output A = φ(Z), and D' beside it where a product reads that next.
+// D ← S ∘ φ'(Z) with φ' taken from the output A = φ(Z), and D' beside it where a product reads that next. S and D are both
+// derivatives back through the network (then they are one matrix) or both along directions.
 //
-// Layout: D is rows × features in `deltas`, several blocks of one row per example under each other: row r belongs to
+// Layout: S and D are rows × features in `deltas`, several blocks of one row per example under each other: row r belongs to
 // example r mod examples, a row of A in `values`. D' is features × rows in `transposed`. Offsets and strides in
 // elements. A workgroup takes one row. At zero, relu and leakyRelu take the slope of the negative side. Dispatched by
 // src/layers/activation.ts.
@@ -15,6 +16,8 @@ struct BackwardProblem {
   slope: f32,
   valueOffset: u32,
   valueStride: u32,
+  sourceOffset: u32,
+  sourceStride: u32,
   deltaOffset: u32,
   deltaStride: u32,
   transpose: u32,
@@ -66,13 +69,11 @@ fn main(
     return;
   }
   let value = problem.valueOffset + (row % problem.examples) * problem.valueStride;
+  let source = problem.sourceOffset + row * problem.sourceStride;
   let at = problem.deltaOffset + row * problem.deltaStride;
   for (var j = thread; j < problem.cols; j += THREADS) {
-    var delta = deltas[at + j];
-    if (problem.kind != 0u) {
-      delta *= slopeAt(problem.kind, problem.slope, values[value + j]);
-      deltas[at + j] = delta;
-    }
+    let delta = deltas[source + j] * slopeAt(problem.kind, problem.slope, values[value + j]);
+    deltas[at + j] = delta;
     if (problem.transpose == 1u) {
       transposed[problem.transposedOffset + j * problem.transposedStride + row] = delta;
     }

@@ -1,10 +1,11 @@
 // Maximum pooling: the largest number of each window, with its cell y·W + x in the image beside it (the first of equals),
-// and backwards: each input gathers the derivatives of the windows that took it. No padding; incomplete windows are left
-// out.
+// backwards: each input gathers the derivatives of the windows that took it; and along directions: each window takes the
+// derivative of the cell that it took. No padding; incomplete windows are left out.
 //
 // Layout: images hold one pixel (i·H + y)·W + x a row and a channel a column; offsets and strides count vec4, four channels
-// at a time. Backwards, several blocks of `examples` images lie under each other, and image i is of example i mod examples.
-// A workgroup takes one line of an output image (forward) or of an input image (back). Dispatched by src/layers/max-pool.ts.
+// at a time. Of derivatives, several blocks of `examples` images lie under each other, and image i is of example i mod
+// examples. A workgroup takes one line of an output image (forward, along) or of an input image (back). Dispatched by
+// src/layers/max-pool.ts.
 //
 // Written by `npm run shaders` from source/pool_max.wgsl.
 
@@ -99,5 +100,33 @@ fn back(
       }
     }
     pooled[problem.pooledOffset + (line * problem.width + x) * problem.pooledStride + quad] = sum;
+  }
+}
+
+// Here `source` holds the derivatives of the input along directions and `pooled` receives those of the pooled numbers.
+@compute @workgroup_size(THREADS)
+fn along(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let problem = problems[0];
+  let line = id.x + id.y * count.x;
+  if (line >= problem.images * problem.outHeight) {
+    return;
+  }
+  let image = line / problem.outHeight;
+  let example = image % problem.examples;
+  let chosenLine = (example * problem.outHeight + line % problem.outHeight) * problem.outWidth;
+  let first = problem.sourceOffset + image * problem.height * problem.width * problem.sourceStride;
+  for (var e = thread; e < problem.outWidth * problem.quads; e += THREADS) {
+    let ox = e / problem.quads;
+    let quad = e % problem.quads;
+    let cells = chosen[(chosenLine + ox) * problem.quads + quad];
+    var value = vec4f();
+    for (var channel = 0u; channel < 4u; channel++) {
+      value[channel] = source[first + cells[channel] * problem.sourceStride + quad][channel];
+    }
+    pooled[problem.pooledOffset + (line * problem.outWidth + ox) * problem.pooledStride + quad] = value;
   }
 }

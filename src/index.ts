@@ -174,6 +174,7 @@ export type {
   InputArray,
   LayerSize,
   Model,
+  NumberPlace,
   Pass,
   Trainable,
 } from "./model/index.js";

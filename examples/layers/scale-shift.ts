@@ -164,6 +164,9 @@ function buildLayer(module: ScaleShiftModule, site: Site) {
       if (!input.delta) return;
       record(recorder, "back", { x: output.deltas(rows), w: place.W, z: input.deltas(rows) });
     },
+    tangent(recorder: Recorder, _count: number, rows: number) {
+      record(recorder, "back", { x: input.tangents(rows), w: place.W, z: output.tangents(rows) });
+    },
     gradient(recorder: Recorder, count: number, into: Matrix) {
       const [x, w] = [input.rows(count), output.deltas(count)];
       record(recorder, "pullback", { x, w, z: into, alpha: 1 / count });
@@ -233,6 +236,11 @@ const twin: ReferenceOp = {
     return {
       output: like(x.data.map((value, k) => W[2 * channel(k)]! * value + W[2 * channel(k) + 1]!)),
       back: (dz) => [dz.map((value, k) => W[2 * channel(k)]! * value)],
+      tangent: ([dx], V) =>
+        dx!.map((value, k) => {
+          const own = W[2 * channel(k)]! * value;
+          return V ? own + V.data[2 * channel(k)]! * x.data[k]! + V.data[2 * channel(k) + 1]! : own;
+        }),
       trainable: {
         groups: n,
         inputs: (group) => rowsOf(x.data, group).map((own) => matrix(2, T, [...own, ...own.map(() => 1)])),

@@ -1,4 +1,12 @@
-import { defineKernel, exampleRows, type Layer, type LayerKind, registerLayer } from "kfac-webgpu/kernels";
+import type { Matrix } from "kfac-webgpu";
+import {
+  defineKernel,
+  exampleRows,
+  type Layer,
+  type LayerKind,
+  type Recorder,
+  registerLayer,
+} from "kfac-webgpu/kernels";
 import tgpu, { d } from "typegpu";
 
 /** The description: plain data, as a constructor of yours makes it. */
@@ -94,6 +102,27 @@ export const softplusKind: LayerKind<SoftplusModule> = {
     const input = inputs[0]!;
     const output = site.output();
     const { positions } = input;
+    /** Records into ← from ∘ φ'(Z): what goes back, and what goes along a direction. */
+    const multiply = (recorder: Recorder, count: number, from: Matrix, into: Matrix) => {
+      const Z = exampleRows(input.rows(count), positions);
+      const source = exampleRows(from, positions);
+      const target = exampleRows(into, positions);
+      const problems = recorder.manager.table(Problem, [
+        {
+          rows: source.rows,
+          cols: source.cols,
+          examples: count,
+          valueOffset: Z.offset,
+          valueStride: Z.stride,
+          sourceOffset: source.offset,
+          sourceStride: source.stride,
+          targetOffset: target.offset,
+          targetStride: target.stride,
+        },
+      ]);
+      const bindings = { problems, values: Z.buffer, source: source.buffer, result: target.buffer };
+      recorder.dispatch(backKernel, bindings, source.rows);
+    };
     return {
       name,
       kind: module.kind,
@@ -121,25 +150,10 @@ export const softplusKind: LayerKind<SoftplusModule> = {
         recorder.dispatch(forwardKernel, bindings, Z.rows);
       },
       backward(recorder, count, rows) {
-        if (!input.delta) return;
-        const Z = exampleRows(input.rows(count), positions);
-        const dA = exampleRows(output.deltas(rows), positions);
-        const dZ = exampleRows(input.deltas(rows), positions);
-        const problems = recorder.manager.table(Problem, [
-          {
-            rows: dA.rows,
-            cols: dA.cols,
-            examples: count,
-            valueOffset: Z.offset,
-            valueStride: Z.stride,
-            sourceOffset: dA.offset,
-            sourceStride: dA.stride,
-            targetOffset: dZ.offset,
-            targetStride: dZ.stride,
-          },
-        ]);
-        const bindings = { problems, values: Z.buffer, source: dA.buffer, result: dZ.buffer };
-        recorder.dispatch(backKernel, bindings, dA.rows);
+        if (input.delta) multiply(recorder, count, output.deltas(rows), input.deltas(rows));
+      },
+      tangent(recorder, count, rows) {
+        multiply(recorder, count, input.tangents(rows), output.tangents(rows));
       },
     };
   },
@@ -150,6 +164,7 @@ export const softplusKind: LayerKind<SoftplusModule> = {
       return {
         output: { ...input!, data },
         back: (dA) => [dA.map((x, k) => x / (1 + Math.exp(-input!.data[k]!)))],
+        tangent: ([dZ]) => dZ!.map((x, k) => x / (1 + Math.exp(-input!.data[k]!))),
       };
     },
   }),

@@ -2,6 +2,8 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/activation.wgsl?raw";
 import backwardCode from "../../shaders/activation_backward.wgsl?raw";
 import { ArgumentError } from "../errors.js";
+import type { Matrix } from "../linalg/index.js";
+import type { RowPlace } from "../memory/storage.js";
 import type { Workspace } from "../memory/workspace.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
 import { activationOp } from "../reference/ops.js";
@@ -99,6 +101,8 @@ export const BackwardProblem = d.struct({
   slope: d.f32,
   valueOffset: d.u32,
   valueStride: d.u32,
+  sourceOffset: d.u32,
+  sourceStride: d.u32,
   deltaOffset: d.u32,
   deltaStride: d.u32,
   transpose: d.u32,
@@ -142,7 +146,7 @@ class ActivationLayer implements Layer {
     this.input = input;
     // In the storage of its input: the kernel reads and writes one buffer.
     const place = site.neighbours.inPlace ? input.place : input.place.storage.place(input.place.cols);
-    this.output = site.output({ place, delta: input.delta });
+    this.output = site.output({ place, delta: input.delta, tangent: tangentPlace(site) });
     this.#workspace = site.workspace;
     this.#neighbours = site.neighbours;
     this.#slope = module.slope ?? 0.01;
@@ -175,40 +179,67 @@ class ActivationLayer implements Layer {
   }
 
   backward(recorder: Recorder, count: number, rows: number): void {
-    const { delta: place, positions } = this.output;
+    const { delta: place } = this.output;
     if (!place) return;
-    const value = exampleRows(this.output.rows(count), positions);
-    const delta = exampleRows(this.output.deltas(rows), positions);
+    const delta = this.output.deltas(rows);
     const transposed = this.#neighbours.transposesDelta ? place.transposed(rows) : undefined;
+    this.#multiply(recorder, count, delta, delta, transposed ?? this.#unused("deltas"));
+  }
+
+  tangent(recorder: Recorder, count: number, rows: number): void {
+    const { tangent: place } = this.output;
+    const asked = this.#neighbours.transposesOutput && place?.storage.keepsTransposes;
+    const transposed = asked ? place.transposed(rows) : undefined;
+    const [source, target] = [this.input.tangents(rows), this.output.tangents(rows)];
+    this.#multiply(recorder, count, source, target, transposed ?? this.#unused("tangents"));
+  }
+
+  /** Records target ← source ∘ φ', the same for each block of `count` examples, and perhaps its transpose. */
+  #multiply(
+    recorder: Recorder,
+    count: number,
+    from: Matrix,
+    into: Matrix,
+    transposed: Matrix | { buffer: GPUBuffer },
+  ): void {
+    const { positions } = this.output;
+    const value = exampleRows(this.output.rows(count), positions);
+    const source = exampleRows(from, positions);
+    const target = exampleRows(into, positions);
+    const asked = "rows" in transposed ? transposed : undefined;
     const problem = {
-      rows: delta.rows,
-      cols: delta.cols,
+      rows: target.rows,
+      cols: target.cols,
       examples: value.rows,
       kind: ACTIVATION_CODES[this.kind],
       slope: this.#slope,
       valueOffset: value.offset,
       valueStride: value.stride,
-      deltaOffset: delta.offset,
-      deltaStride: delta.stride,
-      transpose: transposed ? 1 : 0,
-      transposedOffset: transposed?.offset ?? 0,
-      transposedStride: transposed?.stride ?? 0,
+      sourceOffset: source.offset,
+      sourceStride: source.stride,
+      deltaOffset: target.offset,
+      deltaStride: target.stride,
+      transpose: asked ? 1 : 0,
+      transposedOffset: asked?.offset ?? 0,
+      transposedStride: asked?.stride ?? 0,
     };
     const problems = recorder.manager.table(BackwardProblem, [problem]);
     recorder.dispatch(
       activationBackwardKernel,
-      {
-        problems,
-        values: value.buffer,
-        deltas: delta.buffer,
-        transposed: (transposed ?? this.#unused("deltas")).buffer,
-      },
-      delta.rows,
+      { problems, values: value.buffer, deltas: target.buffer, transposed: transposed.buffer },
+      target.rows,
     );
   }
 
   /** Stands in for transposes that nobody asked for. */
-  #unused(storage: "values" | "deltas"): { buffer: GPUBuffer } {
+  #unused(storage: "values" | "deltas" | "tangents"): { buffer: GPUBuffer } {
     return { buffer: this.#workspace[storage].transposed };
   }
+}
+
+/** In the storage of the input's, for the same reason, and where that is where nobody else reads it. */
+function tangentPlace({ inputs, neighbours }: Site): RowPlace | undefined {
+  const own = inputs[0]!.tangent;
+  if (!own || neighbours.alone) return own;
+  return own.storage.place(own.cols);
 }

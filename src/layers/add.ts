@@ -1,5 +1,5 @@
 import { ShapeError } from "../errors.js";
-import { axpy, copyStrided } from "../linalg/index.js";
+import { axpy, copyStrided, type Matrix } from "../linalg/index.js";
 import { copyInto } from "../linalg/layout/pack.js";
 import type { Recorder } from "../pipeline/index.js";
 import { addOp } from "../reference/ops.js";
@@ -51,9 +51,26 @@ class AddLayer implements Layer {
   }
 
   forward(recorder: Recorder, count: number): void {
+    this.#sum(
+      recorder,
+      this.inputs.map((input) => input.rows(count)),
+      this.output.rows(count),
+    );
+  }
+
+  tangent(recorder: Recorder, _count: number, rows: number): void {
+    const moving = this.inputs.filter(({ tangent }) => tangent);
+    this.#sum(
+      recorder,
+      moving.map((input) => input.tangents(rows)),
+      this.output.tangents(rows),
+    );
+  }
+
+  #sum(recorder: Recorder, terms: readonly Matrix[], into: Matrix): void {
     const { positions } = this.output;
-    const sum = exampleRows(this.output.rows(count), positions);
-    const [first, ...others] = this.inputs.map((input) => exampleRows(input.rows(count), positions));
+    const sum = exampleRows(into, positions);
+    const [first, ...others] = terms.map((term) => exampleRows(term, positions));
     copyStrided(recorder, [copyInto(first!, sum, false)]);
     // One after another where their buffers differ, and so in order in any case: the sum is the same each time.
     for (const X of others) axpy(recorder, [{ alpha: 1, X, Y: sum }]);

@@ -125,6 +125,11 @@ class AveragePoolLayer implements Layer {
     recordAverage(recorder, windows, images, this.output.deltas(images), this.input.deltas(images));
   }
 
+  tangent(recorder: Recorder, _count: number, images: number): void {
+    const windows = { ...this.#windows, scale: this.#scale };
+    recordAverage(recorder, windows, images, this.input.tangents(images), this.output.tangents(images));
+  }
+
   get #scale(): number {
     const [y, x] = this.#windows.kernel;
     return 1 / (y * x);

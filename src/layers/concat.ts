@@ -61,10 +61,14 @@ class ConcatLayer implements Layer {
   readonly inputs: readonly Values[];
   readonly output: Values;
 
+  /** A zero, for the tangents of what does not move. */
+  readonly #zero: () => GPUBuffer;
+
   constructor(site: Site) {
     this.name = site.name;
     this.inputs = site.inputs;
     this.output = site.output();
+    this.#zero = site.workspace.lease("zero", 1);
   }
 
   forward(recorder: Recorder, count: number): void {
@@ -83,6 +87,18 @@ class ConcatLayer implements Layer {
       this.#parts(all)
         .filter(({ input }) => input.delta)
         .map(({ input, part }) => copyInto(part, input.deltas(rows), false)),
+    );
+  }
+
+  tangent(recorder: Recorder, _count: number, rows: number): void {
+    const all = this.output.tangents(rows);
+    copyStrided(
+      recorder,
+      this.#parts(all).map(({ input, part }) => {
+        if (input.tangent) return copyInto(input.tangents(rows), part, false);
+        const zeros = copyInto(part, part, false);
+        return { ...zeros, source: { buffer: this.#zero(), offset: 0, row: 0, col: 0 } };
+      }),
     );
   }
 

@@ -10,6 +10,7 @@ import {
   type StridedCopy,
 } from "../linalg/index.js";
 import { copyInto } from "../linalg/layout/pack.js";
+import type { Directions } from "../memory/directions.js";
 import type { ParameterPlace } from "../memory/parameters.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
 import type { RowPlace } from "../memory/storage.js";
@@ -115,6 +116,7 @@ class DenseLayer implements TrainableLayer {
     this.#parameters = site.weights(this.out, this.in);
     this.input.place.storage.keepTransposes();
     this.#delta.storage.keepTransposes();
+    this.input.tangent?.storage.keepTransposes();
   }
 
   get parameters(): number {
@@ -168,6 +170,30 @@ class DenseLayer implements TrainableLayer {
         beta: 0,
       },
     ]);
+  }
+
+  alongWeights(_recorder: Recorder, count: number, directions: Directions): PackedProduct[] {
+    const A = this.input.place.transposed(count, this.in);
+    return directions.transposed(this.#parameters).map((B, k) => ({
+      A,
+      B,
+      C: this.output.tangent!.rows(count, this.out, k * count),
+      transposed: false,
+      alpha: 1,
+      beta: 0,
+    }));
+  }
+
+  tangent(recorder: Recorder, _count: number, rows: number): void {
+    const { features, tangent } = this.input;
+    const A = tangent!.transposed(rows, features);
+    if (!this.#neighbours.inputTransposed) {
+      copyStrided(recorder, [copyInto(this.input.tangents(rows), A, true)]);
+    }
+    // The bias's 1 does not move.
+    const B = { ...this.#parameters.transposed, rows: features };
+    const C = this.output.tangents(rows);
+    multiplyPacked(recorder, [{ A, B, C, transposed: false, alpha: 1, beta: 1 }]);
   }
 
   gradient(_recorder: Recorder, count: number, into: Matrix): PackedProduct[] {

@@ -58,6 +58,10 @@ class FlattenLayer implements Layer {
     this.#copy(recorder, this.input.deltas(examples), this.output.deltas(examples), "unflatten");
   }
 
+  tangent(recorder: Recorder, _count: number, examples: number): void {
+    this.#copy(recorder, this.input.tangents(examples), this.output.tangents(examples), "flatten");
+  }
+
   #copy(recorder: Recorder, images: Matrix, vectors: Matrix, direction: "flatten" | "unflatten"): void {
     const order = this.input.form.kind === "sequence" ? "positionsFirst" : "channelsFirst";
     copyStrided(recorder, [imageCopy(this.input.shape!, images, vectors, direction, order)]);
@@ -94,7 +98,11 @@ function flattenSequenceOp(): ReferenceOp {
     forward(inputs, weights, node) {
       const turned = inputs.map(positionsFirst);
       const { output } = flat.forward(turned, weights, node);
-      return { output, back: (d) => [channelsFirst(d, inputs[0]!)] };
+      return {
+        output,
+        back: (d) => [channelsFirst(d, inputs[0]!)],
+        tangent: ([dX]) => positionsFirst({ ...inputs[0]!, data: dX! }).data,
+      };
     },
   };
 }

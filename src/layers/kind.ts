@@ -34,10 +34,14 @@ export interface OutputPlaces {
   place?: RowPlace;
   /** Defaults to a place of its own where an input has a derivative or the layer has weights, else to none. */
   delta?: RowPlace;
+  /** Defaults to a place of its own where an input has a tangent or the layer has weights, else to none. */
+  tangent?: RowPlace;
 }
 
 /** What the layers around leave, and ask for. Only kinds that say so in their traits need to look. */
 export interface Neighbours {
+  /** Nobody else reads the (first) input. */
+  readonly alone: boolean;
   /** The output may overwrite the input: nobody reads that again. */
   readonly inPlace: boolean;
   /** The input's transpose is left by a layer before. */

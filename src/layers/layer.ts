@@ -1,4 +1,5 @@
 import type { Matrix, PackedProduct, StridedCopy } from "../linalg/index.js";
+import type { Directions } from "../memory/directions.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
 import type { Curved, Trainable } from "../model/index.js";
 import type { Recorder } from "../pipeline/index.js";
@@ -19,6 +20,12 @@ export interface Layer {
    * `count`, derivatives of column c of example i being those of example c · count + i. Overwrites what was there.
    */
   backward(recorder: Recorder, count: number, rows: number): void;
+  /**
+   * Computes the tangents of `output` from those of the inputs, both of `rows` examples: a multiple of `count`, as of
+   * `backward`. They are derivatives along directions: how the output moves as the inputs move so, and W does not. Inputs
+   * without `tangent` stay; it is asked for where one has some. Without this, networks with the layer have no tangents.
+   */
+  tangent?(recorder: Recorder, count: number, rows: number): void;
 }
 
 /**
@@ -33,6 +40,12 @@ export interface TrainableLayer extends Layer, Trainable {
   weightCopies?(): StridedCopy[];
   /** The product that is the mean loss's gradient, after the backward pass, into `into`; none where this records it itself. */
   gradient(recorder: Recorder, count: number, into: Matrix): PackedProduct[];
+  /**
+   * Writes V a, the tangents of the output as W alone moves, for each of several directions V: products that are left to do, or
+   * none where this records them itself. Then `tangent` adds to them. Without this they are had from `Curved.apply`, and
+   * added to what `tangent` writes.
+   */
+  alongWeights?(recorder: Recorder, count: number, directions: Directions): PackedProduct[];
   /** W to begin with, out × in without padding: a function of the sizes, the seed and the index alone. */
   initialWeights(seed: number, index: number): Float32Array;
 }

@@ -64,7 +64,7 @@ export const maxPoolLayout = tgpu
 
 const maxKernel = (entryPoint: string) =>
   defineKernel({ name: "pool_max", code, layout: maxPoolLayout, entryPoint });
-const [maxForward, maxBack] = [maxKernel("forward"), maxKernel("back")];
+const kernels = { forward: maxKernel("forward"), back: maxKernel("back"), along: maxKernel("along") };
 
 /** The largest number of each window of each channel. */
 class MaxPoolLayer implements Layer {
@@ -101,9 +101,14 @@ class MaxPoolLayer implements Layer {
     this.#dispatch(recorder, "back", counts, this.output.deltas(images), this.input.deltas(images));
   }
 
+  tangent(recorder: Recorder, count: number, images: number): void {
+    const counts = { images, examples: count };
+    this.#dispatch(recorder, "along", counts, this.input.tangents(images), this.output.tangents(images));
+  }
+
   #dispatch(
     recorder: Recorder,
-    direction: "forward" | "back",
+    direction: keyof typeof kernels,
     counts: { images: number; examples: number },
     source: Matrix,
     pooled: Matrix,
@@ -112,14 +117,14 @@ class MaxPoolLayer implements Layer {
     const quads = padded(output.channels) / 4;
     const problem = { ...counts, quads, ...windowFields(this.#windows), ...quadOffsets(source, pooled) };
     recorder.dispatch(
-      direction === "forward" ? maxForward : maxBack,
+      kernels[direction],
       {
         problems: recorder.manager.table(MaxPoolProblem, [problem]),
         source: source.buffer,
         pooled: pooled.buffer,
         chosen: this.#chosen(),
       },
-      counts.images * (direction === "forward" ? output : input).height,
+      counts.images * (direction === "back" ? input : output).height,
     );
   }
 }

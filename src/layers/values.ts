@@ -13,11 +13,14 @@ export class Values {
   readonly place: RowPlace;
   /** Where ∂/∂values is, of the same form, once the layers above have been walked back; none where nobody asks for it. */
   readonly delta: RowPlace | undefined;
+  /** Where its derivatives along directions in the weights are; none where it does not depend on weights. */
+  readonly tangent: RowPlace | undefined;
 
-  constructor(form: Form, place: RowPlace, delta: RowPlace | undefined) {
+  constructor(form: Form, place: RowPlace, delta: RowPlace | undefined, tangent?: RowPlace) {
     this.form = form;
     this.place = place;
     this.delta = delta;
+    this.tangent = tangent;
   }
 
   /** Numbers of an example. */
@@ -51,9 +54,15 @@ export class Values {
     return this.delta.rows(count * this.positions, this.columns);
   }
 
+  /** The derivatives along directions of `count` examples, one block of a batch for each direction: as `rows`. */
+  tangents(count: number): Matrix {
+    if (!this.tangent) throw new Error("this value does not depend on weights");
+    return this.tangent.rows(count * this.positions, this.columns);
+  }
+
   /** The same value with another place for its derivative: what one of several readers is given. */
   withDelta(delta: RowPlace | undefined): Values {
-    return new Values(this.form, this.place, delta);
+    return new Values(this.form, this.place, delta, this.tangent);
   }
 }
 

@@ -10,6 +10,7 @@ export class ParameterStorage {
   readonly #manager: PipelineManager;
   #buffers: { weights: GPUBuffer; gradients: GPUBuffer; transposed: GPUBuffer } | undefined;
   #disposed = false;
+  readonly #places: ParameterPlace[] = [];
   #length = 0;
   #transposedLength = 0;
 
@@ -20,6 +21,15 @@ export class ParameterStorage {
   /** f32 elements of the weights, padding counted. */
   get length(): number {
     return this.#length;
+  }
+
+  /** f32 elements of the transposes, padding counted. */
+  get transposedLength(): number {
+    return this.#transposedLength;
+  }
+
+  get places(): readonly ParameterPlace[] {
+    return this.#places;
   }
 
   /** @throws ArgumentError once they are disposed of */
@@ -36,6 +46,7 @@ export class ParameterStorage {
     const place = new ParameterPlace(this, out, inputs, this.#length, this.#transposedLength);
     this.#length += paddedLength(out, inputs);
     this.#transposedLength += paddedLength(inputs, out);
+    this.#places.push(place);
     return place;
   }
 

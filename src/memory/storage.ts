@@ -12,6 +12,8 @@ export class RowStorage {
   readonly #manager: PipelineManager;
   readonly #label: string;
   readonly #positions: number;
+  readonly #retires: boolean;
+  readonly #retired: GPUBuffer[] = [];
   #transposes: boolean;
   #buffers: { rows: GPUBuffer; transposed: GPUBuffer | undefined } | undefined;
   #capacity = 0;
@@ -19,14 +21,17 @@ export class RowStorage {
   #width = 0;
   #height = 0;
 
+  /** @param options.retires keeps buffers that have become too small, for what is recorded with them but not yet submitted */
   constructor(
     manager: PipelineManager,
     label: string,
-    { positions = 1, transposes = false }: { positions?: number; transposes?: boolean } = {},
+    options: { positions?: number; transposes?: boolean; retires?: boolean } = {},
   ) {
+    const { positions = 1, transposes = false, retires = false } = options;
     this.#manager = manager;
     this.#label = label;
     this.#positions = positions;
+    this.#retires = retires;
     this.#transposes = transposes;
   }
 
@@ -79,16 +84,25 @@ export class RowStorage {
       this.#manager.destroyBuffer(rows);
       throw error;
     }
-    this.dispose();
+    if (this.#retires) this.#retired.push(...this.#own());
+    else this.#free(this.#own());
     this.#buffers = { rows, transposed };
     this.#capacity = capacity;
     return true;
   }
 
   dispose(): void {
-    for (const buffer of Object.values(this.#buffers ?? {})) if (buffer) this.#manager.destroyBuffer(buffer);
+    this.#free([...this.#own(), ...this.#retired.splice(0)]);
     this.#buffers = undefined;
     this.#capacity = 0;
+  }
+
+  #own(): GPUBuffer[] {
+    return Object.values(this.#buffers ?? {}).filter((buffer) => buffer !== undefined);
+  }
+
+  #free(buffers: readonly GPUBuffer[]): void {
+    for (const buffer of buffers) this.#manager.destroyBuffer(buffer);
   }
 }
 

@@ -24,10 +24,13 @@ export class Workspace {
    * go back through the network together.
    */
   readonly deltas: RowStorage;
+  /** Derivatives of values along directions in the weights, blocks of `count` rows under each other, one for each direction. */
+  readonly tangents: RowStorage;
   readonly #manager: PipelineManager;
   #pass: RecordedPass | undefined;
   readonly #ownValues: RowStorage[] = [];
   readonly #ownDeltas: RowStorage[] = [];
+  readonly #ownTangents: RowStorage[] = [];
   readonly #leases: Lease[] = [];
   /** Patches of a chunk, and the derivatives that meet them: all convolutions use them in turn. */
   readonly #patches: Lease = { label: "patches", length: 0, buffer: undefined };
@@ -44,6 +47,7 @@ export class Workspace {
     this.parameters = new ParameterStorage(manager);
     this.values = new RowStorage(manager, "values", { transposes: true });
     this.deltas = new RowStorage(manager, "deltas", { transposes: true });
+    this.tangents = new RowStorage(manager, "tangents", { transposes: true, retires: true });
   }
 
   /**
@@ -61,6 +65,14 @@ export class Workspace {
     const label = positions === 1 ? "own deltas" : "image deltas";
     const storage = new RowStorage(this.#manager, label, { positions });
     this.#ownDeltas.push(storage);
+    return storage;
+  }
+
+  /** The same for their derivatives along directions. */
+  ownTangents(positions: number): RowStorage {
+    const label = positions === 1 ? "own tangents" : "image tangents";
+    const storage = new RowStorage(this.#manager, label, { positions, retires: true });
+    this.#ownTangents.push(storage);
     return storage;
   }
 
@@ -111,6 +123,15 @@ export class Workspace {
     }
   }
 
+  /**
+   * Makes room for tangents of `examples` examples: of the batch, for each direction.
+   *
+   * @throws LimitError when a buffer would be larger than the device allows.
+   */
+  ensureTangents(examples: number): void {
+    for (const storage of [this.tangents, ...this.#ownTangents]) storage.ensure(examples);
+  }
+
   /** The rows are those of this pass from here on. */
   beginPass(facts: PassFacts): RecordedPass {
     const pass = new RecordedPass(facts, (own) => own === this.#pass);
@@ -125,8 +146,9 @@ export class Workspace {
 
   dispose(): void {
     this.endPass();
-    const storages = [this.values, this.deltas, ...this.#ownValues, ...this.#ownDeltas];
-    for (const storage of [this.parameters, ...storages]) storage.dispose();
+    const storages = [this.values, this.deltas, this.tangents];
+    const own = [...this.#ownValues, ...this.#ownDeltas, ...this.#ownTangents];
+    for (const storage of [this.parameters, ...storages, ...own]) storage.dispose();
     for (const lease of [this.#patches, this.#columns, ...this.#leases]) {
       if (lease.buffer) this.#manager.destroyBuffer(lease.buffer);
       lease.buffer = undefined;

@@ -8,5 +8,5 @@ export type {
   FactorStatistics,
 } from "./curved.js";
 export type { FisherKind, FisherOptions } from "./fisher.js";
-export type { Model, Pass } from "./model.js";
+export type { Model, NumberPlace, Pass } from "./model.js";
 export type { LayerSize, Trainable } from "./trainable.js";

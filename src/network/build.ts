@@ -93,14 +93,18 @@ function siteOf(
     if (!(kind.trainable || inputs.some(({ delta }) => delta))) return undefined;
     return (shared ? workspace.deltas : workspace.ownDeltas(positions)).place(columns);
   };
+  const newTangent = (): RowPlace | undefined => {
+    if (!(kind.trainable || inputs.some(({ tangent }) => tangent))) return undefined;
+    return (shared ? workspace.tangents : workspace.ownTangents(positions)).place(columns);
+  };
   return {
     name,
     inputs,
     form,
     workspace,
     neighbours,
-    output(chosen: OutputPlaces = {}) {
-      return new Values(form, chosen.place ?? newPlace(), chosen.delta ?? newDelta());
+    output({ place, delta, tangent }: OutputPlaces = {}) {
+      return new Values(form, place ?? newPlace(), delta ?? newDelta(), tangent ?? newTangent());
     },
     weights(out, columns) {
       const key = weights ?? name;
@@ -136,6 +140,7 @@ function neighboursOf(
     kind.traits?.readsTransposes === true && inputForms[0]?.kind === "vector";
   const maker = besides.find(reads);
   return {
+    alone,
     inPlace: alone && before?.kind.traits?.sparesOutput === true,
     // The producer leaves it, or an earlier reader has made it.
     inputTransposed: (before !== undefined && leaves(before)) || (maker !== undefined && maker !== node),

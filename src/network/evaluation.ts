@@ -78,7 +78,7 @@ export async function evaluate(
     const recorder = manager.record();
     network.prepareLoss();
     passes.forward(recorder, loaded.count);
-    passes.loss(recorder, loaded, { gradient: false, statistics: passes.evaluated });
+    passes.loss(recorder, loaded, { gradient: false, statistics: { buffer: passes.evaluated, index: 0 } });
     const reading = recorder.read(passes.evaluated, 0, 8);
     recorder.submit();
     const [mean, share] = new Float32Array(await reading);

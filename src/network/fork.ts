@@ -24,6 +24,9 @@ export class Fork implements Layer {
 
   forward(): void {}
 
+  /** All read the value's own. */
+  tangent(): void {}
+
   backward(recorder: Recorder, _count: number, rows: number): void {
     const { positions } = this.output;
     const Y = exampleRows(this.output.deltas(rows), positions);

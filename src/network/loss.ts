@@ -1,6 +1,7 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/loss.wgsl?raw";
 import { type Matrix, reduce } from "../linalg/index.js";
+import type { NumberPlace } from "../model/index.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
 
 export const LossProblem = d.struct({
@@ -46,12 +47,12 @@ export interface LossOperands {
   results: GPUBuffer;
   capacity: number;
   /** Receives two f32: the mean loss and the share of examples classified right. */
-  statistics: GPUBuffer;
+  statistics: NumberPlace;
 }
 
 /** Records the loss, its derivative at the outputs, and their means, summed in a fixed order. */
 export function loss(recorder: Recorder, operands: LossOperands): void {
-  const { outputs, targets, delta, results, capacity } = operands;
+  const { outputs, targets, delta, results, capacity, statistics } = operands;
   const count = outputs.rows;
   const problem = {
     kind: operands.kind,
@@ -73,8 +74,8 @@ export function loss(recorder: Recorder, operands: LossOperands): void {
   );
   const mean = (offset: number, index: number) => ({
     x: { buffer: results, offset, rows: 1, cols: count },
-    index,
+    index: statistics.index + index,
     scale: 1 / count,
   });
-  reduce(recorder, operands.statistics, [mean(0, 0), mean(capacity, 1)]);
+  reduce(recorder, statistics.buffer, [mean(0, 0), mean(capacity, 1)]);
 }

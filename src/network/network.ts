@@ -1,3 +1,4 @@
+import { requireStored } from "../curvature/blocks/stored.js";
 import { ArgumentError } from "../errors.js";
 import type { InputForm } from "../layers/form.js";
 import type { LayerModule } from "../layers/kind.js";
@@ -14,6 +15,7 @@ import type {
   Curved,
   FisherOptions,
   Model,
+  NumberPlace,
   Pass,
 } from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
@@ -26,6 +28,7 @@ import { arraysOf } from "./inputs.js";
 import { type Loss, lossCode } from "./losses.js";
 import { type Loaded, Passes } from "./passes.js";
 import { planOf } from "./plan.js";
+import { recordTangents, requireDirections, requireTangents, withoutTangents } from "./tangents.js";
 import { checkWeights, packWeights, unpackWeights } from "./weights.js";
 
 /** Patches of a whole batch would be k² times its images. */
@@ -248,7 +251,32 @@ export class Network implements Model {
     const facts = this.#record(recorder, this.#loaded, fisher);
     if (fisher?.kind === "monteCarlo") this.#passes.writeKey(fisher);
     const pass = this.#workspace.beginPass(facts);
-    return { count: pass.count, fisher: pass.fisher, layers: this.#passes.curvature(pass) };
+    return {
+      count: pass.count,
+      fisher: pass.fisher,
+      layers: this.#passes.curvature(pass),
+      curvatureAlong: (along, directions, into) => this.#curvatureAlong(along, pass, directions, into),
+    };
+  }
+
+  /** As `Model.withoutTangent`. */
+  get withoutTangent(): string | undefined {
+    return withoutTangents(this.#built);
+  }
+
+  /**
+   * As `Model.recordLoss`.
+   *
+   * @throws ArgumentError without a loaded batch, or for a place that is too small; then nothing has been recorded.
+   */
+  recordLoss(recorder: Recorder, into: NumberPlace): void {
+    this.#assertUsable("recordLoss");
+    if (!this.#loaded) throw new ArgumentError("recordLoss", "batch", "must be loaded first: call load()");
+    requireStored("recordLoss", "into", into, 2);
+    this.#workspace.ensureDeltas(this.#deltaRows);
+    this.#workspace.endPass();
+    this.#passes.forward(recorder, this.#loaded.count);
+    this.#passes.loss(recorder, this.#loaded, { gradient: false, statistics: into });
   }
 
   /**
@@ -299,6 +327,23 @@ export class Network implements Model {
     this.dispose();
   }
 
+  /** As `Pass.curvatureAlong`. */
+  #curvatureAlong(
+    recorder: Recorder,
+    pass: RecordedPass,
+    directions: readonly GPUBuffer[],
+    into: NumberPlace,
+  ): void {
+    const operation = "curvatureAlong";
+    pass.requireCurrent(operation);
+    requireDirections(operation, this, directions);
+    requireStored(operation, "into", into, directions.length ** 2);
+    requireTangents(this.#built);
+    this.#workspace.ensureTangents(directions.length * this.batchSize);
+    const tangents = recordTangents(recorder, this.#built, this.#workspace.parameters, pass, directions);
+    this.#passes.lossCurvature(recorder, pass.count, tangents, into);
+  }
+
   /** @throws ArgumentError once it is disposed of */
   #assertUsable(operation: string): void {
     if (!this.#disposed) return;
@@ -328,7 +373,8 @@ export class Network implements Model {
     const { count } = loaded;
     this.#workspace.ensureDeltas(Math.max(this.#deltaRows, (1 + columns) * this.batchSize));
     this.#passes.forward(recorder, count);
-    this.#passes.loss(recorder, loaded, { gradient: true, statistics: this.statistics });
+    const statistics = { buffer: this.statistics, index: 0 };
+    this.#passes.loss(recorder, loaded, { gradient: true, statistics });
     if (fisher && columns > 0) this.#passes.fisher(recorder, count, columns, fisher.kind);
     this.#passes.backward(recorder, count, columns);
     return { count, columns, fisher };

@@ -9,11 +9,12 @@ import {
   type StridedCopy,
 } from "../linalg/index.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
-import type { Curved, FisherKind, FisherOptions } from "../model/index.js";
+import type { Curved, FisherKind, FisherOptions, NumberPlace } from "../model/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
 import type { Built } from "./build.js";
 import { fisher } from "./fisher.js";
 import { loss } from "./loss.js";
+import { lossCurvature } from "./loss-curvature.js";
 import { type Loss, lossCode } from "./losses.js";
 import { TiedCurved } from "./tied-curved.js";
 
@@ -67,11 +68,17 @@ export class Passes {
     return output.rows(count);
   }
 
+  /** Records q_jk of the loss along directions in the outputs, (K · count) × outputs, into K × K f32. */
+  lossCurvature(recorder: Recorder, count: number, tangents: Matrix, into: NumberPlace): void {
+    const outputs = this.#built.output.rows(count);
+    lossCurvature(recorder, { kind: lossCode(this.#loss), outputs, tangents, into });
+  }
+
   /** Records the loss of the outputs into `statistics`, two f32; with `gradient`, its derivative too. */
   loss(
     recorder: Recorder,
     { count, indexed }: Loaded,
-    { gradient, statistics }: { gradient: boolean; statistics: GPUBuffer },
+    { gradient, statistics }: { gradient: boolean; statistics: NumberPlace },
   ): void {
     const { output } = this.#built;
     loss(recorder, {

@@ -14,7 +14,7 @@ import {
 } from "./graph.js";
 import { type LossKind, lossHessian, lossValues, type Reduction, type Targets } from "./loss.js";
 import { matmul } from "./matmul.js";
-import { add, type Matrix, matrix, stackRows } from "./matrix.js";
+import { add, type Matrix, matrix, scale, stackRows } from "./matrix.js";
 import { dot, relativeError } from "./reduce.js";
 import type { Value } from "./tensor.js";
 
@@ -62,6 +62,27 @@ export function graphGgnByDifferences(
   return finiteDifferenceGgn(outputs, weights[key]!, hessians, step);
 }
 
+/**
+ * How the outputs move as all weights move along `direction` (by key, of their shapes), N × C, by differences.
+ *
+ * @throws as `graphForward`
+ */
+export function graphTangentByDifferences(
+  graph: ReferenceGraph,
+  weights: Weights,
+  direction: Weights,
+  inputs: GraphInputs,
+  step = 1e-6,
+): Matrix {
+  const outputs = (distance: number) => {
+    const moved = Object.entries(weights).map(([key, W]): [string, Matrix] => {
+      return [key, add(W, scale(direction[key]!, distance))];
+    });
+    return graphForward(graph, Object.fromEntries(moved), inputs).outputs;
+  };
+  return scale(add(outputs(step), scale(outputs(-step), -1)), 1 / (2 * step));
+}
+
 /** What `opErrors` checks with. */
 export interface OpCheckOptions {
   /** Which inputs hold indices, and so have no derivative; defaults to none. */
@@ -76,6 +97,11 @@ export interface OpCheckOptions {
 export interface OpErrors {
   /** `back` against differences, for each input. For an input of indices, the size of what goes back. */
   inputs: number[];
+  /**
+   * `tangent` against `back` and `gradient`, as numbers ⟨d, tangent⟩ = ⟨back(d), inputs⟩ + ⟨gradient(d), direction⟩; undefined
+   * where the operation has none.
+   */
+  tangent: number | undefined;
   /** `gradient` against differences; 0 without weights. */
   gradient: number;
   /** `gradient` against Σ_i D_i A_i' of `derivatives` and `inputs`; 0 without weights. */
@@ -97,7 +123,7 @@ export function opErrors(
   options: OpCheckOptions = {},
 ): OpErrors {
   const { indices = [], step, seed = 0 } = options;
-  const { output, back, trainable } = op.forward(inputs, weights);
+  const { output, back, tangent, trainable } = op.forward(inputs, weights);
   const stream = new RandomStream(seed);
   const d = output.data.map(() => stream.normal());
   const along = ({ data }: Value) => dot(row(data), row(d));
@@ -117,10 +143,22 @@ export function opErrors(
       const expected = indices.includes(k) ? matrix(1, own.cols) : finiteDifferenceGradient(moved, own, step);
       return relativeError(row(parts[k]!), expected);
     }),
+    tangent: undefined,
     gradient: 0,
     columns: 0,
     forward: 0,
   };
+  if (tangent) {
+    const moves = inputs.map(({ data }, k) => data.map(() => (indices.includes(k) ? 0 : stream.normal())));
+    const direction = weights && { ...weights, data: weights.data.map(() => stream.normal()) };
+    const terms = [
+      ...moves.map((move, k) => dot(row(move), row(parts[k]!))),
+      ...(trainable && direction ? [dot(trainable.gradient(d), direction)] : []),
+    ];
+    const expected = terms.reduce((sum, term) => sum + term, 0);
+    const actual = along({ ...output, data: tangent(moves, direction) });
+    errors.tangent = Math.abs(actual - expected) / terms.reduce((sum, term) => sum + Math.abs(term), 1e-300);
+  }
   if (!trainable || !weights) return errors;
   const gradient = trainable.gradient(d);
   const loss = (W: Matrix) => along(op.forward(inputs, W).output);

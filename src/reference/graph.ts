@@ -40,6 +40,11 @@ export interface ForwardStep {
    * i only: no sum over examples. May return `d` itself; nobody writes to what it returns.
    */
   back(d: Float64Array): Float64Array[];
+  /**
+   * The derivative of the output, laid out as it, as the inputs move along `inputs` (an array for each, laid out as it) and the
+   * weights along `direction` (of their shape; they stay without it). Graphs with a node that lacks it have no tangents.
+   */
+  tangent?(inputs: readonly Float64Array[], direction?: Matrix): Float64Array;
   /** Present exactly where the operation has weights. */
   trainable?: TrainableStep;
 }

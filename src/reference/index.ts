@@ -99,10 +99,12 @@ export {
 export {
   graphGgnByDifferences,
   graphGradientByDifferences,
+  graphTangentByDifferences,
   type OpCheckOptions,
   type OpErrors,
   opErrors,
 } from "./graph-difference.js";
+export { graphTangent, passCurvatureAlong } from "./graph-tangent.js";
 export {
   dampingFloor,
   F32_DAMPING_FLOOR,

@@ -13,7 +13,16 @@ import {
 } from "./conv.js";
 import type { ReferenceOp } from "./graph.js";
 import { matmul } from "./matmul.js";
-import { appendOnesColumn, dropLastColumn, type Matrix, matrix, requireShape, rowOf } from "./matrix.js";
+import {
+  appendOnesColumn,
+  dropLastColumn,
+  type Matrix,
+  matrix,
+  add as plus,
+  requireShape,
+  rowOf,
+  stackColumns,
+} from "./matrix.js";
 import {
   averagePool,
   averagePoolBackward,
@@ -60,6 +69,11 @@ export function denseOp(options: DenseOpOptions = {}): ReferenceOp {
           const full = matmul(asOutput(d), W);
           return [(bias ? dropLastColumn(full) : full).data];
         },
+        tangent([dX], direction) {
+          const kernel = bias ? dropLastColumn(W) : W;
+          const moved = matmul({ ...input, data: dX! }, kernel, { transposeB: true });
+          return (direction ? plus(moved, matmul(A, direction, { transposeB: true })) : moved).data;
+        },
         trainable: {
           groups: 1,
           inputs: () => rowsAsColumns(A),
@@ -87,6 +101,13 @@ export function conv2dOp(options: ConvOptions): ReferenceOp {
       return {
         output,
         back: (d) => [conv2dInputGradient(asOutput(d), W, geometry).data],
+        tangent([dX], direction) {
+          const kernel = geometry.bias ? appendZeros(dropLastColumn(W)) : W;
+          const moved = conv2d({ ...input, data: dX! }, kernel, geometry).data;
+          if (!direction) return moved;
+          const own = conv2d(input, direction, geometry).data;
+          return moved.map((x, k) => x + own[k]!);
+        },
         trainable: {
           groups: geometry.groups,
           inputs: (group) => patches(input, geometry, group),
@@ -109,6 +130,7 @@ export function activationOp(kind: ActivationLayer["kind"], slope?: number): Ref
       return {
         output: { ...input, data: input.data.map((z) => activate(layer, z)) },
         back: (d) => [d.map((x, k) => x * activationSlope(layer, input.data[k]!))],
+        tangent: ([dX]) => dX!.map((x, k) => x * activationSlope(layer, input.data[k]!)),
       };
     },
   };
@@ -125,6 +147,11 @@ export function maxPoolOp(options: PoolOptions): ReferenceOp {
       return {
         output,
         back: (d) => [maxPoolBackward({ shape: output.shape, data: d }, argmax, input.shape).data],
+        tangent([dX]) {
+          const [, , height, width] = input.shape;
+          const windows = output.shape[2] * output.shape[3];
+          return output.data.map((_, k) => dX![Math.floor(k / windows) * height * width + argmax[k]!]!);
+        },
       };
     },
   };
@@ -141,6 +168,7 @@ export function averagePoolOp(options: PoolOptions): ReferenceOp {
       return {
         output,
         back: (d) => [averagePoolBackward({ shape: output.shape, data: d }, options, input.shape).data],
+        tangent: ([dX]) => averagePool({ ...input, data: dX! }, options).data,
       };
     },
   };
@@ -154,7 +182,11 @@ export function globalAveragePoolOp(): ReferenceOp {
     forward(inputs, _weights, node = kind) {
       const input = tensorInput(kind, inputs, node);
       const output = globalAveragePool(input);
-      return { output, back: (d) => [globalAveragePoolBackward({ ...output, data: d }, input.shape).data] };
+      return {
+        output,
+        back: (d) => [globalAveragePoolBackward({ ...output, data: d }, input.shape).data],
+        tangent: ([dX]) => globalAveragePool({ ...input, data: dX! }).data,
+      };
     },
   };
 }
@@ -165,7 +197,11 @@ export function flattenOp(): ReferenceOp {
   return {
     kind,
     forward(inputs, _weights, node = kind) {
-      return { output: flatten(tensorInput(kind, inputs, node)), back: (d) => [d] };
+      return {
+        output: flatten(tensorInput(kind, inputs, node)),
+        back: (d) => [d],
+        tangent: ([dX]) => dX!,
+      };
     },
   };
 }
@@ -182,8 +218,13 @@ export function addOp(): ReferenceOp {
           throw new ShapeError(kind, `input ${k} of ${node}`, sizes(input), sizes(first));
         }
       });
-      const data = first.data.map((_, at) => inputs.reduce((sum, { data }) => sum + data[at]!, 0));
-      return { output: { ...first, data }, back: (d) => inputs.map(() => d) };
+      const sum = (terms: readonly Float64Array[]) =>
+        first.data.map((_, at) => terms.reduce((total, data) => total + data[at]!, 0));
+      return {
+        output: { ...first, data: sum(inputs.map(({ data }) => data)) },
+        back: (d) => inputs.map(() => d),
+        tangent: sum,
+      };
     },
   };
 }
@@ -206,19 +247,25 @@ export function concatOp(): ReferenceOp {
       // An example's numbers are contiguous with the channel slowest, for either form.
       const widths = inputs.map(({ data }) => data.length / count);
       const features = inputs.reduce((sum, input) => sum + sizes(input)[1]!, 0);
-      const output = isTensor(first)
-        ? tensor([count, features, first.shape[2], first.shape[3]])
-        : matrix(count, features);
-      const width = output.data.length / count;
+      const width = widths.reduce((a, b) => a + b, 0);
       const starts = widths.map((_, k) => widths.slice(0, k).reduce((a, b) => a + b, 0));
-      inputs.forEach(({ data }, k) => {
-        for (let i = 0; i < count; i++) {
-          const own = data.subarray(i * widths[k]!, (i + 1) * widths[k]!);
-          output.data.set(own, i * width + starts[k]!);
-        }
-      });
+      const joined = (parts: readonly Float64Array[]) => {
+        const all = new Float64Array(count * width);
+        parts.forEach((data, k) => {
+          for (let i = 0; i < count; i++) {
+            const own = data.subarray(i * widths[k]!, (i + 1) * widths[k]!);
+            all.set(own, i * width + starts[k]!);
+          }
+        });
+        return all;
+      };
+      const data = joined(inputs.map((input) => input.data));
+      const output = isTensor(first)
+        ? tensor([count, features, first.shape[2], first.shape[3]], data)
+        : matrix(count, features, data);
       return {
         output,
+        tangent: joined,
         back: (d) =>
           inputs.map(({ data }, k) => {
             const part = new Float64Array(data.length);
@@ -258,7 +305,11 @@ export function oneHotOp(size: number): ReferenceOp {
         }
         output.data[(Math.floor(k / T) * size + index) * T + (k % T)] = 1;
       });
-      return { output, back: () => [new Float64Array(input.data.length)] };
+      return {
+        output,
+        back: () => [new Float64Array(input.data.length)],
+        tangent: () => new Float64Array(output.data.length),
+      };
     },
   };
 }
@@ -304,6 +355,10 @@ function severalInputs(kind: string, inputs: readonly Value[], node: string): Va
     throw new ArgumentError(kind, `inputs of ${node}`, `must be two or more, got ${inputs.length}`);
   }
   return input;
+}
+
+function appendZeros(m: Matrix): Matrix {
+  return stackColumns([m, matrix(m.rows, 1)]);
 }
 
 function sizes(value: Value): readonly number[] {

@@ -134,8 +134,8 @@ kernelTest("own kinds: their twins against differences", (t) => {
       opErrors(softplusKind.twin(softplus(), []), [input]),
       opErrors(scaleShiftKind.twin(scaleShift(), []), [input], weights),
     ];
-    for (const { inputs, gradient, columns, forward } of errors) {
-      for (const error of [...inputs, gradient, columns, forward]) assert(error < 1e-7, `error ${error}`);
+    for (const { inputs, gradient, columns, forward, tangent } of errors) {
+      for (const error of [...inputs, gradient, columns, forward, tangent!]) assert(error < 1e-7, `error ${error}`);
     }
   }
 });

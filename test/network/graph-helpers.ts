@@ -11,6 +11,7 @@ import {
   type NetworkOptions,
   twinOf,
 } from "../../src/network/index.js";
+import { packWeights } from "../../src/network/weights.js";
 import type { PipelineManager } from "../../src/pipeline/index.js";
 import { expandFactors } from "../../src/reference/approximations.js";
 import type { Fisher } from "../../src/reference/fisher.js";
@@ -22,7 +23,12 @@ import {
   type ReferenceGraph,
   type Weights,
 } from "../../src/reference/graph.js";
-import { graphGgnByDifferences, graphGradientByDifferences } from "../../src/reference/graph-difference.js";
+import {
+  graphGgnByDifferences,
+  graphGradientByDifferences,
+  graphTangentByDifferences,
+} from "../../src/reference/graph-difference.js";
+import { graphTangent, passCurvatureAlong } from "../../src/reference/graph-tangent.js";
 import { matmul } from "../../src/reference/matmul.js";
 import { type Matrix, matrix, unvec, vec } from "../../src/reference/matrix.js";
 import { type PositionBlock, positionOperator } from "../../src/reference/operator.js";
@@ -143,11 +149,14 @@ function poison(t: TestContext, net: Network): void {
   for (const layer of net.layers) {
     rows(layer.G);
     for (const values of [...layer.inputs, layer.output]) {
-      const { place, delta, positions, columns } = values;
+      const { place, delta, tangent, positions, columns } = values;
       rows(place.rows(place.storage.capacity, columns));
       if (place.storage.keepsTransposes) rows(place.transposed(net.batchSize, columns));
       if (delta) rows(delta.rows(Math.floor(delta.storage.capacity / positions) * positions, columns));
       if (delta?.storage.keepsTransposes) rows(delta.transposed(delta.storage.capacity, columns));
+      // Its memory is made when it is first asked for.
+      const capacity = tangent?.storage.capacity ?? 0;
+      if (tangent && capacity > 0) rows(tangent.rows(Math.floor(capacity / positions) * positions, columns));
     }
   }
 }
@@ -170,6 +179,7 @@ async function comparePass(
   const wanted = passLossAndGradients(forward, loss.kind, targets);
   const [mean] = await t.download(net.statistics, { length: 1 });
   assertClose([mean!], [wanted.loss], bound, `${what}: loss`);
+  await compareForms(t, manager, net, recorded, { ...check, what }, twin);
   const blocks = passCurvature(forward, loss.kind, fisherOf(fisher, batch, net.outputs));
   assertEqual(net.layers.map(({ name }) => name).join(), Object.keys(blocks).join(), `${what}: layers`);
   for (const [l, { name, G }] of net.layers.entries()) {
@@ -189,6 +199,55 @@ async function comparePass(
   }
   if (check.differences && fisher.kind === "exact") {
     await compareDifferences(t, manager, net, recorded, { ...check, what }, twin, targets);
+  }
+}
+
+/** Random directions in all weights of a network: as buffers, and as the twin takes them. */
+export function randomDirections(
+  t: TestContext,
+  net: Network,
+  count: number,
+): { buffers: GPUBuffer[]; twins: Record<string, Matrix>[] } {
+  const arrays = Array.from({ length: count }, (_, k) =>
+    net.layers.map(({ in: columns, out }, l) => t.random(1000 + 50 * k + l).normals(out * columns)),
+  );
+  return {
+    buffers: arrays.map((own) => t.upload(packWeights(net.layers, own, net.length))),
+    twins: arrays.map((own) =>
+      Object.fromEntries(
+        net.layers.map(({ name, in: columns, out }, l) => [name, matrixOf(own[l]!, out, columns)]),
+      ),
+    ),
+  };
+}
+
+/** Forms along two directions in all weights, against the twin and, where asked, its differences. */
+async function compareForms(
+  t: TestContext,
+  manager: PipelineManager,
+  net: Network,
+  recorded: Pass,
+  { loss, what, bound = 2e-5, differences }: GraphCheck,
+  twin: TwinPass,
+): Promise<void> {
+  const { buffers, twins } = randomDirections(t, net, 2);
+  const pass = graphForward(twin.graph, twin.weights, twin.inputs);
+  const expected = passCurvatureAlong(pass, loss.kind, twins);
+  const into = t.upload(new Float32Array(8).fill(POISON));
+  run(manager, (recorder) => recorded.curvatureAlong!(recorder, buffers, { buffer: into, index: 3 }));
+  const found = await t.download(into);
+  assertEqual(found[4], found[5], `${what}: symmetric`);
+  assertClose(found.subarray(3, 7), expected.data, bound, `${what}: forms along directions`);
+  for (const place of [0, 1, 2, 7]) assertEqual(found[place], Math.fround(POISON), `${what}: beside`);
+  if (!differences) return;
+  for (const [k, direction] of twins.entries()) {
+    const moved = graphTangentByDifferences(twin.graph, twin.weights, direction, twin.inputs);
+    assertClose(
+      moved.data,
+      graphTangent(pass, direction).data,
+      1e-6,
+      `${what}: direction ${k} by differences`,
+    );
   }
 }
 

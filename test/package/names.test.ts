@@ -301,6 +301,7 @@ describe("public names", () => {
       type NewtonRecord
       type NewtonSolution
       type NumberOption
+      type NumberPlace
       type OneHotModule
       type OptimizerMemory
       type OptimizerOptions

@@ -59,10 +59,11 @@ describe("operations against differences of their own forward pass", () => {
   ];
 
   it.each(ops)("%s", (_, op, inputs, weights) => {
-    const { inputs: parts, gradient, columns, forward } = opErrors(op, inputs, weights, { seed: 4 });
+    const errors = opErrors(op, inputs, weights, { seed: 4 });
+    const { inputs: parts, gradient, columns, forward, tangent } = errors;
     expect(parts).toHaveLength(inputs.length);
     expect(Math.max(...parts, gradient)).toBeLessThan(1e-8);
-    expect(Math.max(columns, forward)).toBeLessThan(1e-13);
+    expect(Math.max(columns, forward, tangent!)).toBeLessThan(1e-13);
   });
 
   it("oneHot: a one in the row of the index at each position, and nothing goes back to indices", () => {
@@ -97,6 +98,16 @@ describe("operations against differences of their own forward pass", () => {
       trainable: { ...trainable!, inputs: (group) => trainable!.inputs(group).map((A) => scale(A, 3)) },
     }));
     expect(opErrors(inputs, [x], W).forward).toBeGreaterThan(0.5);
+    const still = changed(({ tangent }) => ({ tangent: ([dX]) => tangent!([dX!]) }));
+    expect(opErrors(still, [x], W).tangent).toBeGreaterThan(0.01);
+    expect(opErrors(denseOp(), [x], W).tangent).toBeLessThan(1e-13);
+    expect(
+      opErrors(
+        changed(() => ({ tangent: undefined })),
+        [x],
+        W,
+      ).tangent,
+    ).toBeUndefined();
     const leak = opErrors(
       { kind: "leak", forward: ([input]) => ({ output: input!, back: (d) => [d] }) },
       [indices(2)],

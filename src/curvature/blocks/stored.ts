@@ -9,8 +9,13 @@ export interface StoredNumber {
   readonly index: number;
 }
 
-/** @throws ArgumentError unless the buffer is storage and has that element */
-export function requireStored(operation: string, operand: string, number: StoredNumber): StoredNumber {
+/** @throws ArgumentError unless the buffer is storage and has that element, and so many from it on */
+export function requireStored(
+  operation: string,
+  operand: string,
+  number: StoredNumber,
+  count = 1,
+): StoredNumber {
   const { buffer, index } = number;
   const fail = (what: string): never => {
     throw new ArgumentError(operation, operand, what);
@@ -19,8 +24,9 @@ export function requireStored(operation: string, operand: string, number: Stored
     fail("must have a buffer that is made for storage");
   }
   const length = Math.floor(buffer.size / 4);
-  if (!(Number.isInteger(index) && index >= 0 && index < length)) {
-    fail(`must have a whole index below ${length}, the numbers of its buffer, got ${index}`);
+  if (!(Number.isInteger(index) && index >= 0 && index + count <= length)) {
+    const room = count === 1 ? "" : `, with room for ${count}`;
+    fail(`must have a whole index below ${length}, the numbers of its buffer${room}, got ${index}`);
   }
   return number;
 }

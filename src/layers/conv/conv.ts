@@ -6,6 +6,7 @@ import {
   type StridedCopy,
 } from "../../linalg/index.js";
 import { copyInto } from "../../linalg/layout/pack.js";
+import type { Directions } from "../../memory/directions.js";
 import type { RecordedPass } from "../../memory/recorded-pass.js";
 import type { Workspace } from "../../memory/workspace.js";
 import type { Curved } from "../../model/index.js";
@@ -102,6 +103,31 @@ export class Conv2dLayer implements TrainableLayer {
       multiplyPacked(recorder, [{ A: this.weights.kernel, B, C, transposed: false, alpha: 1, beta: 0 }]);
       recordFold(recorder, this.#geometry, chunk, C, into);
     }
+  }
+
+  alongWeights(recorder: Recorder, count: number, directions: Directions): PackedProduct[] {
+    const { products, weights, positions } = this;
+    const block = count * positions;
+    const into = (k: number) => this.output.tangent!.rows(block, this.out, k * block);
+    const all = weights.transposesOf(directions);
+    if (all) {
+      products.correlateAll(
+        recorder,
+        count,
+        all.map((V, k) => ({ weights: V, into: into(k) })),
+      );
+    } else {
+      // With several groups, the whole kernel has room for one direction at a time.
+      for (const [k, V] of weights.directionsOf(directions).entries()) {
+        products.correlate(recorder, count, weights.direction(recorder, V), into(k));
+      }
+    }
+    return [];
+  }
+
+  tangent(recorder: Recorder, _count: number, rows: number): void {
+    const [source, into] = [this.input.tangents(rows), this.output.tangents(rows)];
+    this.products.correlateTangents(recorder, rows, source, this.weights.transposed, into);
   }
 
   gradient(recorder: Recorder, count: number, into: Matrix): PackedProduct[] {

@@ -55,13 +55,38 @@ export class Correlation {
 
   /** `into` ← one row W a_t for each position, from W' of the whole kernel. */
   correlate(recorder: Recorder, count: number, weights: Matrix, into: Matrix): void {
+    this.correlateAll(recorder, count, [{ weights, into }]);
+  }
+
+  /** `correlate` with several weights, whose patches are made once. */
+  correlateAll(recorder: Recorder, count: number, all: readonly { weights: Matrix; into: Matrix }[]): void {
     for (const chunk of this.chunks(count)) {
       const B = this.#workspace.patches(this.columns, chunk.rows);
       recordPatches(recorder, "transposed", this.geometry, chunk, this.#source(count), B);
       // Positions are the long side, so they are the product's columns and the result is stored transposed.
-      multiplyPacked(recorder, [
-        { A: weights, B, C: rowsOf(into, chunk), transposed: true, alpha: 1, beta: 0 },
-      ]);
+      multiplyPacked(
+        recorder,
+        all.map(({ weights, into }) => {
+          return { A: weights, B, C: rowsOf(into, chunk), transposed: true, alpha: 1, beta: 0 };
+        }),
+      );
+    }
+  }
+
+  /** Adds to `into` one row W da_t for each position of `examples` images like the input, without the bias's 1. */
+  correlateTangents(
+    recorder: Recorder,
+    examples: number,
+    source: Matrix,
+    weights: Matrix,
+    into: Matrix,
+  ): void {
+    const geometry = { ...this.geometry, bias: false };
+    const A = { ...weights, rows: geometry.features };
+    for (const chunk of this.chunks(examples)) {
+      const B = this.#workspace.patches(geometry.features, chunk.rows);
+      recordPatches(recorder, "transposed", geometry, chunk, source, B);
+      multiplyPacked(recorder, [{ A, B, C: rowsOf(into, chunk), transposed: true, alpha: 1, beta: 1 }]);
     }
   }
 

@@ -1,5 +1,6 @@
 import { copyStrided, type Matrix, packed, packedTarget, type StridedCopy } from "../../linalg/index.js";
 import { copyInto } from "../../linalg/layout/pack.js";
+import type { Directions } from "../../memory/directions.js";
 import type { ParameterPlace } from "../../memory/parameters.js";
 import type { Workspace } from "../../memory/workspace.js";
 import type { Recorder } from "../../pipeline/index.js";
@@ -77,6 +78,16 @@ export class ConvWeights {
     const whole = this.#whole.direction();
     copyStrided(recorder, this.#blocks(V, whole, true));
     return whole;
+  }
+
+  /** Each V_k', where the whole kernel is the layer's own; undefined with several groups. */
+  transposesOf(directions: Directions): Matrix[] | undefined {
+    return this.#whole ? undefined : directions.transposed(this.#place);
+  }
+
+  /** Each V_k, out × in. */
+  directionsOf(directions: Directions): Matrix[] {
+    return directions.of(this.#place);
   }
 
   /** Where a sum for the whole kernel goes that is meant for `into`, out × in. */

@@ -1,0 +1,95 @@
+import { ArgumentError, UnsupportedLayerError } from "../errors.js";
+import type { Layer, TrainableLayer } from "../layers/layer.js";
+import { isTrainable } from "../layers/layer.js";
+import { axpy, copyStrided, type Matrix, multiplyPacked, paddedLength, paddedView } from "../linalg/index.js";
+import { copyInto } from "../linalg/layout/pack.js";
+import { Directions } from "../memory/directions.js";
+import type { ParameterStorage } from "../memory/parameters.js";
+import type { RecordedPass } from "../memory/recorded-pass.js";
+import type { Recorder } from "../pipeline/index.js";
+import type { Built } from "./build.js";
+import { MOST_DIRECTIONS } from "./loss-curvature.js";
+
+/** Why a network has no tangents, for people; undefined where it has them. */
+export function withoutTangents({ layers }: Pick<Built, "layers">): string | undefined {
+  const layer = layers.find((own) => moves(own) && !own.tangent);
+  return layer && `${layer.name}: layers of the kind ${layer.kind} have no tangent()`;
+}
+
+/** @throws UnsupportedLayerError where there are none, naming the layer */
+export function requireTangents({ layers }: Pick<Built, "layers">): void {
+  const layer = layers.find((own) => moves(own) && !own.tangent);
+  if (layer) throw new UnsupportedLayerError(layer.name, layer.kind, "give the kind's layers a tangent()");
+}
+
+/** @throws ArgumentError unless they are 1 to 4 buffers that are long enough */
+export function requireDirections(
+  operation: string,
+  { length }: { readonly length: number },
+  directions: readonly GPUBuffer[],
+): void {
+  const count = directions.length;
+  if (!(count >= 1 && count <= MOST_DIRECTIONS)) {
+    throw new ArgumentError(operation, "directions", `must be 1 to ${MOST_DIRECTIONS} buffers, got ${count}`);
+  }
+  for (const [k, { size }] of directions.entries()) {
+    if (size >= 4 * length) continue;
+    const rule = `must be laid out as the weights, ${4 * length} bytes, got ${size}`;
+    throw new ArgumentError(operation, `directions[${k}]`, rule);
+  }
+}
+
+/** Whether what a layer reads depends on weights. */
+function moves({ inputs }: Layer): boolean {
+  return inputs.some(({ tangent }) => tangent !== undefined);
+}
+
+/**
+ * Records dZ_k, the derivatives of the outputs as all weights move along D_k, for the examples of a pass whose values are still
+ * in memory: forward mode, layer by layer, all directions together. Of z = W a it is V_k a + W da_k; the V_k a of layers whose
+ * operands share buffers are one dispatch.
+ *
+ * @param buffers D_k, each laid out as the network's weights
+ * @returns (K · count) × outputs, one block for each direction
+ */
+export function recordTangents(
+  recorder: Recorder,
+  { layers, output }: Built,
+  parameters: ParameterStorage,
+  pass: RecordedPass,
+  buffers: readonly GPUBuffer[],
+): Matrix {
+  const { count } = pass;
+  const rows = buffers.length * count;
+  const directions = new Directions(recorder, parameters, buffers);
+  const trainable = layers.filter(isTrainable);
+  multiplyPacked(
+    recorder,
+    trainable.flatMap((layer) => layer.alongWeights?.(recorder, count, directions) ?? []),
+  );
+  for (const layer of layers) {
+    if (moves(layer)) layer.tangent!(recorder, count, rows);
+    if (isTrainable(layer) && !layer.alongWeights) addAlongWeights(recorder, layer, pass, directions);
+  }
+  return output.tangents(rows);
+}
+
+/** V_k a from the layer's own `apply`, added to W da_k where there is that. */
+function addAlongWeights(
+  recorder: Recorder,
+  layer: TrainableLayer,
+  pass: RecordedPass,
+  directions: Directions,
+): void {
+  const curved = layer.curvature(pass);
+  const block = pass.count * layer.output.positions;
+  for (const [k, V] of directions.of(layer).entries()) {
+    const X = paddedView(recorder.scratch(paddedLength(block, layer.out)), 0, block, layer.out);
+    curved.apply(recorder, V, X);
+    const all = layer.output.tangents(directions.buffers.length * pass.count);
+    const Y = { ...all, offset: all.offset + k * block * all.stride, rows: block };
+    if (moves(layer)) axpy(recorder, [{ alpha: 1, X, Y }]);
+    else copyStrided(recorder, [copyInto(X, Y, false)]);
+    recorder.release(X.buffer);
+  }
+}
