@@ -1,9 +1,9 @@
 // ν = min(1, √(κ / (η² Σ ⟨G, U⟩))) over the layers that may step: those whose flag is 0 and whose words of `ready` are all 1.
 // coefficients[l] ← ν for them and 0 for the others, which are counted. κ = 0 means no clip. Where the clip's sum is not
-// finite, so that there is no telling how long the step is, ν is 0 and all are counted.
+// finite, so that there is no telling how long the step is, ν is 0 and all are counted. `applied` receives η and μ.
 //
 // Layout: a row of `layers` says where a layer's flag, ⟨G, U⟩, ‖G‖², ‖U‖² and words are. One thread. Dispatched by
-// src/optimizers/tail.ts.
+// src/optimizers/tail.ts; optimisers that are controlled on the GPU have step_plan.wgsl in its place.
 //
 // Written by `npm run shaders` from source/step_coefficients.wgsl.
 
@@ -24,12 +24,21 @@ struct StepSettings {
   velocity: u32,
 }
 
+struct AppliedStep {
+  learningRate: f32,
+  momentum: f32,
+  verdict: u32,
+  velocity: u32,
+  good: u32,
+}
+
 struct Outcome {
   clip: f32,
   gradientSquared: f32,
   updateSquared: f32,
   skipped: u32,
   flags: u32,
+  verdict: u32,
 }
 
 @group(0) @binding(0) var<storage, read> layers: array<LayerStep>;
@@ -38,7 +47,8 @@ struct Outcome {
 @group(0) @binding(3) var<storage, read> flags: array<u32>;
 @group(0) @binding(4) var<storage, read> ready: array<u32>;
 @group(0) @binding(5) var<storage, read_write> coefficients: array<f32>;
-@group(0) @binding(6) var<storage, read_write> outcome: array<Outcome>;
+@group(0) @binding(6) var<storage, read_write> applied: array<AppliedStep>;
+@group(0) @binding(7) var<storage, read_write> outcome: array<Outcome>;
 
 // The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
 // not occur (x != x is no test), so the bits are looked at.
@@ -47,7 +57,7 @@ const INFINITY = 0x7f800000u;
 fn finite(value: f32) -> bool {
   return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
-
+// Whether a layer may step: its flag is 0 and its words of `ready` are all 1.
 fn may_step(layer: LayerStep) -> bool {
   var ones = 0u;
   for (var word = 0u; word < layer.words; word++) {
@@ -55,6 +65,10 @@ fn may_step(layer: LayerStep) -> bool {
   }
   return flags[layer.flag] == 0u && ones == layer.words;
 }
+// What became of a step.
+const TAKEN = 0u;
+const HELD = 1u;
+const RESTORED = 2u;
 
 @compute @workgroup_size(1)
 fn main() {
@@ -85,4 +99,5 @@ fn main() {
     coefficients[l] = select(0.0, result.clip, may_step(layers[l]));
   }
   outcome[0] = result;
+  applied[0] = AppliedStep(settings.learningRate, settings.momentum, TAKEN, settings.velocity, 0u);
 }

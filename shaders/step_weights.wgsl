@@ -1,8 +1,9 @@
 // V ← μV + νU, W ← W − ηV, layer by layer; where no V is kept, W ← W − ηνU. A layer whose coefficient ν is 0 is left alone,
-// and so is a weight that would not be finite.
+// and so is a weight that would not be finite. η, μ and the verdict are in `applied`. Where `good` is kept, it receives the
+// weights from which a step is taken; a step that is taken back puts them in their place again, and V to zero.
 //
-// Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/tail.ts, all
-// layers at once.
+// Layout: U, V, W and `good` share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/tail.ts,
+// all layers at once.
 //
 // Written by `npm run shaders` from source/step_weights.wgsl.
 
@@ -14,20 +15,21 @@ struct WeightsProblem {
   stride: u32,
 }
 
-struct StepSettings {
+struct AppliedStep {
   learningRate: f32,
   momentum: f32,
-  weightDecay: f32,
-  klClip: f32,
+  verdict: u32,
   velocity: u32,
+  good: u32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<WeightsProblem>;
-@group(0) @binding(1) var<uniform> settings: StepSettings;
+@group(0) @binding(1) var<storage, read> applied: array<AppliedStep>;
 @group(0) @binding(2) var<storage, read> coefficients: array<f32>;
 @group(0) @binding(3) var<storage, read> update: array<f32>;
 @group(0) @binding(4) var<storage, read_write> velocity: array<f32>;
-@group(0) @binding(5) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(5) var<storage, read_write> good: array<f32>;
+@group(0) @binding(6) var<storage, read_write> weights: array<f32>;
 
 override THREADS: u32 = 64;
 
@@ -38,6 +40,10 @@ const INFINITY = 0x7f800000u;
 fn finite(value: f32) -> bool {
   return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
+// What became of a step.
+const TAKEN = 0u;
+const HELD = 1u;
+const RESTORED = 2u;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -57,22 +63,39 @@ fn main(
   let problem = problems[index];
   let row = number - problem.first;
   let coefficient = coefficients[index];
-  if (row >= problem.rows || coefficient == 0.0) {
+  let step = applied[0];
+  let idle = coefficient == 0.0 && step.verdict == TAKEN && step.good == 0u;
+  if (row >= problem.rows || step.verdict == HELD || idle) {
     return;
   }
-  let keeps = settings.velocity != 0u;
+  let keeps = step.velocity != 0u;
   let start = problem.offset + row * problem.stride;
   for (var j = thread; j < problem.cols; j += THREADS) {
-    var v = coefficient * update[start + j];
-    if (keeps) {
-      v = settings.momentum * velocity[start + j] + v;
+    let at = start + j;
+    if (step.verdict == RESTORED) {
+      weights[at] = good[at];
+      if (keeps) {
+        velocity[at] = 0.0;
+      }
+      continue;
     }
-    let next = weights[start + j] - settings.learningRate * v;
+    let w = weights[at];
+    if (step.good != 0u) {
+      good[at] = w;
+    }
+    if (coefficient == 0.0) {
+      continue;
+    }
+    var v = coefficient * update[at];
+    if (keeps) {
+      v = step.momentum * velocity[at] + v;
+    }
+    let next = w - step.learningRate * v;
     if (finite(v) && finite(next)) {
       if (keeps) {
-        velocity[start + j] = v;
+        velocity[at] = v;
       }
-      weights[start + j] = next;
+      weights[at] = next;
     }
   }
 }

@@ -4,7 +4,7 @@
 // e counts examples, c columns of each, t the positions that project sums over. Both add in a fixed order.
 //
 // Layout: b[c, e, t] is row c·bColumn + (e / share)·bExample + t·bPosition of b, z[e, t] row e·zExample + t·zPosition of
-// z, y[c, e] number c·examples + e of y. Rows start on a vec4f; offsets and strides of rows count vec4f, the length of a
+// z, y[c, e] number yOffset + c·examples + e of y. Rows start on a vec4f; offsets and strides of rows count vec4f, the length of a
 // row does not; what weigh writes beyond it is arbitrary. LANES threads share a sum of project, a workgroup of THREADS
 // does THREADS / LANES of them; a thread of weigh writes four numbers. Dispatched by src/curvature/kernels/contract.ts.
 
@@ -64,7 +64,7 @@ fn project(
     whole = sums[thread];
   }
   if (inside && lane == 0u) {
-    projected[number] = whole;
+    projected[problem.yOffset + number] = whole;
   }
 }
 
@@ -88,7 +88,7 @@ fn weigh(
     ((e / problem.share) * problem.bExample + t * problem.bPosition) * problem.bStride;
   var sum = vec4f();
   for (var c = 0u; c < problem.columns; c++) {
-    sum = fma(vec4f(y[c * problem.examples + e]), b[at], sum);
+    sum = fma(vec4f(y[problem.yOffset + c * problem.examples + e]), b[at], sum);
     at += step;
   }
   weighed[problem.zOffset + quad + (e * problem.zExample + t * problem.zPosition) * problem.zStride] = sum;

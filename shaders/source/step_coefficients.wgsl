@@ -1,21 +1,15 @@
 // ν = min(1, √(κ / (η² Σ ⟨G, U⟩))) over the layers that may step: those whose flag is 0 and whose words of `ready` are all 1.
 // coefficients[l] ← ν for them and 0 for the others, which are counted. κ = 0 means no clip. Where the clip's sum is not
-// finite, so that there is no telling how long the step is, ν is 0 and all are counted.
+// finite, so that there is no telling how long the step is, ν is 0 and all are counted. `applied` receives η and μ.
 //
 // Layout: a row of `layers` says where a layer's flag, ⟨G, U⟩, ‖G‖², ‖U‖² and words are. One thread. Dispatched by
-// src/optimizers/tail.ts.
+// src/optimizers/tail.ts; optimisers that are controlled on the GPU have step_plan.wgsl in its place.
 
 # bindings("optimizers/tail", "stepCoefficientsLayout");
 
 # include("finite");
-
-fn may_step(layer: LayerStep) -> bool {
-  var ones = 0u;
-  for (var word = 0u; word < layer.words; word++) {
-    ones += select(0u, 1u, ready[layer.ready + word] == 1u);
-  }
-  return flags[layer.flag] == 0u && ones == layer.words;
-}
+# include("may_step");
+# include("verdicts");
 
 @compute @workgroup_size(1)
 fn main() {
@@ -46,4 +40,5 @@ fn main() {
     coefficients[l] = select(0.0, result.clip, may_step(layers[l]));
   }
   outcome[0] = result;
+  applied[0] = AppliedStep(settings.learningRate, settings.momentum, TAKEN, settings.velocity, 0u);
 }

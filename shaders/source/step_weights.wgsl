@@ -1,14 +1,16 @@
 // V ← μV + νU, W ← W − ηV, layer by layer; where no V is kept, W ← W − ηνU. A layer whose coefficient ν is 0 is left alone,
-// and so is a weight that would not be finite.
+// and so is a weight that would not be finite. η, μ and the verdict are in `applied`. Where `good` is kept, it receives the
+// weights from which a step is taken; a step that is taken back puts them in their place again, and V to zero.
 //
-// Layout: U, V and W share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/tail.ts, all
-// layers at once.
+// Layout: U, V, W and `good` share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/tail.ts,
+// all layers at once.
 
 # bindings("optimizers/tail", "stepWeightsLayout");
 
 override THREADS: u32 = 64;
 
 # include("finite");
+# include("verdicts");
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -20,22 +22,39 @@ fn main(
   let problem = problems[index];
   let row = number - problem.first;
   let coefficient = coefficients[index];
-  if (row >= problem.rows || coefficient == 0.0) {
+  let step = applied[0];
+  let idle = coefficient == 0.0 && step.verdict == TAKEN && step.good == 0u;
+  if (row >= problem.rows || step.verdict == HELD || idle) {
     return;
   }
-  let keeps = settings.velocity != 0u;
+  let keeps = step.velocity != 0u;
   let start = problem.offset + row * problem.stride;
   for (var j = thread; j < problem.cols; j += THREADS) {
-    var v = coefficient * update[start + j];
-    if (keeps) {
-      v = settings.momentum * velocity[start + j] + v;
+    let at = start + j;
+    if (step.verdict == RESTORED) {
+      weights[at] = good[at];
+      if (keeps) {
+        velocity[at] = 0.0;
+      }
+      continue;
     }
-    let next = weights[start + j] - settings.learningRate * v;
+    let w = weights[at];
+    if (step.good != 0u) {
+      good[at] = w;
+    }
+    if (coefficient == 0.0) {
+      continue;
+    }
+    var v = coefficient * update[at];
+    if (keeps) {
+      v = step.momentum * velocity[at] + v;
+    }
+    let next = w - step.learningRate * v;
     if (finite(v) && finite(next)) {
       if (keeps) {
-        velocity[start + j] = v;
+        velocity[at] = v;
       }
-      weights[start + j] = next;
+      weights[at] = next;
     }
   }
 }

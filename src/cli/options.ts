@@ -103,7 +103,8 @@ export function optionOf(entry: OptionEntry, help: string): Option<number | stri
     placeholder: placeholderOf(entry),
     help,
     parse(value) {
-      const read = entry.type === "choice" ? value : numberIn(value, entry.type);
+      const word = entry.type === "choice" || entry.words?.includes(value);
+      const read = word ? value : numberIn(value, entry.type);
       const problem = problemWith(entry, read);
       if (problem !== undefined) throw problem;
       return read;

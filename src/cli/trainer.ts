@@ -21,7 +21,7 @@ export function linearRate(
   { learningRate, finalRate = 1 }: HyperParameters,
   steps: number,
 ): ((step: number) => number) | undefined {
-  if (learningRate === undefined || finalRate === 1) return undefined;
+  if (typeof learningRate !== "number" || finalRate === 1) return undefined;
   return (step) => learningRate * (1 - ((1 - finalRate) * step) / steps);
 }
 

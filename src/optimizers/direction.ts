@@ -1,5 +1,6 @@
 import type { FisherOptions, Model, Pass } from "../model/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import type { ControlPlan, StepControl } from "./control/control.js";
 import type { OptimizerMemory } from "./memory.js";
 import type { STEP_OPTIONS } from "./options.js";
 import type { OptionSchema, ResolvedOptions, SettingsOf } from "./schema.js";
@@ -15,6 +16,8 @@ export interface BufferRange {
 export interface StepPlan<S = OptionSchema> {
   /** 1 for the first. */
   readonly number: number;
+  /** Examples of its batch. */
+  readonly examples: number;
   /** The options as this step takes them: schedules have become numbers. */
   readonly settings: SettingsOf<S>;
 }
@@ -71,6 +74,16 @@ export interface Direction<S = OptionSchema, R extends DirectionReport = Directi
    * that is not sent, to learn its kernels, and for step 1 of any batch size, which must dispatch all that any step does.
    */
   record?(recorder: Recorder, step: Step<S>): Update;
+  /**
+   * Decides on the GPU whether a batch is taken and how far its step goes, in the place of learning rate and momentum. It needs a
+   * velocity; `record` must give a buffer of its own, the same at every step.
+   */
+  readonly control?: {
+    readonly state: StepControl;
+    /** U of the step before, until `record` overwrites it. */
+    readonly update: GPUBuffer;
+    plan(plan: StepPlan<S>): ControlPlan;
+  };
   /** What a checkpoint holds beside the velocity, by name. */
   readonly tensors?: Readonly<Record<string, StateTensor>>;
   /** What `statistics` averages, f32, for the seam. */

@@ -19,7 +19,7 @@ import { STEP_OPTIONS } from "./options.js";
 import { type StepRecord, statusOf } from "./record.js";
 import { changeOptions, resolveOptions, settingsAt } from "./resolve.js";
 import type { Schedule } from "./schedules.js";
-import type { ChangesOf, OptionSchema, OptionsOf, ResolvedOptions } from "./schema.js";
+import type { ChangesOf, OptionSchema, OptionsOf, ResolvedOptions, SettingsOf } from "./schema.js";
 import { requireSeam, type Seam, seamTensors } from "./seam.js";
 import { StepTail, type TailSettings } from "./tail.js";
 import { Turns } from "./turns.js";
@@ -29,6 +29,9 @@ export type SchemaOf<K extends DirectionKind> = WithStepOptions<K["options"]>;
 
 /** What the constructor of such an optimiser takes. */
 export type OptimizerOptions<K extends DirectionKind = DirectionKind> = OptionsOf<SchemaOf<K>>;
+
+/** The value of an option at one step. */
+export type SettingOf<K extends DirectionKind, N extends keyof SchemaOf<K>> = SettingsOf<SchemaOf<K>>[N];
 
 /** The record of one step, with what the direction adds. */
 export type RecordOf<K extends DirectionKind> = StepRecord & Omit<ReportOf<DirectionOf<K>>, "status">;
@@ -89,7 +92,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     this.#scope = scope;
     this.#schema = { ...STEP_OPTIONS, ...kind.options };
     this.#options = resolveOptions(name, this.#schema, options);
-    const { settings } = this.#plan(1);
+    const { settings } = this.#plan(1, 1);
     if (model.layers.length === 0) throw new ArgumentError(name, "model", "must have a layer to train");
     const memory = new OptimizerMemory(manager);
     this.#memory = memory;
@@ -123,12 +126,12 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   }
 
   /** η of the next step. */
-  get learningRate(): number {
+  get learningRate(): SettingOf<K, "learningRate"> {
     return this.setting("learningRate");
   }
 
-  /** A number, or a schedule of it; counts from the next step on. @throws ArgumentError */
-  set learningRate(value: number | Schedule) {
+  /** A number, a schedule of it, or a word of the option; counts from the next step on. @throws ArgumentError */
+  set learningRate(value: SettingOf<K, "learningRate"> | Schedule) {
     this.changeUnchecked({ learningRate: value });
   }
 
@@ -241,9 +244,10 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     this.dispose();
   }
 
-  /** A number among the settings of the next step. */
-  protected setting(name: keyof SchemaOf<K> & string): number {
-    return (this.#plan(this.#steps + 1).settings as Readonly<Record<string, unknown>>)[name] as number;
+  /** One of the settings of the next step. */
+  protected setting<N extends keyof SchemaOf<K> & string>(name: N): SettingOf<K, N> {
+    const { settings } = this.#plan(this.#steps + 1, 1);
+    return (settings as Readonly<Record<string, unknown>>)[name] as SettingOf<K, N>;
   }
 
   /** `change`, for names that a subclass knows to be right. */
@@ -252,8 +256,8 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   }
 
   /** @throws ArgumentError when a schedule's value is not allowed */
-  #plan(number: number, options = this.#options): StepPlan {
-    return { number, settings: settingsAt(this.name, this.#schema, options, number) };
+  #plan(number: number, examples: number, options = this.#options): StepPlan {
+    return { number, examples, settings: settingsAt(this.name, this.#schema, options, number) };
   }
 
   #assertUsable(operation: string): void {
@@ -265,7 +269,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   /** Checks and loads a batch. */
   #begin({ batch, options }: Order): StepPlan {
     this.#assertUsable("step");
-    const plan = this.#plan(this.#steps + 1, options);
+    const plan = this.#plan(this.#steps + 1, batch.count, options);
     this.#model.load(batch);
     return plan;
   }
@@ -287,7 +291,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   /** The kernels of a step, its batch loaded, that are still to be compiled. */
   #missingFor(plan: StepPlan, { batch, options }: Order): readonly Kernel[] {
     // Step 1 has all that any step has, and this one may have more.
-    const first = this.#plan(1, options);
+    const first = this.#plan(1, batch.count, options);
     const fisher = this.#direction.fisher?.(first);
     const kind = `${batch.count} ${fisher?.kind} ${fisher?.samples}`;
     if (this.#seen.has(kind)) return [];
@@ -357,28 +361,39 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   #recordPass(recorder: Recorder, plan: StepPlan): Step {
     const pass = this.#model.recordPass(recorder, this.#direction.fisher?.(plan));
     const step = { ...plan, pass, flags: this.#tail.flags };
-    if (pass.fisher) this.#direction.statistics?.(recorder, step);
+    this.#recordStatistics(recorder, step);
     return step;
+  }
+
+  /** What is decided and kept of a pass before the step. */
+  #recordStatistics(recorder: Recorder, step: Step): void {
+    const { control, statistics } = this.#direction;
+    control?.state.judge(recorder, control.plan(step));
+    if (step.pass.fisher) statistics?.call(this.#direction, recorder, step);
   }
 
   /** What comes after it. */
   #recordStep(recorder: Recorder, step: Step): void {
     const settings = tailSettings(step);
     this.#tail.begin(recorder, settings);
-    this.#tail.finish(recorder, settings, this.#direction.record?.(recorder, step));
+    const { control } = this.#direction;
+    if (control) this.#tail.look(recorder, control.state, control.update);
+    const update = this.#direction.record?.(recorder, step);
+    const controlled = control && { control: control.state, pass: step.pass };
+    this.#tail.finish(recorder, settings, update, controlled);
   }
 
   #readRecord(recorder: Recorder, plan: StepPlan): Promise<RecordOf<K>> {
-    const { learningRate } = tailSettings(plan);
-    const { damping } = plan.settings as { damping?: number };
+    const { damping } = plan.settings as { damping?: unknown };
     const { readBack = [] } = this.#direction;
     const ranges = [{ buffer: this.#model.statistics, bytes: 8 }, this.#tail.outcome, ...readBack];
     return recorder.readRanges(ranges).then(([head, outcome, ...rest]) => {
       const [loss, accuracy] = new Float32Array(head!);
-      const { flags, ...tail } = this.#tail.decode(outcome!, learningRate);
       const { status: trouble, ...report } = this.#direction.decode?.(rest) ?? {};
+      const { learningRate } = { ...tailSettings(plan), ...report };
+      const { flags, ...tail } = this.#tail.decode(outcome!, learningRate);
       const status = statusOf({ ...tail, flags }, this.#scope, trouble);
-      const lambda = damping === undefined ? {} : { lambda: damping };
+      const lambda = typeof damping === "number" ? { lambda: damping } : {};
       const record = {
         step: plan.number,
         loss,
@@ -396,7 +411,10 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
 
 /** What the tail takes of a step's settings; every schema has these. */
 function tailSettings({ settings }: StepPlan): TailSettings {
-  return settings as unknown as TailSettings;
+  const given = settings as unknown as TailSettings;
+  // Where it is a word, the GPU finds the number.
+  const known = (value: unknown) => (typeof value === "number" ? value : 0);
+  return { ...given, learningRate: known(given.learningRate), momentum: known(given.momentum) };
 }
 
 /** A record that nobody waits for may fail to arrive (the engine was disposed of) without ending the process. */

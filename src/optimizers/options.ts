@@ -118,15 +118,38 @@ export const FISHER_OPTIONS = {
 /** Options of `Kfac`. */
 export const KFAC_OPTIONS = {
   ...STEP_OPTIONS,
-  /** η > 0, or a schedule of it. */
-  learningRate: positive({ ...LEARNING_RATE, default: 0.1 }),
-  /** λ ≥ 0, or a schedule of it; counts from the next inversion on. */
-  damping: nonNegative({ ...DAMPING, default: 1e-2 }),
-  /** μ in [0, 1) of V ← μV + νU. */
-  momentum: momentum(0.9),
-  /** β in [0, 1) of the factors' moving means. */
+  /** η > 0, a schedule of it, or `"model"`: from the quadratic model of each batch, corrected by what the next batches say. */
+  learningRate: positive({ ...LEARNING_RATE, default: "model", words: ["model"] }),
+  /**
+   * λ ≥ 0, a schedule of it, or `"loss"`: `dampingShare` times the running loss. Counts from the next inversion on. It is raised
+   * for a while after a step that had to be taken back.
+   */
+  damping: nonNegative({ ...DAMPING, default: "loss", words: ["loss"] }),
+  /** λ over the running loss, where `damping` is `"loss"`. */
+  dampingShare: positive({
+    default: 1e-3,
+    label: "λ / loss",
+    help: "λ over the running loss, where the damping follows it",
+    live: true,
+    usual: [1e-5, 1],
+  }),
+  /** Smallest λ. */
+  leastDamping: nonNegative({ default: 1e-10, help: "smallest λ", live: true }),
+  /** Largest λ. */
+  mostDamping: positive({ default: 1e10, help: "largest λ", live: true }),
+  /** μ in [0, 1) of V ← μV + ηνU, or `"model"`: from the quadratic model, over the last batches. */
+  momentum: fraction({ ...MOMENTUM, default: "model", words: ["model"] }),
+  /** A step whose quadratic model changes the loss by more than this share of the running loss is shortened; 0 for no bound. */
+  trustRegion: nonNegative({
+    default: 1,
+    label: "Trust region",
+    help: "largest change of the loss that a step's quadratic model may have, over the running loss; 0 for none",
+    live: true,
+  }),
+  /** β in [0, 1) of the factors' moving means, or `"window"`: some 4,000 examples, at least 10 batches. */
   emaDecay: fraction({
-    default: 0.95,
+    default: "window",
+    words: ["window"],
     symbol: "β",
     help: "share of the old factors that stays in each update",
   }),
@@ -146,6 +169,13 @@ export const KFAC_OPTIONS = {
     usual: [1, 50],
   }),
   ...FISHER_OPTIONS,
+  /** Monte-Carlo samples for each example, or `"auto"`: as many as make 256 a batch. */
+  samples: whole({
+    default: "auto",
+    words: ["auto"],
+    help: "samples per example for monteCarlo",
+    live: true,
+  }),
   /** How each layer's curvature is estimated: a kind for all, or a function of the layer. See `BlockChoice`. */
   curvature: choice(BLOCK_KINDS, {
     default: "kronecker",

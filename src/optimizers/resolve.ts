@@ -72,6 +72,11 @@ export function checkOption(optimizer: string, name: string, entry: OptionEntry,
 /** What a value must be, in words: "must be a positive number". */
 export function requirementOf(entry: OptionEntry): string {
   if (entry.type === "choice") return `must be ${listed(entry.choices)}`;
+  if (entry.words) return `${numberRequirement(entry)}, or ${listed(entry.words)}`;
+  return numberRequirement(entry);
+}
+
+function numberRequirement(entry: NumberOption): string {
   const { least, above, below, most = Number.MAX_SAFE_INTEGER } = entry.range;
   if (entry.type === "integer") {
     return most < Number.MAX_SAFE_INTEGER
@@ -101,6 +106,7 @@ export function problemWith(entry: OptionEntry, value: unknown): string | undefi
   if (entry.type === "choice") {
     return entry.choices.some((word) => word === value) ? undefined : requirementOf(entry);
   }
+  if (typeof value === "string" && entry.words?.includes(value)) return undefined;
   if (typeof value !== "number" || !Number.isFinite(value) || !inside(entry, value)) {
     return requirementOf(entry);
   }

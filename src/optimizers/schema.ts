@@ -34,9 +34,11 @@ interface Described {
 export interface NumberOption extends Described {
   readonly type: "number" | "integer";
   readonly range: OptionRange;
-  readonly default?: number;
+  readonly default?: number | string;
   /** Whether it may also be a `Schedule`. */
   readonly scheduled?: boolean;
+  /** Words that it may be instead: rules by which the optimiser finds the number itself. */
+  readonly words?: readonly string[];
   /** The ends of what is worth trying, for a control. */
   readonly usual?: readonly [least: number, most: number];
 }
@@ -66,7 +68,8 @@ export type OptionEntry = NumberOption | ChoiceOption;
 export type OptionSchema = Readonly<Record<string, OptionEntry>>;
 
 /** The values of one option, schedules left out. */
-export type OptionValue<O> = O extends { readonly choices: readonly (infer C)[] } ? C : number;
+export type OptionValue<O> = O extends { readonly choices: readonly (infer C)[] } ? C : number | WordOf<O>;
+type WordOf<O> = O extends { readonly words: readonly (infer C)[] } ? C : never;
 type ScheduleOf<O> = O extends { readonly scheduled: true } ? Schedule : never;
 type FoldedOf<O> = O extends { readonly unfold: (value: infer F) => unknown } ? F : never;
 type ComputedOf<O> = O extends { readonly computed: FunctionType<infer T> } ? T : never;

@@ -4,11 +4,13 @@ import gradientCode from "../../shaders/step_gradient.wgsl?raw";
 import weightsCode from "../../shaders/step_weights.wgsl?raw";
 import { ShapeError } from "../errors.js";
 import { checkFinite, group, type Matrix, reduce } from "../linalg/index.js";
-import type { Model } from "../model/index.js";
+import type { Model, Pass } from "../model/index.js";
 import { defineKernel, type PipelineManager, type Recorder } from "../pipeline/index.js";
+import type { StepControl } from "./control/control.js";
 import type { Update } from "./direction.js";
 import type { OptimizerMemory } from "./memory.js";
 import type { Settings } from "./settings.js";
+import { AppliedStep, LayerStep, Outcome } from "./structs.js";
 
 export const StepSettings = d.struct({
   learningRate: d.f32,
@@ -26,23 +28,6 @@ export const GradientProblem = d.struct({
   stride: d.u32,
   flag: d.u32,
   bit: d.u32,
-});
-
-export const LayerStep = d.struct({
-  flag: d.u32,
-  inner: d.u32,
-  gradient: d.u32,
-  update: d.u32,
-  ready: d.u32,
-  words: d.u32,
-});
-
-export const Outcome = d.struct({
-  clip: d.f32,
-  gradientSquared: d.f32,
-  updateSquared: d.f32,
-  skipped: d.u32,
-  flags: d.u32,
 });
 
 export const WeightsProblem = d.struct({
@@ -71,6 +56,7 @@ export const stepCoefficientsLayout = tgpu
     flags: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
     ready: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
     coefficients: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    applied: { storage: d.arrayOf(AppliedStep), access: "mutable", visibility: ["compute"] },
     outcome: { storage: d.arrayOf(Outcome), access: "mutable", visibility: ["compute"] },
   })
   .$idx(0);
@@ -78,10 +64,11 @@ export const stepCoefficientsLayout = tgpu
 export const stepWeightsLayout = tgpu
   .bindGroupLayout({
     problems: { storage: d.arrayOf(WeightsProblem), access: "readonly", visibility: ["compute"] },
-    settings: { uniform: StepSettings, visibility: ["compute"] },
+    applied: { storage: d.arrayOf(AppliedStep), access: "readonly", visibility: ["compute"] },
     coefficients: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
     update: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
     velocity: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    good: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
     weights: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
   })
   .$idx(0);
@@ -143,10 +130,12 @@ export class StepTail {
   readonly #model: Model;
   readonly #network: boolean;
   readonly #settings: Settings<typeof StepSettings>;
-  readonly #sums: GPUBuffer;
+  readonly #memory: OptimizerMemory;
   readonly #coefficients: GPUBuffer;
-  /** Bound where there is no V; nothing reads or writes it. */
-  readonly #nothing: GPUBuffer | undefined;
+  readonly #applied: GPUBuffer;
+  /** Bound where there is no V or no good weights; nothing reads or writes it. */
+  readonly #nothing: GPUBuffer;
+  #sums: GPUBuffer | undefined;
 
   /** @throws ShapeError when a layer's G is not laid out like its W, LimitError when the device cannot hold V. */
   constructor(
@@ -162,12 +151,13 @@ export class StepTail {
     this.#network = scope === "network";
     this.#settings = memory.settings("step settings", StepSettings);
     this.flags = memory.storage("step flags", count);
-    this.#sums = memory.storage("norms", 3 * count);
+    this.#memory = memory;
     this.#coefficients = memory.storage("coefficients", count);
+    this.#applied = memory.storage("applied step", d.sizeOf(AppliedStep) / 4);
     const bytes = d.sizeOf(Outcome);
     this.outcome = { buffer: memory.storage("outcome", bytes / 4), bytes };
     this.velocity = momentum ? memory.storage("velocity", model.length) : undefined;
-    this.#nothing = momentum ? undefined : memory.storage("no velocity", 1);
+    this.#nothing = memory.storage("nothing", 1);
   }
 
   /** Records G ← G + ωW and the flags of what is then not finite. */
@@ -191,8 +181,24 @@ export class StepTail {
     );
   }
 
-  /** Records the rest, from U to the weights, after `begin` with the same settings; without `update` U is G. */
-  finish(recorder: Recorder, settings: TailSettings, update?: Update): void {
+  /**
+   * Records what a control learns from G of the direction before, after `begin` and before the next direction: `update` holds U.
+   */
+  look(recorder: Recorder, control: StepControl, update: GPUBuffer): void {
+    const updates = this.#model.layers.map(({ G }) => ({ ...G, buffer: update }));
+    control.look(recorder, this.#sumsFor(control), updates);
+  }
+
+  /**
+   * Records the rest, from U to the weights, after `begin` with the same settings; without `update` U is G. A control, which
+   * needs a velocity and an update of its own, says how far the step goes.
+   */
+  finish(
+    recorder: Recorder,
+    settings: TailSettings,
+    update?: Update,
+    controlled?: { control: StepControl; pass: Pass },
+  ): void {
     const { layers, parameters: weights, gradients } = this.#model;
     const own = update && update.buffer !== gradients ? update : undefined;
     const updates = own && layers.map(({ G }) => ({ ...G, buffer: own.buffer }));
@@ -203,32 +209,35 @@ export class StepTail {
         updates.map((x, layer) => ({ x, flag: this.#flagOf(layer), bit: UPDATE_NOT_FINITE })),
       );
     }
-    this.#recordNorms(recorder, settings, updates);
-    const uniform = this.#settings.buffer;
+    const control = controlled?.control;
+    const sums = this.#sumsFor(control);
+    this.#recordNorms(recorder, sums, control !== undefined || settings.klClip > 0, updates);
     const rows = layers.map((_, layer) => {
       const { first, count } = update?.ready?.words[layer] ?? { first: 0, count: 0 };
-      const sums = { inner: 3 * layer, gradient: 3 * layer + 1, update: 3 * layer + 2 };
+      const places = { inner: 3 * layer, gradient: 3 * layer + 1, update: 3 * layer + 2 };
       return {
         flag: this.#flagOf(layer),
-        ...(updates ? sums : { inner: sums.gradient, gradient: sums.gradient, update: sums.gradient }),
+        ...(updates ? places : { inner: places.gradient, gradient: places.gradient, update: places.gradient }),
         ready: first,
         words: count,
       };
     });
     const coefficients = this.#coefficients;
-    recorder.dispatch(
-      coefficientsKernel,
-      {
-        layers: this.#manager.table(LayerStep, rows),
-        settings: uniform,
-        sums: this.#sums,
-        flags: this.flags,
-        ready: update?.ready?.state ?? this.flags,
-        coefficients,
-        outcome: this.outcome.buffer,
-      },
-      1,
-    );
+    const shared = {
+      sums,
+      flags: this.flags,
+      ready: update?.ready?.state ?? this.flags,
+      coefficients,
+      applied: this.#applied,
+      outcome: this.outcome.buffer,
+    };
+    if (controlled && updates) {
+      controlled.control.measure(recorder, sums, controlled.pass, updates, this.velocity!);
+      controlled.control.plan(recorder, { rows, ...shared });
+    } else {
+      const table = this.#manager.table(LayerStep, rows);
+      recorder.dispatch(coefficientsKernel, { ...shared, layers: table, settings: this.#settings.buffer }, 1);
+    }
     const grouped = group(
       layers.map(({ W }) => placeOf(W)),
       (problem) => problem.rows,
@@ -237,10 +246,11 @@ export class StepTail {
       weightsKernel,
       {
         problems: this.#manager.table(WeightsProblem, grouped.rows),
-        settings: uniform,
+        applied: this.#applied,
         coefficients,
         update: own?.buffer ?? gradients,
-        velocity: (this.velocity ?? this.#nothing)!,
+        velocity: this.velocity ?? this.#nothing,
+        good: control?.good ?? this.#nothing,
         weights,
       },
       grouped.groups,
@@ -269,15 +279,26 @@ export class StepTail {
     return this.#settings.write({ learningRate, momentum, weightDecay, klClip, velocity });
   }
 
-  /** ⟨G, U⟩ (which the clip alone asks for), ‖G‖² and ‖U‖² of each layer, where U is not G. */
-  #recordNorms(recorder: Recorder, { klClip }: TailSettings, updates: readonly Matrix[] | undefined): void {
+  #sumsFor(control: StepControl | undefined): GPUBuffer {
+    const { length } = this.#model.layers;
+    this.#sums ??= this.#memory.storage("norms", control ? control.sums(length) : 3 * length);
+    return this.#sums;
+  }
+
+  /** ⟨G, U⟩ where it is asked for, ‖G‖² and ‖U‖² of each layer, where U is not G. */
+  #recordNorms(
+    recorder: Recorder,
+    sums: GPUBuffer,
+    inner: boolean,
+    updates: readonly Matrix[] | undefined,
+  ): void {
     reduce(
       recorder,
-      this.#sums,
+      sums,
       this.#model.layers.flatMap(({ G }, layer) => {
         const U = updates?.[layer];
         return [
-          ...(U && klClip > 0 ? [{ x: G, y: U, index: 3 * layer }] : []),
+          ...(U && inner ? [{ x: G, y: U, index: 3 * layer }] : []),
           { x: G, y: G, index: 3 * layer + 1 },
           ...(U ? [{ x: U, y: U, index: 3 * layer + 2 }] : []),
         ];

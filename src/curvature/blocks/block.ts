@@ -84,6 +84,8 @@ export interface Block extends Disposable {
    * @throws ArgumentError when set to what is no element of a storage buffer
    */
   storedDamping?: StoredNumber | undefined;
+  /** β of moving means; counts from the next batch on. Absent where there are none. @throws ArgumentError outside [0, 1) */
+  emaDecay?: number;
   /**
    * What a checkpoint must hold besides the layer states: written back, the block goes on bit for bit. Finite f32 numbers;
    * the names count within the block.

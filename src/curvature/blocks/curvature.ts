@@ -113,6 +113,12 @@ export class Curvature implements Disposable {
     for (const block of this.blocks) block.damping = value;
   }
 
+  /** β of the moving means of all blocks; counts from the next batch on. @throws ArgumentError outside [0, 1) */
+  set emaDecay(value: number) {
+    const decay = requireDecay(value);
+    for (const block of this.blocks) if (block.emaDecay !== undefined) block.emaDecay = decay;
+  }
+
   /**
    * λ of all blocks where it is the GPU that decides, f32: read when the commands run, at each refresh and by blocks that only
    * divide by it at each `precondition`, in place of `damping`. That counts while the number is negative or not finite, and for

@@ -74,6 +74,14 @@ export class EkfacBlock implements Block {
     this.#state.settings.damping = value;
   }
 
+  get emaDecay(): number {
+    return this.#state.settings.decay;
+  }
+
+  set emaDecay(value: number) {
+    this.#state.settings.decay = value;
+  }
+
   get storedDamping(): StoredNumber | undefined {
     return this.#state.settings.stored;
   }

@@ -12,7 +12,7 @@ export const FactorSettings = d.struct({ damping: d.f32, decay: d.f32 });
 export class BlockSettings implements Disposable {
   readonly buffer: GPUBuffer;
   readonly #manager: PipelineManager;
-  readonly #decay: number;
+  #decay: number;
   #damping: number;
   #stored: StoredNumber | undefined;
 
@@ -34,6 +34,17 @@ export class BlockSettings implements Disposable {
   set damping(value: number) {
     this.#damping = requireDamping(value);
     this.#write();
+  }
+
+  get decay(): number {
+    return this.#decay;
+  }
+
+  /** @throws ArgumentError outside [0, 1) */
+  set decay(value: number) {
+    const changes = requireDecay(value) !== this.#decay;
+    this.#decay = value;
+    if (changes) this.#write();
   }
 
   get stored(): StoredNumber | undefined {

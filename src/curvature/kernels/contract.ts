@@ -18,6 +18,7 @@ export const ContractProblem = d.struct({
   zStride: d.u32,
   zExample: d.u32,
   zPosition: d.u32,
+  yOffset: d.u32,
 });
 
 export const contractLayout = tgpu
@@ -67,12 +68,14 @@ export interface Contraction {
   zSteps: RowSteps;
   /** y_{c,e}, number c · E + e: written by `project`, read by `weigh`. */
   y: GPUBuffer;
+  /** Where y begins in its buffer; defaults to 0. */
+  yOffset?: number;
 }
 
 /** Records y[c, e] ← Σ_t ⟨b[c, e, t], z[e, t]⟩ in a fixed order. @throws ShapeError when y is too small */
 export function project(recorder: Recorder, contraction: Contraction): void {
-  const { b, z, y, columns, examples } = contraction;
-  checkView("project", "y", { buffer: y, rows: 1, cols: columns * examples });
+  const { b, z, y, yOffset = 0, columns, examples } = contraction;
+  checkView("project", "y", { buffer: y, offset: yOffset, rows: 1, cols: columns * examples });
   const lanes = LANES[recorder.manager.handle.capabilities.software ? "software" : "gpu"];
   const problems = problemOf(recorder, contraction);
   // What an entry point does not use is stood in for.
@@ -100,7 +103,7 @@ export function weigh(recorder: Recorder, contraction: Contraction): void {
 }
 
 function problemOf(recorder: Recorder, contraction: Contraction): GPUBuffer {
-  const { examples, columns, positions, b, bSteps, share = 1, z, zSteps } = contraction;
+  const { examples, columns, positions, b, bSteps, share = 1, z, zSteps, yOffset = 0 } = contraction;
   return recorder.manager.table(ContractProblem, [
     {
       examples,
@@ -117,6 +120,7 @@ function problemOf(recorder: Recorder, contraction: Contraction): GPUBuffer {
       zStride: z.stride / 4,
       zExample: zSteps.example,
       zPosition: zSteps.position ?? 0,
+      yOffset,
     },
   ]);
 }

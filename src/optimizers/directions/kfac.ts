@@ -1,6 +1,8 @@
 import { Curvature, LAYER_STATE_BYTES, type LayerStatus } from "../../curvature/index.js";
 import type { Model } from "../../model/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
+import { type ControlPlan, StepControl } from "../control/control.js";
+import type { ControlReport } from "../control/state.js";
 import { type DirectionContext, defineDirection, type Step, type StepPlan } from "../direction.js";
 import { Optimizer } from "../optimizer.js";
 import { KFAC_OPTIONS } from "../options.js";
@@ -15,18 +17,28 @@ type Schema = typeof KFAC_OPTIONS;
 /** Words of a layer's state that say whether A and B have an inverse. */
 const READY = { first: 2, count: 2 };
 
+/** Bound of a λ that is set. */
+const LARGEST = 1e38;
+/** Least sampled derivatives of a batch that factors are made of. */
+const SAMPLES = 256;
+/** Examples that the moving means remember, and the least β. */
+const WINDOW = 4000;
+const LEAST_DECAY = 0.9;
+
 /** U = (B̄ + √λ/π I)⁻¹ G (Ā + π√λ I)⁻¹ of each layer. */
 export const kfac = defineDirection({
   name: "kfac",
   options: KFAC_OPTIONS,
   scope: "layer",
-  create({ manager, model: { layers, length }, memory, options, settings }: DirectionContext<Schema>) {
+  create({ manager, model, memory, options }: DirectionContext<Schema>) {
+    const { layers, length } = model;
     const buffer = memory.storage("update", length);
     const { emaDecay, fallback } = options;
     // What nobody asked for is the curvature's own default, and is told so in its table.
     const blocks = options.curvature === KFAC_OPTIONS.curvature.default ? undefined : options.curvature;
-    const { damping } = settings;
-    const curvature = new Curvature(manager, layers, { damping, emaDecay, blocks, fallback });
+    const curvature = new Curvature(manager, layers, { emaDecay: decayOf(emaDecay, 1), blocks, fallback });
+    const control = new StepControl(model, memory);
+    curvature.storedDamping = control.lambda;
     const words = layers.map((_, l) => ({ ...READY, first: (l * LAYER_STATE_BYTES) / 4 + READY.first }));
     const { layerState, ...tensors } = curvature.tensors;
     const means = Object.entries(curvature.means).map(([name, mean]) => [
@@ -35,35 +47,85 @@ export const kfac = defineDirection({
     ]);
     return {
       curvature,
-      tensors: { ...tensors, layerState: { buffer: layerState!, words: true as const } },
-      means: Object.fromEntries(means),
-      readBack: [{ buffer: curvature.state, bytes: LAYER_STATE_BYTES * layers.length }],
-      fisher({ number, settings: { fisher: kind, samples, factorEvery } }: StepPlan<Schema>) {
-        const takes = (number - 1) % factorEvery === 0;
-        return takes ? { kind, samples, seed: options.seed, step: number } : undefined;
+      control: { state: control, update: buffer, plan: controlPlan },
+      tensors: {
+        ...tensors,
+        layerState: { buffer: layerState!, words: true as const },
+        ...control.tensors,
+        // The next batch judges it.
+        update: { buffer, words: true as const },
       },
-      statistics(recorder, { pass }) {
+      means: Object.fromEntries(means),
+      readBack: [
+        { buffer: curvature.state, bytes: LAYER_STATE_BYTES * layers.length },
+        control.readBack,
+      ],
+      fisher(plan: StepPlan<Schema>) {
+        const { number, settings } = plan;
+        const samples = samplesOf(plan);
+        return takesFactors(plan)
+          ? { kind: settings.fisher, samples, seed: options.seed, step: number }
+          : undefined;
+      },
+      statistics(recorder, { pass, examples }: Step<Schema>) {
+        curvature.emaDecay = decayOf(emaDecay, examples);
         curvature.accumulate(
           recorder,
           pass.layers.map((statistics, layer) => ({ layer, statistics })),
+          { skip: control.skip },
         );
       },
-      record(recorder, { number, settings: { damping, inverseEvery } }: Step<Schema>) {
-        if (curvature.damping !== damping) curvature.damping = damping;
+      record(recorder, { number, settings: { inverseEvery } }: Step<Schema>) {
         if (inverts(number, inverseEvery)) curvature.refresh(recorder);
         const items = layers.map(({ G }, layer) => ({ layer, G, into: { ...G, buffer } }));
         curvature.precondition(recorder, items);
         return { buffer, ready: { state: curvature.state, words } };
       },
-      decode([state]: readonly ArrayBuffer[]): { layers: readonly LayerStatus[]; status?: string } {
-        const decoded = curvature.decode(state!);
-        const troubled = decoded.find(({ text }) => text !== "ok");
-        return { layers: decoded, ...(troubled && { status: `${troubled.name}: ${troubled.text}` }) };
+      decode([state, decided]: readonly ArrayBuffer[]): ControlReport & { layers: readonly LayerStatus[] } {
+        const layers = curvature.decode(state!);
+        const troubled = layers.find(({ text }) => text !== "ok");
+        const trouble = troubled && { status: `${troubled.name}: ${troubled.text}` };
+        return { layers, ...trouble, ...control.report(decided!) };
       },
       dispose: () => curvature.dispose(),
     };
   },
 });
+
+/** Whether a step takes in factors. */
+function takesFactors({ number, settings }: StepPlan<Schema>): boolean {
+  return (number - 1) % settings.factorEvery === 0;
+}
+
+/** Monte-Carlo samples for each example of a step. */
+function samplesOf({ examples, settings: { samples } }: StepPlan<Schema>): number {
+  return samples === "auto" ? Math.max(1, Math.ceil(SAMPLES / examples)) : samples;
+}
+
+/** β of a step of so many examples. */
+function decayOf(decay: number | "window", examples: number): number {
+  return decay === "window" ? Math.max(LEAST_DECAY, 1 - examples / WINDOW) : decay;
+}
+
+/** What the control of a step is told. */
+function controlPlan(plan: StepPlan<Schema>): ControlPlan {
+  const { number, settings } = plan;
+  const { learningRate, momentum, damping, dampingShare, inverseEvery, ...rest } = settings;
+  const asked = learningRate === "model" || momentum === "model";
+  return {
+    leastDamping: damping === "loss" ? rest.leastDamping : 0,
+    mostDamping: damping === "loss" ? rest.mostDamping : LARGEST,
+    weightDecay: rest.weightDecay,
+    klClip: rest.klClip,
+    trustRegion: rest.trustRegion,
+    learningRate: learningRate === "model" ? undefined : learningRate,
+    momentum: momentum === "model" ? undefined : momentum,
+    damping: damping === "loss" ? dampingShare : damping,
+    relative: damping === "loss",
+    measures: asked && takesFactors(plan),
+    refreshes: inverts(number, inverseEvery),
+  };
+}
 
 /** The first means are of few batches, so early inverses are renewed at steps 1, 2, 4, 8 … too. */
 function inverts(number: number, every: number): boolean {
@@ -85,13 +147,13 @@ export class Kfac extends Optimizer<typeof kfac> {
     return this.direction.curvature;
   }
 
-  /** λ of the next step. */
-  get damping(): number {
+  /** λ of the next step as it was set. */
+  get damping(): number | "loss" {
     return this.setting("damping");
   }
 
-  /** A number, or a schedule of it; counts from the next inversion on. @throws ArgumentError */
-  set damping(value: number | Schedule) {
+  /** A number, a schedule of it, or `"loss"`; counts from the next inversion on. @throws ArgumentError */
+  set damping(value: number | "loss" | Schedule) {
     this.change({ damping: value });
   }
 }

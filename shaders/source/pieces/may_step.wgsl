@@ -1,0 +1,8 @@
+// Whether a layer may step: its flag is 0 and its words of `ready` are all 1.
+fn may_step(layer: LayerStep) -> bool {
+  var ones = 0u;
+  for (var word = 0u; word < layer.words; word++) {
+    ones += select(0u, 1u, ready[layer.ready + word] == 1u);
+  }
+  return flags[layer.flag] == 0u && ones == layer.words;
+}

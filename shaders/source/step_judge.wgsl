@@ -1,0 +1,76 @@
+// The verdict on a batch, from its loss: whether it is taken, held back, or shows that the step before was bad, which is then
+// taken back. A loss is bad when it is not finite, or above both REJECT times the running mean and the mean and SPREAD mean
+// deviations. The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that
+// is bad too, the weights are: those before the last step come back, λ is raised and steps are shortened. What is
+// still bad then is held, and where `PATIENCE` batches in a row are finite but bad, the data have changed: their loss is
+// the new normal. λ, which the curvature reads, follows the running loss or is fixed, times `boost`.
+//
+// One thread; the state is one struct. Dispatched by src/optimizers/control/control.ts after a pass and before its statistics.
+
+# bindings("optimizers/control/control", "stepJudgeLayout");
+
+# include("finite");
+# include("verdicts");
+
+const REJECT = 3.0;
+const SPREAD = 6.0;
+const PATIENCE = 5u;
+const MEMORY = 0.9;
+const LARGEST_BOOST = 1e12;
+const LEAST_SHRINK = 1e-12;
+
+fn take(loss: f32) {
+  if (state[0].seen == 0u || state[0].held >= PATIENCE) {
+    state[0].mean = loss;
+    state[0].deviation = 0.0;
+  } else {
+    state[0].deviation = MEMORY * state[0].deviation + (1.0 - MEMORY) * abs(loss - state[0].mean);
+    state[0].mean = MEMORY * state[0].mean + (1.0 - MEMORY) * loss;
+  }
+  state[0].seen += 1u;
+  state[0].held = 0u;
+  state[0].verdict = TAKEN;
+  state[0].skip = 0u;
+  state[0].boost = max(state[0].boost * 0.97, 1.0);
+  state[0].shrink = min(state[0].shrink * 1.03, 1.0);
+}
+
+fn leave() {
+  state[0].skip = 1u;
+  state[0].held += 1u;
+  // The direction of this batch is never judged.
+  state[0].fresh = 0u;
+  if (state[0].held == 2u && state[0].seen > 0u) {
+    state[0].verdict = RESTORED;
+    state[0].rejected += 1u;
+    state[0].boost = min(state[0].boost * 10.0, LARGEST_BOOST);
+    state[0].shrink = max(state[0].shrink * 0.25, LEAST_SHRINK);
+    state[0].along = 0.0;
+    state[0].bent = 0.0;
+    return;
+  }
+  state[0].verdict = HELD;
+  state[0].heldBatches += 1u;
+}
+
+@compute @workgroup_size(1)
+fn main() {
+  if (state[0].started == 0u) {
+    state[0].started = 1u;
+    state[0].boost = 1.0;
+    state[0].shrink = 1.0;
+  }
+  let loss = statistics[0];
+  let mean = state[0].mean;
+  let limit = max(REJECT * mean, mean + SPREAD * state[0].deviation);
+  let usual = state[0].seen == 0u || loss <= limit || state[0].held >= PATIENCE;
+  if (finite(loss) && usual) {
+    take(loss);
+  } else {
+    leave();
+  }
+  if (settings.refreshes != 0u) {
+    let base = settings.damping * select(1.0, abs(state[0].mean), settings.relative != 0u);
+    state[0].lambda = clamp(base * state[0].boost, settings.leastDamping, settings.mostDamping);
+  }
+}

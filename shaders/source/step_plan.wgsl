@@ -1,0 +1,172 @@
+// How far a step goes: W ← W − V with V ← μV + ρU, ρ and μ from the quadratic model in the plane of U and V (Martens & Grosse
+// 2015, section 7),
+//
+//     ρ = (V'CV ⟨G, U⟩ − U'CV ⟨G, V⟩) / (U'CU V'CV − (U'CV)²),   C = curvature + (λ + ω) I,
+//
+// corrected by what later batches say:
+// - ρ is at most the harmonic running mean of ⟨G, U⟩ / U'CU: one flat batch cannot make a long step.
+// - ρ is multiplied by s in [LEAST, 1], the running share of the promised slope ⟨G, U⟩ that the next batch finds along U,
+//   the bend of the step taken allowed for.
+// - μ is Σ (⟨G, V⟩ − ρ U'CV) / Σ V'CV over the last batches: V is older than G, so ⟨G, V⟩ is a slope on unseen data.
+// - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss.
+// A fixed rate or momentum takes the place of its own; a batch that is not taken gets coefficients of 0.
+//
+// Layout: of L layers, sums holds 3 numbers a layer as step_coefficients.wgsl has them, then ⟨G, V⟩, ⟨U, V⟩, ‖V‖² and
+// ⟨G, U of the step before⟩ of all layers, L each, then U'CU, U'CV, V'CV without λ. One thread. Dispatched by
+// src/optimizers/tail.ts.
+
+# bindings("optimizers/control/control", "stepPlanLayout");
+
+# include("finite");
+# include("may_step");
+# include("verdicts");
+
+const LEAST = 0.5;
+const QUIET = 0.8;
+const MEMORY = 0.95;
+const SMOOTH = 0.9;
+const LARGEST_MOMENTUM = 0.95;
+
+fn leave(result: Outcome) {
+  for (var l = 0u; l < arrayLength(&layers); l++) {
+    coefficients[l] = 0.0;
+  }
+  outcome[0] = result;
+  state[0].fresh = 0u;
+  state[0].rate = 0.0;
+  state[0].momentum = 0.0;
+}
+
+@compute @workgroup_size(1)
+fn main() {
+  let count = arrayLength(&layers);
+  var result = Outcome();
+  result.verdict = state[0].verdict;
+  var gu = 0.0;
+  var gv = 0.0;
+  var uv = 0.0;
+  var vv = 0.0;
+  var previous = 0.0;
+  for (var l = 0u; l < count; l++) {
+    let layer = layers[l];
+    if (may_step(layer)) {
+      gu += sums[layer.inner];
+      result.gradientSquared += sums[layer.gradient];
+      result.updateSquared += sums[layer.update];
+      gv += sums[3u * count + l];
+      uv += sums[4u * count + l];
+      vv += sums[5u * count + l];
+      previous += sums[6u * count + l];
+    } else {
+      result.skipped += 1u;
+    }
+    result.flags |= flags[layer.flag];
+  }
+  applied[0] = AppliedStep(1.0, 0.0, state[0].verdict, settings.velocity, 1u);
+  if (state[0].verdict != TAKEN) {
+    leave(result);
+    return;
+  }
+  // Of the slope that the last direction promised on its own batch, how much is there on one that it has not seen?
+  if (state[0].fresh != 0u) {
+    let share = (previous + state[0].bend) / state[0].slope;
+    if (finite(share)) {
+      state[0].real = MEMORY * state[0].real + (1.0 - MEMORY) * clamp(share, -10.0, 10.0);
+      state[0].promised = MEMORY * state[0].promised + (1.0 - MEMORY);
+    }
+  }
+  state[0].fresh = 0u;
+  var s = 1.0;
+  if (state[0].promised > 0.0) {
+    s = clamp(state[0].real / state[0].promised, LEAST, 1.0);
+  }
+  let ridge = state[0].lambda + settings.weightDecay;
+  let cuu = sums[7u * count] + ridge * result.updateSquared;
+  let cuv = sums[7u * count + 1u] + ridge * uv;
+  let cvv = sums[7u * count + 2u] + ridge * vv;
+  let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
+  var model = 0.0;
+  if (measured && gu > 0.0 && cuu > 0.0) {
+    model = gu / cuu;
+    let det = cuu * cvv - cuv * cuv;
+    if (cvv > 0.0 && det > 1e-6 * cuu * cvv) {
+      let both = (cvv * gu - cuv * gv) / det;
+      if (both > 0.0 && finite(both)) {
+        model = both;
+      }
+    }
+    let steepness = cuu / gu;
+    if (finite(steepness)) {
+      state[0].steep = SMOOTH * state[0].steep + (1.0 - SMOOTH) * steepness;
+      state[0].weight = SMOOTH * state[0].weight + (1.0 - SMOOTH);
+    }
+  }
+  var typical = 0.0;
+  if (state[0].steep > 0.0) {
+    typical = state[0].weight / state[0].steep;
+  }
+  if (settings.measures == 0u) {
+    model = typical;
+  }
+  var rate = min(model, typical) * s;
+  if (settings.learningRate > 0.0) {
+    rate = settings.learningRate;
+  }
+  var momentum = state[0].kept;
+  if (settings.momentum >= 0.0) {
+    momentum = settings.momentum;
+  } else if (measured && cvv > 0.0) {
+    let keep = select(0.0, MEMORY, s < QUIET);
+    let along = keep * state[0].along + (1.0 - keep) * (gv - rate * cuv);
+    let bent = keep * state[0].bent + (1.0 - keep) * cvv;
+    if (finite(along) && finite(bent) && bent > 0.0) {
+      state[0].along = along;
+      state[0].bent = bent;
+      momentum = clamp(along / bent, select(-LARGEST_MOMENTUM, 0.0, s < QUIET), LARGEST_MOMENTUM);
+    }
+  }
+  if (vv == 0.0) {
+    momentum = 0.0;
+  }
+  state[0].kept = momentum;
+  // The trust region, and the user's norm clip.
+  result.clip = 1.0;
+  if (measured && settings.trustRegion > 0.0 && state[0].mean > 0.0) {
+    let size = 0.5 * (rate * rate * cuu + 2.0 * rate * momentum * cuv + momentum * momentum * cvv);
+    let bound = settings.trustRegion * state[0].mean;
+    if (!finite(size)) {
+      result.clip = 0.0;
+    } else if (size > bound) {
+      result.clip = sqrt(bound / size);
+    }
+    momentum *= result.clip;
+  }
+  if (settings.klClip > 0.0) {
+    let norm = rate * rate * gu;
+    if (!finite(norm)) {
+      result.clip = 0.0;
+    } else if (norm > settings.klClip) {
+      result.clip = min(result.clip, sqrt(settings.klClip / norm));
+    }
+  }
+  let eta = rate;
+  result.clip *= state[0].shrink;
+  rate *= result.clip;
+  if (!(finite(rate) && finite(momentum)) || result.clip == 0.0) {
+    result.skipped = count;
+    leave(result);
+    return;
+  }
+  for (var l = 0u; l < count; l++) {
+    coefficients[l] = select(0.0, rate, may_step(layers[l]));
+  }
+  applied[0].momentum = momentum;
+  state[0].rate = eta;
+  state[0].momentum = momentum;
+  if (measured && gu > 0.0 && result.skipped == 0u) {
+    state[0].fresh = 1u;
+    state[0].slope = gu;
+    state[0].bend = rate * sums[7u * count] + momentum * sums[7u * count + 1u];
+  }
+  outcome[0] = result;
+}

@@ -1,0 +1,187 @@
+import tgpu, { d } from "typegpu";
+import judgeCode from "../../../shaders/step_judge.wgsl?raw";
+import planCode from "../../../shaders/step_plan.wgsl?raw";
+import type { StoredNumber } from "../../curvature/index.js";
+import { type Matrix, reduce } from "../../linalg/index.js";
+import type { Model, Pass } from "../../model/index.js";
+import { defineKernel, type Recorder } from "../../pipeline/index.js";
+import type { BufferRange, StateTensor } from "../direction.js";
+import type { OptimizerMemory } from "../memory.js";
+import type { Settings } from "../settings.js";
+import { AppliedStep, LayerStep, Outcome } from "../structs.js";
+import { quadraticForms } from "./forms.js";
+import { type ControlReport, controlReport, STATE_WORDS, StepState } from "./state.js";
+
+export const ControlSettings = d.struct({
+  learningRate: d.f32,
+  momentum: d.f32,
+  damping: d.f32,
+  relative: d.u32,
+  leastDamping: d.f32,
+  mostDamping: d.f32,
+  weightDecay: d.f32,
+  klClip: d.f32,
+  trustRegion: d.f32,
+  measures: d.u32,
+  refreshes: d.u32,
+  velocity: d.u32,
+});
+
+export const stepJudgeLayout = tgpu
+  .bindGroupLayout({
+    settings: { uniform: ControlSettings, visibility: ["compute"] },
+    statistics: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    state: { storage: d.arrayOf(StepState), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+export const stepPlanLayout = tgpu
+  .bindGroupLayout({
+    layers: { storage: d.arrayOf(LayerStep), access: "readonly", visibility: ["compute"] },
+    settings: { uniform: ControlSettings, visibility: ["compute"] },
+    sums: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    flags: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
+    ready: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
+    state: { storage: d.arrayOf(StepState), access: "mutable", visibility: ["compute"] },
+    coefficients: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    applied: { storage: d.arrayOf(AppliedStep), access: "mutable", visibility: ["compute"] },
+    outcome: { storage: d.arrayOf(Outcome), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+const judgeKernel = defineKernel({ name: "step_judge", code: judgeCode, layout: stepJudgeLayout });
+const planKernel = defineKernel({ name: "step_plan", code: planCode, layout: stepPlanLayout });
+
+/** What the control takes of a step's settings. */
+export interface ControlPlan {
+  /** η; undefined: from the quadratic model. */
+  readonly learningRate: number | undefined;
+  /** μ; undefined: from the quadratic model. */
+  readonly momentum: number | undefined;
+  /** λ, or its share of the running loss. */
+  readonly damping: number;
+  readonly relative: boolean;
+  readonly leastDamping: number;
+  readonly mostDamping: number;
+  readonly weightDecay: number;
+  readonly klClip: number;
+  readonly trustRegion: number;
+  /** Whether this step measures the quadratic model: it needs the pass's curvature columns. */
+  readonly measures: boolean;
+  /** Whether this step renews inverses, with λ as it then is. */
+  readonly refreshes: boolean;
+}
+
+/** What the end of a step shares with its control. */
+export interface ControlledTail {
+  readonly rows: readonly d.InferInput<typeof LayerStep>[];
+  readonly sums: GPUBuffer;
+  readonly flags: GPUBuffer;
+  readonly ready: GPUBuffer;
+  readonly coefficients: GPUBuffer;
+  readonly applied: GPUBuffer;
+  readonly outcome: GPUBuffer;
+}
+
+/**
+ * Decides on the GPU, without the host, whether a batch is taken, held back or shows that the last step was bad, what λ is, and how far a
+ * step goes. See `shaders/source/step_judge.wgsl` and `step_plan.wgsl` for the rules.
+ */
+export class StepControl {
+  /** `StepState`. */
+  readonly state: GPUBuffer;
+  /** The weights from which the last step was taken. */
+  readonly good: GPUBuffer;
+  readonly #model: Model;
+  readonly #settings: Settings<typeof ControlSettings>;
+  #measures = false;
+
+  /** @throws LimitError when the device cannot hold the weights twice */
+  constructor(model: Model, memory: OptimizerMemory) {
+    this.#model = model;
+    this.state = memory.storage("step state", d.sizeOf(StepState) / 4);
+    this.good = memory.storage("good weights", model.length);
+    this.#settings = memory.settings("control settings", ControlSettings);
+  }
+
+  /** A u32 that is not 0 where this step's batch is to be left out. */
+  get skip(): StoredNumber {
+    return { buffer: this.state, index: STATE_WORDS.skip };
+  }
+
+  /** λ for the curvature. */
+  get lambda(): StoredNumber {
+    return { buffer: this.state, index: STATE_WORDS.lambda };
+  }
+
+  /** What a checkpoint holds. */
+  get tensors(): Readonly<Record<string, StateTensor>> {
+    return { control: { buffer: this.state, words: true }, goodWeights: this.good };
+  }
+
+  /** What `report` decodes. */
+  get readBack(): BufferRange {
+    return { buffer: this.state, bytes: d.sizeOf(StepState) };
+  }
+
+  /** Numbers of a tail's sums. */
+  sums(layers: number): number {
+    return 7 * layers + 3;
+  }
+
+  /** Records the verdict on the batch of a pass. */
+  judge(recorder: Recorder, plan: ControlPlan): void {
+    const { learningRate = 0, momentum = -1, relative, measures, refreshes, ...rest } = plan;
+    this.#measures = measures;
+    const settings = this.#settings.write({
+      ...rest,
+      learningRate,
+      momentum,
+      relative: relative ? 1 : 0,
+      measures: measures ? 1 : 0,
+      refreshes: refreshes ? 1 : 0,
+      velocity: 1,
+    });
+    recorder.dispatch(judgeKernel, { settings, statistics: this.#model.statistics, state: this.state }, 1);
+  }
+
+  /** Records what the batch says of the direction before, of which `updates` still hold U. */
+  look(recorder: Recorder, sums: GPUBuffer, updates: readonly Matrix[]): void {
+    const { layers } = this.#model;
+    reduce(
+      recorder,
+      sums,
+      layers.map(({ G }, l) => ({ x: G, y: updates[l]!, index: 6 * layers.length + l })),
+    );
+  }
+
+  /** Records the sums that the plan is made of, ‖G‖² and ‖U‖² apart. */
+  measure(recorder: Recorder, sums: GPUBuffer, pass: Pass, updates: readonly Matrix[], velocity: GPUBuffer): void {
+    const { layers } = this.#model;
+    const L = layers.length;
+    const V = layers.map(({ G }) => ({ ...G, buffer: velocity }));
+    reduce(
+      recorder,
+      sums,
+      layers.flatMap(({ G }, l) => [
+        { x: G, y: V[l]!, index: 3 * L + l },
+        { x: updates[l]!, y: V[l]!, index: 4 * L + l },
+        { x: V[l]!, y: V[l]!, index: 5 * L + l },
+      ]),
+    );
+    if (this.#measures) quadraticForms(recorder, pass, [updates, V], sums, 7 * L);
+  }
+
+  /** Records how far the step goes. */
+  plan(recorder: Recorder, tail: ControlledTail): void {
+    const { rows, ...buffers } = tail;
+    const layers = recorder.manager.table(LayerStep, [...rows]);
+    const bindings = { ...buffers, layers, settings: this.#settings.buffer, state: this.state };
+    recorder.dispatch(planKernel, bindings, 1);
+  }
+
+  /** What the bytes of `readBack` say. */
+  report(bytes: ArrayBuffer): ControlReport {
+    return controlReport(bytes);
+  }
+}
