@@ -217,7 +217,9 @@ export class StepTail {
       const places = { inner: 3 * layer, gradient: 3 * layer + 1, update: 3 * layer + 2 };
       return {
         flag: this.#flagOf(layer),
-        ...(updates ? places : { inner: places.gradient, gradient: places.gradient, update: places.gradient }),
+        ...(updates
+          ? places
+          : { inner: places.gradient, gradient: places.gradient, update: places.gradient }),
         ready: first,
         words: count,
       };

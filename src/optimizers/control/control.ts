@@ -156,7 +156,13 @@ export class StepControl {
   }
 
   /** Records the sums that the plan is made of, ‖G‖² and ‖U‖² apart. */
-  measure(recorder: Recorder, sums: GPUBuffer, pass: Pass, updates: readonly Matrix[], velocity: GPUBuffer): void {
+  measure(
+    recorder: Recorder,
+    sums: GPUBuffer,
+    pass: Pass,
+    updates: readonly Matrix[],
+    velocity: GPUBuffer,
+  ): void {
     const { layers } = this.#model;
     const L = layers.length;
     const V = layers.map(({ G }) => ({ ...G, buffer: velocity }));

@@ -72,7 +72,11 @@ export function controlReport(bytes: ArrayBuffer): ControlReport {
   };
   if (verdict === Verdict.restored) {
     const done = `the last step is taken back, λ raised ${short(boost!)}-fold, steps shortened to ${short(shrink!)}`;
-    return { ...common, verdict: "restored", status: `loss far above ${short(mean!)} twice in a row: ${done}` };
+    return {
+      ...common,
+      verdict: "restored",
+      status: `loss far above ${short(mean!)} twice in a row: ${done}`,
+    };
   }
   if (verdict === Verdict.held) {
     const why = held === 1 ? "" : ", and the weights are not to blame";

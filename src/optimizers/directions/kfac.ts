@@ -56,10 +56,7 @@ export const kfac = defineDirection({
         update: { buffer, words: true as const },
       },
       means: Object.fromEntries(means),
-      readBack: [
-        { buffer: curvature.state, bytes: LAYER_STATE_BYTES * layers.length },
-        control.readBack,
-      ],
+      readBack: [{ buffer: curvature.state, bytes: LAYER_STATE_BYTES * layers.length }, control.readBack],
       fisher(plan: StepPlan<Schema>) {
         const { number, settings } = plan;
         const samples = samplesOf(plan);
