@@ -39,6 +39,7 @@ struct ControlSettings {
   measures: u32,
   refreshes: u32,
   velocity: u32,
+  examples: u32,
 }
 
 struct StepState {
@@ -66,6 +67,7 @@ struct StepState {
   along: f32,
   bent: f32,
   kept: f32,
+  examples: f32,
 }
 
 struct AppliedStep {

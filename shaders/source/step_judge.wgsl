@@ -1,6 +1,6 @@
 // The verdict on a batch, from its loss: whether it is taken, held back, or shows that the step before was bad, which is then
 // taken back. A loss is bad when it is not finite, or above both REJECT times the running mean and the mean and SPREAD mean
-// deviations. The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that
+// deviations, more for batches smaller than usual. The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that
 // is bad too, the weights are: those before the last step come back, λ is raised and steps are shortened. What is
 // still bad then is held, and where `PATIENCE` batches in a row are finite but bad, the data have changed: their loss is
 // the new normal. λ, which the curvature reads, follows the running loss or is fixed, times `boost`.
@@ -62,8 +62,16 @@ fn main() {
   }
   let loss = statistics[0];
   let mean = state[0].mean;
-  let limit = max(REJECT * mean, mean + SPREAD * state[0].deviation);
-  let usual = state[0].seen == 0u || loss <= limit || state[0].held >= PATIENCE;
+  // The mean of fewer examples scatters more.
+  let examples = f32(settings.examples);
+  if (state[0].seen == 0u) {
+    state[0].examples = examples;
+  }
+  let scatter = sqrt(max(state[0].examples / examples, 1.0));
+  state[0].examples = MEMORY * state[0].examples + (1.0 - MEMORY) * examples;
+  let limit = (1.0 + (REJECT - 1.0) * scatter) * mean;
+  let spread = mean + SPREAD * scatter * state[0].deviation;
+  let usual = state[0].seen == 0u || mean == 0.0 || loss <= max(limit, spread) || state[0].held >= PATIENCE;
   if (finite(loss) && usual) {
     take(loss);
   } else {

@@ -83,6 +83,8 @@ export interface Direction<S = OptionSchema, R extends DirectionReport = Directi
     /** U of the step before, until `record` overwrites it. */
     readonly update: GPUBuffer;
     plan(plan: StepPlan<S>): ControlPlan;
+    /** @throws ArgumentError when processes that share gradients would not all decide alike in such a step */
+    requireShared(plan: StepPlan<S>): void;
   };
   /** What a checkpoint holds beside the velocity, by name. */
   readonly tensors?: Readonly<Record<string, StateTensor>>;

@@ -323,9 +323,16 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     return record;
   }
 
-  /** Submits a step in two parts, with the seam between them. */
+  /**
+   * Submits a step in parts, with the seam between them: two, or three where the verdict, which is on the loss of all processes,
+   * comes before the statistics.
+   */
   async #sendApart(plan: StepPlan, seam: Seam): Promise<{ record: Promise<RecordOf<K>> }> {
-    const step = this.#submit((recorder) => this.#recordPass(recorder, plan));
+    const { control, means } = this.#direction;
+    control?.requireShared(plan);
+    const step = this.#submit((recorder) =>
+      control ? this.#passOf(recorder, plan) : this.#recordPass(recorder, plan),
+    );
     const { gradients, length, statistics } = this.#model;
     await seam.gradients?.(
       seamTensors({
@@ -333,7 +340,10 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
         statistics: { buffer: statistics, bytes: 8 },
       }),
     );
-    const { means } = this.#direction;
+    if (control) {
+      this.#assertUsable("step");
+      this.#submit((recorder) => this.#recordStatistics(recorder, step));
+    }
     if (means && step.pass.fisher) await seam.statistics?.(seamTensors(means));
     this.#assertUsable("step");
     const record = this.#submit((recorder) => {
@@ -357,12 +367,16 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     return result;
   }
 
-  /** What comes before the seam. */
+  /** What comes before the step. */
   #recordPass(recorder: Recorder, plan: StepPlan): Step {
-    const pass = this.#model.recordPass(recorder, this.#direction.fisher?.(plan));
-    const step = { ...plan, pass, flags: this.#tail.flags };
+    const step = this.#passOf(recorder, plan);
     this.#recordStatistics(recorder, step);
     return step;
+  }
+
+  #passOf(recorder: Recorder, plan: StepPlan): Step {
+    const pass = this.#model.recordPass(recorder, this.#direction.fisher?.(plan));
+    return { ...plan, pass, flags: this.#tail.flags };
   }
 
   /** What is decided and kept of a pass before the step. */
@@ -389,8 +403,9 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     const ranges = [{ buffer: this.#model.statistics, bytes: 8 }, this.#tail.outcome, ...readBack];
     return recorder.readRanges(ranges).then(([head, outcome, ...rest]) => {
       const [loss, accuracy] = new Float32Array(head!);
-      const { status: trouble, ...report } = this.#direction.decode?.(rest) ?? {};
-      const { learningRate } = { ...tailSettings(plan), ...report };
+      const { status: trouble, ...told } = this.#direction.decode?.(rest) ?? {};
+      const report = asSet(told, plan.settings);
+      const { learningRate } = { ...tailSettings(plan), ...report } as { learningRate: number };
       const { flags, ...tail } = this.#tail.decode(outcome!, learningRate);
       const status = statusOf({ ...tail, flags }, this.#scope, trouble);
       const lambda = typeof damping === "number" ? { lambda: damping } : {};
@@ -415,6 +430,23 @@ function tailSettings({ settings }: StepPlan): TailSettings {
   // Where it is a word, the GPU finds the number.
   const known = (value: unknown) => (typeof value === "number" ? value : 0);
   return { ...given, learningRate: known(given.learningRate), momentum: known(given.momentum) };
+}
+
+/** What was set as a number and came back from the GPU, as it was set: f32 rounds. */
+function asSet(report: object, settings: object): Record<string, unknown> {
+  const own = Object.entries({ ...report, lambda: (report as { lambda?: unknown }).lambda });
+  const set: Readonly<Record<string, unknown>> = {
+    ...settings,
+    lambda: (settings as { damping?: unknown }).damping,
+  };
+  return Object.fromEntries(
+    own
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => {
+        const given = set[name];
+        return [name, typeof given === "number" && Math.fround(given) === value ? given : value];
+      }),
+  );
 }
 
 /** A record that nobody waits for may fail to arrive (the engine was disposed of) without ending the process. */

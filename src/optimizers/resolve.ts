@@ -72,7 +72,8 @@ export function checkOption(optimizer: string, name: string, entry: OptionEntry,
 /** What a value must be, in words: "must be a positive number". */
 export function requirementOf(entry: OptionEntry): string {
   if (entry.type === "choice") return `must be ${listed(entry.choices)}`;
-  if (entry.words) return `${numberRequirement(entry)}, or ${listed(entry.words)}`;
+  if (entry.words)
+    return `${numberRequirement(entry)} or ${listed(entry.words.map((word) => JSON.stringify(word)))}`;
   return numberRequirement(entry);
 }
 

@@ -133,8 +133,9 @@ export class StepTail {
   readonly #memory: OptimizerMemory;
   readonly #coefficients: GPUBuffer;
   readonly #applied: GPUBuffer;
-  /** Bound where there is no V or no good weights; nothing reads or writes it. */
-  readonly #nothing: GPUBuffer;
+  /** Bound where there is no V, and where there are no good weights; nothing reads or writes them. */
+  readonly #noVelocity: GPUBuffer | undefined;
+  readonly #noGood: GPUBuffer;
   #sums: GPUBuffer | undefined;
 
   /** @throws ShapeError when a layer's G is not laid out like its W, LimitError when the device cannot hold V. */
@@ -157,7 +158,8 @@ export class StepTail {
     const bytes = d.sizeOf(Outcome);
     this.outcome = { buffer: memory.storage("outcome", bytes / 4), bytes };
     this.velocity = momentum ? memory.storage("velocity", model.length) : undefined;
-    this.#nothing = memory.storage("nothing", 1);
+    this.#noVelocity = momentum ? undefined : memory.storage("no velocity", 1);
+    this.#noGood = memory.storage("no good weights", 1);
   }
 
   /** Records G ← G + ωW and the flags of what is then not finite. */
@@ -251,8 +253,8 @@ export class StepTail {
         applied: this.#applied,
         coefficients,
         update: own?.buffer ?? gradients,
-        velocity: this.velocity ?? this.#nothing,
-        good: control?.good ?? this.#nothing,
+        velocity: (this.velocity ?? this.#noVelocity)!,
+        good: control?.good ?? this.#noGood,
         weights,
       },
       grouped.groups,

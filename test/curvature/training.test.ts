@@ -94,14 +94,14 @@ async function convNetwork(net: Network, modules: readonly Module[], shape: Shap
   };
 }
 
+type Numbers = "learningRate" | "damping" | "momentum" | "emaDecay" | "inverseEvery";
+
 interface Run {
   modules: Module[];
   loss: Loss;
   count: number;
   shape?: Shape;
-  options: Omit<KfacOptions, "damping"> & { damping: number } & Required<
-      Pick<KfacOptions, "learningRate" | "damping" | "momentum" | "emaDecay" | "inverseEvery">
-    >;
+  options: Omit<KfacOptions, Numbers> & Record<Numbers, number>;
   twins: (emaDecay: number) => BlockTwin[];
 }
 

@@ -300,7 +300,7 @@ for (const name of names) {
     for (const batch of all) await own.step(batch);
     const warm = engine.manager.counts;
     for (const batch of [...all, ...all.slice(0, 8)]) {
-      own.learningRate = 0.99 * Number(own.learningRate);
+      own.learningRate = 0.1 + 0.001 * own.steps;
       await own.step(batch);
     }
     const after = engine.manager.counts;

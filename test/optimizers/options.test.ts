@@ -34,7 +34,7 @@ kernelTest("options: the defaults, and what callers may leave out", () => {
   const step = '"weightDecay":0,"klClip":0';
   assertEqual(
     defaults("kfac"),
-    `{"learningRate":0.1,${step},"damping":0.01,"momentum":0.9,"emaDecay":0.95,"factorEvery":1,"inverseEvery":10,"fisher":"monteCarlo","samples":1,"seed":0,"curvature":"kronecker"}`,
+    `{"learningRate":"model",${step},"damping":"loss","dampingShare":0.001,"leastDamping":1e-10,"mostDamping":10000000000,"momentum":"model","trustRegion":1,"emaDecay":"window","factorEvery":1,"inverseEvery":10,"fisher":"monteCarlo","samples":"auto","seed":0,"curvature":"kronecker"}`,
     "K-FAC",
   );
   assertEqual(
@@ -70,6 +70,8 @@ kernelTest("options: every entry says what it is, and takes its own default", ()
       if (entry.type === "choice") {
         for (const word of entry.choices) assertEqual(problemWith(entry, word), undefined, `${what} ${word}`);
       } else {
+        for (const word of entry.words ?? [])
+          assertEqual(problemWith(entry, word), undefined, `${what} ${word}`);
         for (const end of entry.usual ?? [])
           assertEqual(problemWith(entry, end), undefined, `${what} ${end}`);
       }
@@ -97,16 +99,16 @@ kernelTest("options: bad values are refused with optimiser, option, value and wh
   };
   const nonsense = [Number.NaN, Number.POSITIVE_INFINITY, "0.1", null, true, {}, []];
   for (const name of Object.keys(SCHEMAS)) {
-    refuse(name, "learningRate", [0, -1, ...nonsense], /must be a positive number, got/);
+    refuse(name, "learningRate", [0, -1, ...nonsense], /must be a positive number( or "model")?, got/);
     // f32 makes ∞ and 0 of these.
-    refuse(name, "learningRate", [1e39, 1e-46], /must be a positive number in f32, got/);
+    refuse(name, "learningRate", [1e39, 1e-46], /must be a positive number( or "model")? in f32, got/);
     refuse(name, "weightDecay", [-1, ...nonsense], /must be a number that is not negative, got/);
     refuse(name, "weightDecay", [1e39], /in f32/);
     refuse(name, "klClip", [-1e-9, 4e38, ...nonsense], /must be a number that is not negative/);
   }
-  refuse("kfac", "momentum", [1, -0.1, ...nonsense], /must lie in \[0, 1\), got/);
+  refuse("kfac", "momentum", [1, -0.1, ...nonsense], /must lie in \[0, 1\) or "model", got/);
   // The nearest f32 is 1.
-  refuse("kfac", "momentum", [1 - 1e-9], /must lie in \[0, 1\) in f32/);
+  refuse("kfac", "momentum", [1 - 1e-9], /must lie in \[0, 1\)( or "model")? in f32/);
   refuse("kfac", "damping", [-1, ...nonsense], /must be a number that is not negative/);
   refuse("kfac", "damping", [1e39], /in f32/);
   refuse(
@@ -168,7 +170,7 @@ kernelTest("options: unknown names are refused with a suggestion", () => {
 kernelTest(
   "options: those that are live change in mid-run, the others are refused and nothing changes",
   () => {
-    const options = resolveOptions("kfac", KFAC_OPTIONS, { damping: 0.5 });
+    const options = resolveOptions("kfac", KFAC_OPTIONS, { damping: 0.5, momentum: 0.9 });
     const changed = changeOptions("kfac", KFAC_OPTIONS, options, {
       momentum: 0.1,
       inverseEvery: 3,
@@ -177,7 +179,7 @@ kernelTest(
     const { momentum, inverseEvery, fisher, samples, damping, emaDecay } = changed;
     assertEqual(
       [momentum, inverseEvery, fisher, samples, damping, emaDecay].join(),
-      "0.1,3,exact,2,0.5,0.95",
+      "0.1,3,exact,2,0.5,window",
       "",
     );
     assertEqual(options.momentum, 0.9, "the options before");
@@ -201,7 +203,7 @@ kernelTest("options: an optimiser tells its own, and changes them from one step 
   const net = t.engine.network(modules, loss, { batchSize: 12, seed: 2 });
   const kfac = t.engine.kfac(net, { fisher: "empirical", inverseEvery: 2, learningRate: 0.05 });
   assertEqual(kfac.options.fisher, "empirical", "Fisher");
-  assertEqual(kfac.options.emaDecay, 0.95, "β");
+  assertEqual(kfac.options.emaDecay, "window", "β");
   assert(Object.isFrozen(kfac.options), "options can be written to");
   const before = kfac.options;
   for (const batch of batches.slice(0, 4)) void kfac.step(batch);
@@ -215,7 +217,7 @@ kernelTest("options: an optimiser tells its own, and changes them from one step 
     damping: 0.3,
   });
   assertThrows(() => kfac.change({ emaDecay: 0 } as object), ArgumentError, /cannot be changed/);
-  assertEqual(before.momentum, 0.9, "options from before");
+  assertEqual(before.momentum, "model", "options from before");
   assertEqual(`${kfac.options.momentum} ${kfac.damping}`, "0.2 0.3", "options now");
   const records = await Promise.all(batches.slice(4).map((batch) => kfac.step(batch)));
   assertEqual(records.map(({ lambda }) => lambda).join(), "0.3,0.3,0.3,0.3", "λ");

@@ -25,6 +25,7 @@ export const ControlSettings = d.struct({
   measures: d.u32,
   refreshes: d.u32,
   velocity: d.u32,
+  examples: d.u32,
 });
 
 export const stepJudgeLayout = tgpu
@@ -70,6 +71,8 @@ export interface ControlPlan {
   readonly measures: boolean;
   /** Whether this step renews inverses, with λ as it then is. */
   readonly refreshes: boolean;
+  /** Of the batch. */
+  readonly examples: number;
 }
 
 /** What the end of a step shares with its control. */

@@ -36,6 +36,8 @@ export const StepState = d.struct({
   along: d.f32,
   bent: d.f32,
   kept: d.f32,
+  /** Running size of batches. */
+  examples: d.f32,
 });
 
 /** Words of the state that others read. */

@@ -1,4 +1,5 @@
 import { Curvature, LAYER_STATE_BYTES, type LayerStatus } from "../../curvature/index.js";
+import { ArgumentError } from "../../errors.js";
 import type { Model } from "../../model/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
 import { type ControlPlan, StepControl } from "../control/control.js";
@@ -47,7 +48,7 @@ export const kfac = defineDirection({
     ]);
     return {
       curvature,
-      control: { state: control, update: buffer, plan: controlPlan },
+      control: { state: control, update: buffer, plan: controlPlan, requireShared },
       tensors: {
         ...tensors,
         layerState: { buffer: layerState!, words: true as const },
@@ -72,7 +73,10 @@ export const kfac = defineDirection({
           { skip: control.skip },
         );
       },
-      record(recorder, { number, settings: { inverseEvery } }: Step<Schema>) {
+      record(recorder, { number, settings: { inverseEvery, damping, dampingShare } }: Step<Schema>) {
+        // For blocks that do not know of a λ that the GPU keeps.
+        const known = damping === "loss" ? dampingShare : damping;
+        if (curvature.damping !== known) curvature.damping = known;
         if (inverts(number, inverseEvery)) curvature.refresh(recorder);
         const items = layers.map(({ G }, layer) => ({ layer, G, into: { ...G, buffer } }));
         curvature.precondition(recorder, items);
@@ -121,7 +125,16 @@ function controlPlan(plan: StepPlan<Schema>): ControlPlan {
     relative: damping === "loss",
     measures: asked && takesFactors(plan),
     refreshes: inverts(number, inverseEvery),
+    examples: plan.examples,
   };
+}
+
+/** The quadratic model is of one process's part of the batch. @throws ArgumentError */
+function requireShared({ settings }: StepPlan<Schema>): void {
+  for (const name of ["learningRate", "momentum"] as const) {
+    if (settings[name] !== "model") continue;
+    throw new ArgumentError("kfac", name, 'must be a number where there is a seam, got "model"');
+  }
 }
 
 /** The first means are of few batches, so early inverses are renewed at steps 1, 2, 4, 8 … too. */
