@@ -296,10 +296,10 @@ for (const name of names) {
     make(engine, net).dispose();
     assertEqual(engine.manager.counts.liveBuffers, before.liveBuffers, "buffers after an unused one");
     const own = make(engine, net);
-    const all = batches(t.random(8), 12);
+    const all = batches(t.random(8), 18);
     for (const batch of all) await own.step(batch);
     const warm = engine.manager.counts;
-    for (const batch of [...all, ...all.slice(0, 8)]) {
+    for (const batch of [...all, ...all.slice(0, 2)]) {
       own.learningRate = 0.1 + 0.001 * own.steps;
       await own.step(batch);
     }
