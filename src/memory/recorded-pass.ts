@@ -34,6 +34,12 @@ export class RecordedPass implements PassFacts {
     this.#isCurrent = isCurrent;
   }
 
+  /** The first `count` examples of this one, over when it is. */
+  part(count: number): RecordedPass {
+    const { columns, fisher } = this;
+    return new RecordedPass({ count, columns, fisher }, () => this.#isCurrent(this));
+  }
+
   /** @throws ArgumentError when another batch or pass has taken this one's memory. */
   requireCurrent(operation: string): void {
     if (this.#isCurrent(this)) return;

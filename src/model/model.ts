@@ -26,10 +26,17 @@ export interface Pass {
    *
    * @param directions K from 1 to 4 buffers, each laid out as the model's `parameters`
    * @param into receives K × K f32, row by row; symmetric to the bit
+   * @param options.examples takes the mean over the first so many examples of the pass alone, which costs that much less: in a
+   *   large batch in random order a quarter does (section 8 there). Defaults to all; more than there are counts as all
    * @throws ArgumentError for other directions or a place that is too small, and once the pass is over; UnsupportedLayerError
    *   where `Model.withoutTangent` says why there are none
    */
-  curvatureAlong?(recorder: Recorder, directions: readonly GPUBuffer[], into: NumberPlace): void;
+  curvatureAlong?(
+    recorder: Recorder,
+    directions: readonly GPUBuffer[],
+    into: NumberPlace,
+    options?: { readonly examples?: number },
+  ): void;
 }
 
 /** What an optimiser trains: a `Network`, or anything of the caller's that keeps weights and gradients like one. */

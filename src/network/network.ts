@@ -28,7 +28,7 @@ import { arraysOf } from "./inputs.js";
 import { type Loss, lossCode } from "./losses.js";
 import { type Loaded, Passes } from "./passes.js";
 import { planOf } from "./plan.js";
-import { recordTangents, requireDirections, requireTangents, withoutTangents } from "./tangents.js";
+import { curvatureAlong, withoutTangents } from "./tangents.js";
 import { checkWeights, packWeights, unpackWeights } from "./weights.js";
 
 /** Patches of a whole batch would be k² times its images. */
@@ -251,11 +251,12 @@ export class Network implements Model {
     const facts = this.#record(recorder, this.#loaded, fisher);
     if (fisher?.kind === "monteCarlo") this.#passes.writeKey(fisher);
     const pass = this.#workspace.beginPass(facts);
+    const parts = { built: this.#built, workspace: this.#workspace, passes: this.#passes };
     return {
       count: pass.count,
       fisher: pass.fisher,
       layers: this.#passes.curvature(pass),
-      curvatureAlong: (along, directions, into) => this.#curvatureAlong(along, pass, directions, into),
+      curvatureAlong: (along, ...operands) => curvatureAlong(along, parts, pass, ...operands),
     };
   }
 
@@ -325,23 +326,6 @@ export class Network implements Model {
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  /** As `Pass.curvatureAlong`. */
-  #curvatureAlong(
-    recorder: Recorder,
-    pass: RecordedPass,
-    directions: readonly GPUBuffer[],
-    into: NumberPlace,
-  ): void {
-    const operation = "curvatureAlong";
-    pass.requireCurrent(operation);
-    requireDirections(operation, this, directions);
-    requireStored(operation, "into", into, directions.length ** 2);
-    requireTangents(this.#built);
-    this.#workspace.ensureTangents(directions.length * this.batchSize);
-    const tangents = recordTangents(recorder, this.#built, this.#workspace.parameters, pass, directions);
-    this.#passes.lossCurvature(recorder, pass.count, tangents, into);
   }
 
   /** @throws ArgumentError once it is disposed of */

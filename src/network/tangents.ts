@@ -1,14 +1,20 @@
+import { requireStored } from "../curvature/blocks/stored.js";
 import { ArgumentError, UnsupportedLayerError } from "../errors.js";
-import type { Layer, TrainableLayer } from "../layers/layer.js";
-import { isTrainable } from "../layers/layer.js";
+import { isTrainable, type Layer, type TrainableLayer } from "../layers/layer.js";
+import { requireSize } from "../layers/sizes.js";
 import { axpy, copyStrided, type Matrix, multiplyPacked, paddedLength, paddedView } from "../linalg/index.js";
 import { copyInto } from "../linalg/layout/pack.js";
 import { Directions } from "../memory/directions.js";
 import type { ParameterStorage } from "../memory/parameters.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
+import type { Workspace } from "../memory/workspace.js";
+import type { NumberPlace } from "../model/index.js";
 import type { Recorder } from "../pipeline/index.js";
 import type { Built } from "./build.js";
 import { MOST_DIRECTIONS } from "./loss-curvature.js";
+import type { Passes } from "./passes.js";
+
+const OPERATION = "curvatureAlong";
 
 /** Why a network has no tangents, for people; undefined where it has them. */
 export function withoutTangents({ layers }: Pick<Built, "layers">): string | undefined {
@@ -16,26 +22,44 @@ export function withoutTangents({ layers }: Pick<Built, "layers">): string | und
   return layer && `${layer.name}: layers of the kind ${layer.kind} have no tangent()`;
 }
 
+/** As `Pass.curvatureAlong`. */
+export function curvatureAlong(
+  recorder: Recorder,
+  { built, workspace, passes }: { built: Built; workspace: Workspace; passes: Passes },
+  pass: RecordedPass,
+  directions: readonly GPUBuffer[],
+  into: NumberPlace,
+  { examples = workspace.batchSize }: { readonly examples?: number } = {},
+): void {
+  const { parameters, batchSize } = workspace;
+  pass.requireCurrent(OPERATION);
+  requireDirections(directions, parameters.length);
+  requireStored(OPERATION, "into", into, directions.length ** 2);
+  requireSize(OPERATION, "examples", examples);
+  requireTangents(built);
+  workspace.ensureTangents(directions.length * Math.min(examples, batchSize));
+  const part = pass.part(Math.min(examples, pass.count));
+  const tangents = recordTangents(recorder, built, parameters, part, directions);
+  passes.lossCurvature(recorder, part.count, tangents, into);
+}
+
 /** @throws UnsupportedLayerError where there are none, naming the layer */
-export function requireTangents({ layers }: Pick<Built, "layers">): void {
+function requireTangents({ layers }: Built): void {
   const layer = layers.find((own) => moves(own) && !own.tangent);
   if (layer) throw new UnsupportedLayerError(layer.name, layer.kind, "give the kind's layers a tangent()");
 }
 
-/** @throws ArgumentError unless they are 1 to 4 buffers that are long enough */
-export function requireDirections(
-  operation: string,
-  { length }: { readonly length: number },
-  directions: readonly GPUBuffer[],
-): void {
+/** @throws ArgumentError unless they are 1 to 4 buffers of so many numbers */
+function requireDirections(directions: readonly GPUBuffer[], length: number): void {
   const count = directions.length;
   if (!(count >= 1 && count <= MOST_DIRECTIONS)) {
-    throw new ArgumentError(operation, "directions", `must be 1 to ${MOST_DIRECTIONS} buffers, got ${count}`);
+    const rule = `must be 1 to ${MOST_DIRECTIONS} buffers, got ${count}`;
+    throw new ArgumentError(OPERATION, "directions", rule);
   }
   for (const [k, { size }] of directions.entries()) {
     if (size >= 4 * length) continue;
     const rule = `must be laid out as the weights, ${4 * length} bytes, got ${size}`;
-    throw new ArgumentError(operation, `directions[${k}]`, rule);
+    throw new ArgumentError(OPERATION, `directions[${k}]`, rule);
   }
 }
 
@@ -52,7 +76,7 @@ function moves({ inputs }: Layer): boolean {
  * @param buffers D_k, each laid out as the network's weights
  * @returns (K · count) × outputs, one block for each direction
  */
-export function recordTangents(
+function recordTangents(
   recorder: Recorder,
   { layers, output }: Built,
   parameters: ParameterStorage,

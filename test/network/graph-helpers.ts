@@ -32,6 +32,7 @@ import { graphTangent, passCurvatureAlong } from "../../src/reference/graph-tang
 import { matmul } from "../../src/reference/matmul.js";
 import { type Matrix, matrix, unvec, vec } from "../../src/reference/matrix.js";
 import { type PositionBlock, positionOperator } from "../../src/reference/operator.js";
+import { isTensor, type Value } from "../../src/reference/tensor.js";
 import { assertClose, assertEqual, POISON, type Random, type TestContext } from "../harness/kernel-test.js";
 import { factorOf, poisonedView, run, uploadView } from "./conv-helpers.js";
 import { columnsOf, download, matrixOf, pass, randomBatch, targetsOf } from "./helpers.js";
@@ -239,6 +240,18 @@ async function compareForms(
   assertEqual(found[4], found[5], `${what}: symmetric`);
   assertClose(found.subarray(3, 7), expected.data, bound, `${what}: forms along directions`);
   for (const place of [0, 1, 2, 7]) assertEqual(found[place], Math.fround(POISON), `${what}: beside`);
+  // Over some of the examples alone.
+  const examples = Math.ceil(recorded.count / 2);
+  const some = { buffer: into, index: 6 };
+  run(manager, (recorder) => recorded.curvatureAlong!(recorder, buffers.slice(1), some, { examples }));
+  const part = await t.download(into);
+  const first = Object.entries(twin.inputs).map(([name, value]): [string, Value] => [
+    name,
+    head(value, examples),
+  ]);
+  const few = graphForward(twin.graph, twin.weights, Object.fromEntries(first));
+  const form = passCurvatureAlong(few, loss.kind, twins.slice(1));
+  assertClose([part[6]!], form.data, bound, `${what}: form of ${examples} examples`);
   if (!differences) return;
   for (const [k, direction] of twins.entries()) {
     const moved = graphTangentByDifferences(twin.graph, twin.weights, direction, twin.inputs);
@@ -249,6 +262,15 @@ async function compareForms(
       `${what}: direction ${k} by differences`,
     );
   }
+}
+
+/** The first examples of a value. */
+function head(value: Value, count: number): Value {
+  const all = isTensor(value) ? value.shape[0] : value.rows;
+  const data = value.data.slice(0, (value.data.length / all) * count);
+  if (!isTensor(value)) return { ...value, rows: count, data };
+  const [, ...sizes] = value.shape;
+  return { shape: [count, ...sizes], data };
 }
 
 /** Columns, products and the exact operator of a layer. */

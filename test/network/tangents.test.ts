@@ -1,6 +1,7 @@
 /** Quadratic forms of the exact Gauss-Newton matrix along directions in all weights, and the loss of the last batch again. */
 import { GgnBlock } from "../../src/curvature/index.js";
 import { ArgumentError, UnsupportedLayerError } from "../../src/errors.js";
+import { mapInputs } from "../../src/model/batch.js";
 import type { AnyBatch, Pass } from "../../src/model/index.js";
 import {
   add,
@@ -57,9 +58,12 @@ async function formsAlong(
   manager: PipelineManager,
   recorded: Pass,
   buffers: readonly GPUBuffer[],
+  options?: { examples: number },
 ): Promise<Float32Array> {
   const into = t.upload(new Float32Array(buffers.length ** 2));
-  run(manager, (recorder) => recorded.curvatureAlong!(recorder, buffers, { buffer: into, index: 0 }));
+  run(manager, (recorder) =>
+    recorded.curvatureAlong!(recorder, buffers, { buffer: into, index: 0 }, options),
+  );
   return (await t.download(into)).subarray(0, buffers.length ** 2);
 }
 
@@ -69,15 +73,17 @@ async function checkForms(
   manager: PipelineManager,
   net: Network,
   { description, input, what }: { description: Description; input?: InputForm; what: string },
-  { count, directions, bound = 2e-5 }: { count: number; directions: number; bound?: number },
+  { count, directions, examples = count }: { count: number; directions: number; examples?: number },
 ): Promise<void> {
   const batch = randomGraphBatch(t.random(count), formsOf(description, input), count, net);
   const { buffers, twins } = randomDirections(t, net, directions);
-  const found = await formsAlong(t, manager, pass(net, manager, batch), buffers);
+  const options = examples === count ? undefined : { examples };
+  const found = await formsAlong(t, manager, pass(net, manager, batch), buffers, options);
   const twin = twinOf(description, input);
   const weights = twin.weights(await net.weights(), net.layers);
-  const values = graphForward(twin.graph, weights, twin.inputs(batch.inputs, count));
-  assertClose(found, passCurvatureAlong(values, net.loss.kind, twins).data, bound, `${what}: forms`);
+  const first = mapInputs(batch.inputs, (array) => array.subarray(0, (array.length / count) * examples));
+  const values = graphForward(twin.graph, weights, twin.inputs(first, examples));
+  assertClose(found, passCurvatureAlong(values, net.loss.kind, twins).data, 2e-5, `${what}: forms`);
   for (let j = 0; j < directions; j++) {
     for (let k = 0; k < j; k++) {
       assertEqual(found[j * directions + k], found[k * directions + j], `${what}: (${j}, ${k}) symmetric`);
@@ -108,7 +114,10 @@ for (const loss of losses) {
       for (const [k, count] of counts.entries()) {
         const what = `${modules.map(({ kind }) => kind).join()} of ${count}`;
         const directions = ((index + k) % 4) + 1;
-        await checkForms(t, manager, net, { description: modules, input, what }, { count, directions });
+        const own = { description: modules, input, what };
+        await checkForms(t, manager, net, own, { count, directions });
+        const examples = Math.ceil(count / 4);
+        await checkForms(t, manager, net, own, { count, directions, examples });
       }
       net.dispose();
     }
@@ -134,6 +143,7 @@ kernelTest("tangents: convolutions with all options, in chunks of lines", async 
     const what = `chunks of ${chunkBytes}`;
     await checkForms(t, manager, net, { description, input, what }, { count: 3, directions: 3 });
     await checkForms(t, manager, net, { description, input, what }, { count: 2, directions: 1 });
+    await checkForms(t, manager, net, { description, input, what }, { count: 3, directions: 2, examples: 2 });
     net.dispose();
   }
 });
@@ -289,6 +299,10 @@ kernelTest("tangents: bad arguments are refused before anything is recorded", as
   );
   await assertThrows(ask(buffers, 1), ArgumentError, /into.*room for 4, got 1/);
   await assertThrows(ask(buffers, -1), ArgumentError, /into/);
+  for (const examples of [0, 1.5, Number.NaN]) {
+    const some = () => recorded.curvatureAlong!(recorder, buffers, { buffer, index: 0 }, { examples });
+    await assertThrows(some, ArgumentError, /examples/);
+  }
   const loss = (index: number) => () => net.recordLoss(recorder, { buffer, index });
   await assertThrows(loss(3), ArgumentError, /into.*room for 2, got 3/);
   net.load(batch);
