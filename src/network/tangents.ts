@@ -51,14 +51,14 @@ function requireTangents({ layers }: Built): void {
 
 /** @throws ArgumentError unless they are 1 to 4 buffers of so many numbers */
 function requireDirections(directions: readonly GPUBuffer[], length: number): void {
-  const count = directions.length;
-  if (!(count >= 1 && count <= MOST_DIRECTIONS)) {
-    const rule = `must be 1 to ${MOST_DIRECTIONS} buffers, got ${count}`;
+  const count = Array.isArray(directions) ? directions.length : undefined;
+  if (!(count !== undefined && count >= 1 && count <= MOST_DIRECTIONS)) {
+    const rule = `must be 1 to ${MOST_DIRECTIONS} buffers, got ${count ?? String(directions)}`;
     throw new ArgumentError(OPERATION, "directions", rule);
   }
-  for (const [k, { size }] of directions.entries()) {
-    if (size >= 4 * length) continue;
-    const rule = `must be laid out as the weights, ${4 * length} bytes, got ${size}`;
+  for (const [k, buffer] of directions.entries()) {
+    if (buffer?.size >= 4 * length) continue;
+    const rule = `must be laid out as the weights, ${4 * length} bytes, got ${buffer?.size ?? String(buffer)}`;
     throw new ArgumentError(OPERATION, `directions[${k}]`, rule);
   }
 }

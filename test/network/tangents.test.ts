@@ -1,4 +1,5 @@
 /** Quadratic forms of the exact Gauss-Newton matrix along directions in all weights, and the loss of the last batch again. */
+import { scaleShift } from "../../examples/layers/scale-shift.js";
 import { GgnBlock } from "../../src/curvature/index.js";
 import { ArgumentError, UnsupportedLayerError } from "../../src/errors.js";
 import { mapInputs } from "../../src/model/batch.js";
@@ -31,7 +32,7 @@ import {
   twinOf,
 } from "../../src/network/index.js";
 import { lossCurvature } from "../../src/network/loss-curvature.js";
-import type { PipelineManager } from "../../src/pipeline/index.js";
+import type { PipelineManager, Recorder } from "../../src/pipeline/index.js";
 import { graphForward, type ReferenceOp } from "../../src/reference/graph.js";
 import { passCurvatureAlong } from "../../src/reference/graph-tangent.js";
 import { lossHessian } from "../../src/reference/loss.js";
@@ -280,6 +281,24 @@ kernelTest("tangents: once asked for, they create nothing; more directions at on
   assertEqual(live[1], live[0], "buffers of a network that is disposed of");
 });
 
+kernelTest("tangents: all kernels are found without recording", async (t) => {
+  const manager = managerOf(t);
+  const description = [conv2d(2, 3, 2), relu(), maxPool2d(2), scaleShift(), flatten(), dense(12, 3)];
+  const options = { batchSize: 3, input: [2, 5, 5] as const };
+  const net = new Network(manager, description, softmaxCrossEntropy(), options);
+  net.load(randomGraphBatch(t.random(1), { input: options.input }, 3, net));
+  const { buffers } = randomDirections(t, net, 2);
+  const record = (recorder: Recorder) => {
+    const into = { buffer: recorder.scratch(6), index: 0 };
+    net.recordPass(recorder).curvatureAlong!(recorder, buffers, into);
+    net.recordLoss(recorder, { ...into, index: 4 });
+  };
+  await manager.prepare(manager.collect(record));
+  const { pipelines } = manager.counts;
+  run(manager, record);
+  assertEqual(manager.counts.pipelines, pipelines, "pipelines");
+});
+
 kernelTest("tangents: bad arguments are refused before anything is recorded", async (t) => {
   const manager = managerOf(t);
   const net = new Network(manager, [dense(3, 4), tanh(), dense(4, 2)], halfSquaredError(), { batchSize: 4 });
@@ -299,6 +318,10 @@ kernelTest("tangents: bad arguments are refused before anything is recorded", as
   );
   await assertThrows(ask(buffers, 1), ArgumentError, /into.*room for 4, got 1/);
   await assertThrows(ask(buffers, -1), ArgumentError, /into/);
+  await assertThrows(ask(undefined as never, 0), ArgumentError, /directions.*got undefined/);
+  await assertThrows(ask([undefined as never], 0), ArgumentError, /directions\[0\].*got undefined/);
+  const nowhere = () => recorded.curvatureAlong!(recorder, buffers, undefined as never);
+  await assertThrows(nowhere, ArgumentError, /into.*buffer/);
   for (const examples of [0, 1.5, Number.NaN]) {
     const some = () => recorded.curvatureAlong!(recorder, buffers, { buffer, index: 0 }, { examples });
     await assertThrows(some, ArgumentError, /examples/);

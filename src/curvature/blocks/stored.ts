@@ -16,7 +16,7 @@ export function requireStored(
   number: StoredNumber,
   count = 1,
 ): StoredNumber {
-  const { buffer, index } = number;
+  const { buffer, index }: Partial<StoredNumber> = number ?? {};
   const fail = (what: string): never => {
     throw new ArgumentError(operation, operand, what);
   };
