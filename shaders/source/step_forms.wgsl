@@ -1,5 +1,5 @@
 // The quadratic forms of two directions D, V in the curvature of a batch: with y_l[d, k] the derivative of layer l's weights
-// along direction d seen by curvature column k, results ← α Σ_k y_D y_D, α Σ_k y_D y_V, α Σ_k y_V y_V, where
+// along direction d seen by curvature column k, results ← α Σ_k y_D y_D, α Σ_k y_D y_V twice, α Σ_k y_V y_V, where
 // y_d[k] = Σ_l y_l[d, k]. With exact columns that is D'GD of the generalised Gauss-Newton matrix G over the whole
 // network, blocks between layers counted (Martens & Grosse 2015, section 7); with Monte-Carlo columns an unbiased estimate.
 //
@@ -37,6 +37,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   if (thread == 0u) {
     results[problem.result] = problem.scale * dd[0];
     results[problem.result + 1u] = problem.scale * dv[0];
-    results[problem.result + 2u] = problem.scale * vv[0];
+    results[problem.result + 2u] = problem.scale * dv[0];
+    results[problem.result + 3u] = problem.scale * vv[0];
   }
 }

@@ -12,7 +12,7 @@
 // A fixed rate or momentum takes the place of its own; a batch that is not taken gets coefficients of 0.
 //
 // Layout: of L layers, sums holds 3 numbers a layer as step_coefficients.wgsl has them, then ⟨G, V⟩, ⟨U, V⟩, ‖V‖² and
-// ⟨G, U of the step before⟩ of all layers, L each, then U'CU, U'CV, V'CV without λ. One thread. Dispatched by
+// ⟨G, U of the step before⟩ of all layers, L each, then the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ. One thread. Dispatched by
 // src/optimizers/tail.ts.
 
 # bindings("optimizers/control/control", "stepPlanLayout");
@@ -83,7 +83,7 @@ fn main() {
   let ridge = state[0].lambda + settings.weightDecay;
   let cuu = sums[7u * count] + ridge * result.updateSquared;
   let cuv = sums[7u * count + 1u] + ridge * uv;
-  let cvv = sums[7u * count + 2u] + ridge * vv;
+  let cvv = sums[7u * count + 3u] + ridge * vv;
   let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
   var model = 0.0;
   if (measured && gu > 0.0 && cuu > 0.0) {

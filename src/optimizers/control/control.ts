@@ -127,9 +127,14 @@ export class StepControl {
     return { buffer: this.state, bytes: d.sizeOf(StepState) };
   }
 
+  /** Whether the quadratic model is of the exact Gauss-Newton matrix; else it is estimated from the pass's curvature columns. */
+  get exact(): boolean {
+    return this.#model.withoutTangent === undefined && this.#model.recordLoss !== undefined;
+  }
+
   /** Numbers of a tail's sums. */
   sums(layers: number): number {
-    return 7 * layers + 3;
+    return 7 * layers + 4;
   }
 
   /** Records the verdict on the batch of a pass. */
@@ -178,7 +183,12 @@ export class StepControl {
         { x: V[l]!, y: V[l]!, index: 5 * L + l },
       ]),
     );
-    if (this.#measures) quadraticForms(recorder, pass, [updates, V], sums, 7 * L);
+    if (!this.#measures) return;
+    if (this.exact && pass.curvatureAlong) {
+      pass.curvatureAlong(recorder, [updates[0]!.buffer, velocity], { buffer: sums, index: 7 * L });
+    } else {
+      quadraticForms(recorder, pass, [updates, V], sums, 7 * L);
+    }
   }
 
   /** Records how far the step goes. */

@@ -23,9 +23,9 @@ export const stepFormsLayout = tgpu
 const kernel = defineKernel({ name: "step_forms", code, layout: stepFormsLayout });
 
 /**
- * Records U'CU, U'CV and V'CV into three numbers of `into` from `result` on, C the curvature of a pass over the whole network,
+ * Records U'CU, U'CV, V'CU and V'CV into four numbers of `into` from `result` on, C the curvature of a pass over the whole network,
  * blocks between layers counted: the generalised Gauss-Newton matrix for exact columns, an unbiased estimate of it for
- * Monte-Carlo ones. Directions are given a matrix a layer, out × in.
+ * Monte-Carlo ones. For models whose passes have no `curvatureAlong`. Directions are given a matrix a layer, out × in.
  *
  * @throws ArgumentError when the pass is over or was recorded without columns
  */

@@ -48,7 +48,12 @@ export const kfac = defineDirection({
     ]);
     return {
       curvature,
-      control: { state: control, update: buffer, plan: controlPlan, requireShared },
+      control: {
+        state: control,
+        update: buffer,
+        plan: (plan: StepPlan<Schema>) => controlPlan(plan, control.exact),
+        requireShared,
+      },
       tensors: {
         ...tensors,
         layerState: { buffer: layerState!, words: true as const },
@@ -109,7 +114,7 @@ function decayOf(decay: number | "window", examples: number): number {
 }
 
 /** What the control of a step is told. */
-function controlPlan(plan: StepPlan<Schema>): ControlPlan {
+function controlPlan(plan: StepPlan<Schema>, exact: boolean): ControlPlan {
   const { number, settings } = plan;
   const { learningRate, momentum, damping, dampingShare, inverseEvery, ...rest } = settings;
   const asked = learningRate === "model" || momentum === "model";
@@ -123,7 +128,7 @@ function controlPlan(plan: StepPlan<Schema>): ControlPlan {
     momentum: momentum === "model" ? undefined : momentum,
     damping: damping === "loss" ? dampingShare : damping,
     relative: damping === "loss",
-    measures: asked && takesFactors(plan),
+    measures: asked && (exact || takesFactors(plan)),
     refreshes: inverts(number, inverseEvery),
     examples: plan.examples,
   };
