@@ -3,7 +3,8 @@
 // deviations, more for batches smaller than usual. The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that
 // is bad too, the weights are: those before the last step come back, λ is raised and steps are shortened. What is
 // still bad then is held, and where `PATIENCE` batches in a row are finite but bad, the data have changed: their loss is
-// the new normal. λ, which the curvature reads, follows the running loss or is fixed, times `boost`.
+// the new normal. λ, which the curvature reads, is fixed,
+// follows the running loss, or is steered by step_ratio.wgsl, times `boost`.
 //
 // One thread; the state is one struct. Dispatched by src/optimizers/control/control.ts after a pass and before its statistics.
 //
@@ -13,7 +14,7 @@ struct ControlSettings {
   learningRate: f32,
   momentum: f32,
   damping: f32,
-  relative: u32,
+  rule: u32,
   leastDamping: f32,
   mostDamping: f32,
   weightDecay: f32,
@@ -23,6 +24,7 @@ struct ControlSettings {
   refreshes: u32,
   velocity: u32,
   examples: u32,
+  every: u32,
 }
 
 struct StepState {
@@ -51,6 +53,10 @@ struct StepState {
   bent: f32,
   kept: f32,
   examples: f32,
+  loss: f32,
+  predicted: f32,
+  ratio: f32,
+  steered: f32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;
@@ -68,6 +74,11 @@ fn finite(value: f32) -> bool {
 const TAKEN = 0u;
 const HELD = 1u;
 const RESTORED = 2u;
+
+// What λ is: the setting itself, so large a share of the running loss, or steered by the reduction ratio.
+const FIXED = 0u;
+const RELATIVE = 1u;
+const RATIO = 2u;
 
 const REJECT = 3.0;
 const SPREAD = 6.0;
@@ -134,8 +145,19 @@ fn main() {
   } else {
     leave();
   }
+  state[0].loss = loss;
   if (settings.refreshes != 0u) {
-    let base = settings.damping * select(1.0, abs(state[0].mean), settings.relative != 0u);
+    var base = settings.damping;
+    if (settings.rule != FIXED) {
+      base *= abs(state[0].mean);
+    }
+    if (settings.rule == RATIO) {
+      // It begins where the running loss would have it.
+      if (state[0].steered == 0.0 && state[0].seen > 0u) {
+        state[0].steered = base;
+      }
+      base = state[0].steered;
+    }
     state[0].lambda = clamp(base * state[0].boost, settings.leastDamping, settings.mostDamping);
   }
 }

@@ -30,7 +30,7 @@ struct ControlSettings {
   learningRate: f32,
   momentum: f32,
   damping: f32,
-  relative: u32,
+  rule: u32,
   leastDamping: f32,
   mostDamping: f32,
   weightDecay: f32,
@@ -40,6 +40,7 @@ struct ControlSettings {
   refreshes: u32,
   velocity: u32,
   examples: u32,
+  every: u32,
 }
 
 struct StepState {
@@ -68,6 +69,10 @@ struct StepState {
   bent: f32,
   kept: f32,
   examples: f32,
+  loss: f32,
+  predicted: f32,
+  ratio: f32,
+  steered: f32,
 }
 
 struct AppliedStep {
@@ -129,6 +134,7 @@ fn leave(result: Outcome) {
   }
   outcome[0] = result;
   state[0].fresh = 0u;
+  state[0].predicted = 0.0;
   state[0].rate = 0.0;
   state[0].momentum = 0.0;
 }
@@ -257,6 +263,11 @@ fn main() {
     coefficients[l] = select(0.0, rate, may_step(layers[l]));
   }
   applied[0].momentum = momentum;
+  state[0].predicted = 0.0;
+  if (measured && result.skipped == 0u) {
+    let square = rate * rate * cuu + 2.0 * rate * momentum * cuv + momentum * momentum * cvv;
+    state[0].predicted = 0.5 * square - rate * gu - momentum * gv;
+  }
   state[0].rate = eta;
   state[0].momentum = momentum;
   if (measured && gu > 0.0 && result.skipped == 0u) {

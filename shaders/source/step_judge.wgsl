@@ -3,7 +3,8 @@
 // deviations, more for batches smaller than usual. The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that
 // is bad too, the weights are: those before the last step come back, λ is raised and steps are shortened. What is
 // still bad then is held, and where `PATIENCE` batches in a row are finite but bad, the data have changed: their loss is
-// the new normal. λ, which the curvature reads, follows the running loss or is fixed, times `boost`.
+// the new normal. λ, which the curvature reads, is fixed,
+// follows the running loss, or is steered by step_ratio.wgsl, times `boost`.
 //
 // One thread; the state is one struct. Dispatched by src/optimizers/control/control.ts after a pass and before its statistics.
 
@@ -11,6 +12,8 @@
 
 # include("finite");
 # include("verdicts");
+
+# include("damping_rules");
 
 const REJECT = 3.0;
 const SPREAD = 6.0;
@@ -77,8 +80,19 @@ fn main() {
   } else {
     leave();
   }
+  state[0].loss = loss;
   if (settings.refreshes != 0u) {
-    let base = settings.damping * select(1.0, abs(state[0].mean), settings.relative != 0u);
+    var base = settings.damping;
+    if (settings.rule != FIXED) {
+      base *= abs(state[0].mean);
+    }
+    if (settings.rule == RATIO) {
+      // It begins where the running loss would have it.
+      if (state[0].steered == 0.0 && state[0].seen > 0u) {
+        state[0].steered = base;
+      }
+      base = state[0].steered;
+    }
     state[0].lambda = clamp(base * state[0].boost, settings.leastDamping, settings.mostDamping);
   }
 }

@@ -33,6 +33,7 @@ fn leave(result: Outcome) {
   }
   outcome[0] = result;
   state[0].fresh = 0u;
+  state[0].predicted = 0.0;
   state[0].rate = 0.0;
   state[0].momentum = 0.0;
 }
@@ -161,6 +162,11 @@ fn main() {
     coefficients[l] = select(0.0, rate, may_step(layers[l]));
   }
   applied[0].momentum = momentum;
+  state[0].predicted = 0.0;
+  if (measured && result.skipped == 0u) {
+    let square = rate * rate * cuu + 2.0 * rate * momentum * cuv + momentum * momentum * cvv;
+    state[0].predicted = 0.5 * square - rate * gu - momentum * gv;
+  }
   state[0].rate = eta;
   state[0].momentum = momentum;
   if (measured && gu > 0.0 && result.skipped == 0u) {

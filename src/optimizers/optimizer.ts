@@ -395,6 +395,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     const update = this.#direction.record?.(recorder, step);
     const controlled = control && { control: control.state, pass: step.pass };
     this.#tail.finish(recorder, settings, update, controlled);
+    control?.state.settle(recorder);
   }
 
   #readRecord(recorder: Recorder, plan: StepPlan): Promise<RecordOf<K>> {

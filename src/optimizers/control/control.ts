@@ -1,6 +1,7 @@
 import tgpu, { d } from "typegpu";
 import judgeCode from "../../../shaders/step_judge.wgsl?raw";
 import planCode from "../../../shaders/step_plan.wgsl?raw";
+import ratioCode from "../../../shaders/step_ratio.wgsl?raw";
 import type { StoredNumber } from "../../curvature/index.js";
 import { type Matrix, reduce } from "../../linalg/index.js";
 import type { Model, Pass } from "../../model/index.js";
@@ -16,7 +17,7 @@ export const ControlSettings = d.struct({
   learningRate: d.f32,
   momentum: d.f32,
   damping: d.f32,
-  relative: d.u32,
+  rule: d.u32,
   leastDamping: d.f32,
   mostDamping: d.f32,
   weightDecay: d.f32,
@@ -26,6 +27,7 @@ export const ControlSettings = d.struct({
   refreshes: d.u32,
   velocity: d.u32,
   examples: d.u32,
+  every: d.u32,
 });
 
 export const stepJudgeLayout = tgpu
@@ -50,8 +52,23 @@ export const stepPlanLayout = tgpu
   })
   .$idx(0);
 
+export const stepRatioLayout = tgpu
+  .bindGroupLayout({
+    settings: { uniform: ControlSettings, visibility: ["compute"] },
+    after: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    state: { storage: d.arrayOf(StepState), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
 const judgeKernel = defineKernel({ name: "step_judge", code: judgeCode, layout: stepJudgeLayout });
 const planKernel = defineKernel({ name: "step_plan", code: planCode, layout: stepPlanLayout });
+
+const ratioKernel = defineKernel({ name: "step_ratio", code: ratioCode, layout: stepRatioLayout });
+
+/** The words of `shaders/source/pieces/damping_rules.wgsl`. */
+const RULES = { fixed: 0, loss: 1, levenbergMarquardt: 2 } as const;
+/** Steps between two looks at the reduction ratio. */
+const LOOK_EVERY = 5;
 
 /** What the control takes of a step's settings. */
 export interface ControlPlan {
@@ -59,9 +76,9 @@ export interface ControlPlan {
   readonly learningRate: number | undefined;
   /** μ; undefined: from the quadratic model. */
   readonly momentum: number | undefined;
-  /** λ, or its share of the running loss. */
+  /** λ, or its share of the running loss, where it begins for `"levenbergMarquardt"`. */
   readonly damping: number;
-  readonly relative: boolean;
+  readonly rule: keyof typeof RULES;
   readonly leastDamping: number;
   readonly mostDamping: number;
   readonly weightDecay: number;
@@ -73,6 +90,8 @@ export interface ControlPlan {
   readonly refreshes: boolean;
   /** Of the batch. */
   readonly examples: number;
+  /** 1 for the first step. */
+  readonly number: number;
 }
 
 /** What the end of a step shares with its control. */
@@ -97,13 +116,16 @@ export class StepControl {
   readonly good: GPUBuffer;
   readonly #model: Model;
   readonly #settings: Settings<typeof ControlSettings>;
+  readonly #after: GPUBuffer;
   #measures = false;
+  #looks = false;
 
   /** @throws LimitError when the device cannot hold the weights twice */
   constructor(model: Model, memory: OptimizerMemory) {
     this.#model = model;
     this.state = memory.storage("step state", d.sizeOf(StepState) / 4);
     this.good = memory.storage("good weights", model.length);
+    this.#after = memory.storage("loss after the step", 2);
     this.#settings = memory.settings("control settings", ControlSettings);
   }
 
@@ -139,13 +161,15 @@ export class StepControl {
 
   /** Records the verdict on the batch of a pass. */
   judge(recorder: Recorder, plan: ControlPlan): void {
-    const { learningRate = 0, momentum = -1, relative, measures, refreshes, ...rest } = plan;
+    const { learningRate = 0, momentum = -1, rule, number, measures, refreshes, ...rest } = plan;
     this.#measures = measures;
+    this.#looks = rule === "levenbergMarquardt" && (number - 1) % LOOK_EVERY === 0;
     const settings = this.#settings.write({
       ...rest,
       learningRate,
       momentum,
-      relative: relative ? 1 : 0,
+      rule: RULES[rule],
+      every: LOOK_EVERY,
       measures: measures ? 1 : 0,
       refreshes: refreshes ? 1 : 0,
       velocity: 1,
@@ -197,6 +221,14 @@ export class StepControl {
     const layers = recorder.manager.table(LayerStep, [...rows]);
     const bindings = { ...buffers, layers, settings: this.#settings.buffer, state: this.state };
     recorder.dispatch(planKernel, bindings, 1);
+  }
+
+  /** Records the look at the reduction ratio, after the weights have changed; the pass is over then. */
+  settle(recorder: Recorder): void {
+    if (!this.#looks) return;
+    this.#model.recordLoss!(recorder, { buffer: this.#after, index: 0 });
+    const bindings = { settings: this.#settings.buffer, after: this.#after, state: this.state };
+    recorder.dispatch(ratioKernel, bindings, 1);
   }
 
   /** What the bytes of `readBack` say. */

@@ -38,6 +38,12 @@ export const StepState = d.struct({
   kept: d.f32,
   /** Running size of batches. */
   examples: d.f32,
+  /** The loss of the batch, how the quadratic model of its step changes it, and the last reduction ratio. */
+  loss: d.f32,
+  predicted: d.f32,
+  ratio: d.f32,
+  /** λ of Levenberg–Marquardt's rule, before `boost`. */
+  steered: d.f32,
 });
 
 /** Words of the state that others read. */

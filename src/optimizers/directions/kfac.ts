@@ -38,6 +38,9 @@ export const kfac = defineDirection({
     // What nobody asked for is the curvature's own default, and is told so in its table.
     const blocks = options.curvature === KFAC_OPTIONS.curvature.default ? undefined : options.curvature;
     const curvature = new Curvature(manager, layers, { emaDecay: decayOf(emaDecay, 1), blocks, fallback });
+    if (options.damping === "levenbergMarquardt" && !model.recordLoss) {
+      throw new ArgumentError("kfac", "damping", `must be a number or "loss" for a model without recordLoss`);
+    }
     const control = new StepControl(model, memory);
     curvature.storedDamping = control.lambda;
     const words = layers.map((_, l) => ({ ...READY, first: (l * LAYER_STATE_BYTES) / 4 + READY.first }));
@@ -80,7 +83,7 @@ export const kfac = defineDirection({
       },
       record(recorder, { number, settings: { inverseEvery, damping, dampingShare } }: Step<Schema>) {
         // For blocks that do not know of a λ that the GPU keeps.
-        const known = damping === "loss" ? dampingShare : damping;
+        const known = typeof damping === "number" ? damping : dampingShare;
         if (curvature.damping !== known) curvature.damping = known;
         if (inverts(number, inverseEvery)) curvature.refresh(recorder);
         const items = layers.map(({ G }, layer) => ({ layer, G, into: { ...G, buffer } }));
@@ -117,20 +120,21 @@ function decayOf(decay: number | "window", examples: number): number {
 function controlPlan(plan: StepPlan<Schema>, exact: boolean): ControlPlan {
   const { number, settings } = plan;
   const { learningRate, momentum, damping, dampingShare, inverseEvery, ...rest } = settings;
-  const asked = learningRate === "model" || momentum === "model";
+  const asked = [learningRate, momentum].includes("model") || damping === "levenbergMarquardt";
   return {
-    leastDamping: damping === "loss" ? rest.leastDamping : 0,
-    mostDamping: damping === "loss" ? rest.mostDamping : LARGEST,
+    leastDamping: typeof damping === "number" ? 0 : rest.leastDamping,
+    mostDamping: typeof damping === "number" ? LARGEST : rest.mostDamping,
     weightDecay: rest.weightDecay,
     klClip: rest.klClip,
     trustRegion: rest.trustRegion,
     learningRate: learningRate === "model" ? undefined : learningRate,
     momentum: momentum === "model" ? undefined : momentum,
-    damping: damping === "loss" ? dampingShare : damping,
-    relative: damping === "loss",
+    damping: typeof damping === "number" ? damping : dampingShare,
+    rule: typeof damping === "number" ? "fixed" : damping,
     measures: asked && (exact || takesFactors(plan)),
     refreshes: inverts(number, inverseEvery),
     examples: plan.examples,
+    number,
   };
 }
 
@@ -163,12 +167,12 @@ export class Kfac extends Optimizer<typeof kfac> {
   }
 
   /** λ of the next step as it was set. */
-  get damping(): number | "loss" {
+  get damping(): number | "loss" | "levenbergMarquardt" {
     return this.setting("damping");
   }
 
-  /** A number, a schedule of it, or `"loss"`; counts from the next inversion on. @throws ArgumentError */
-  set damping(value: number | "loss" | Schedule) {
+  /** A number, a schedule of it, or a rule; counts from the next inversion on. @throws ArgumentError */
+  set damping(value: number | "loss" | "levenbergMarquardt" | Schedule) {
     this.change({ damping: value });
   }
 }

@@ -1,0 +1,96 @@
+// Levenberg–Marquardt's rule for λ (Martens & Grosse 2015, section 6.5): the reduction ratio is the change of the loss of the
+// batch just used, measured again after the step, over the change that its quadratic model predicted. Above 3/4 the model
+// can be trusted further, and λ falls by DECAY to the power of `every`, the steps between two looks; below 1/4, or where the
+// loss is not finite, it rises as much.
+//
+// One thread. Dispatched by src/optimizers/control/control.ts at the end of a step.
+//
+// Written by `npm run shaders` from source/step_ratio.wgsl.
+
+struct ControlSettings {
+  learningRate: f32,
+  momentum: f32,
+  damping: f32,
+  rule: u32,
+  leastDamping: f32,
+  mostDamping: f32,
+  weightDecay: f32,
+  klClip: f32,
+  trustRegion: f32,
+  measures: u32,
+  refreshes: u32,
+  velocity: u32,
+  examples: u32,
+  every: u32,
+}
+
+struct StepState {
+  started: u32,
+  seen: u32,
+  held: u32,
+  verdict: u32,
+  skip: u32,
+  rejected: u32,
+  heldBatches: u32,
+  fresh: u32,
+  mean: f32,
+  deviation: f32,
+  boost: f32,
+  shrink: f32,
+  lambda: f32,
+  rate: f32,
+  momentum: f32,
+  slope: f32,
+  bend: f32,
+  real: f32,
+  promised: f32,
+  steep: f32,
+  weight: f32,
+  along: f32,
+  bent: f32,
+  kept: f32,
+  examples: f32,
+  loss: f32,
+  predicted: f32,
+  ratio: f32,
+  steered: f32,
+}
+
+@group(0) @binding(0) var<uniform> settings: ControlSettings;
+@group(0) @binding(1) var<storage, read> after: array<f32>;
+@group(0) @binding(2) var<storage, read_write> state: array<StepState>;
+
+// The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
+// not occur (x != x is no test), so the bits are looked at.
+const INFINITY = 0x7f800000u;
+
+fn finite(value: f32) -> bool {
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
+}
+// What became of a step.
+const TAKEN = 0u;
+const HELD = 1u;
+const RESTORED = 2u;
+
+const DECAY = 0.95;
+
+@compute @workgroup_size(1)
+fn main() {
+  let predicted = state[0].predicted;
+  if (state[0].verdict != TAKEN || !(predicted < 0.0) || state[0].steered <= 0.0) {
+    return;
+  }
+  var ratio = -1.0;
+  if (finite(after[0])) {
+    ratio = (after[0] - state[0].loss) / predicted;
+  }
+  state[0].ratio = ratio;
+  let factor = pow(DECAY, f32(settings.every));
+  var next = state[0].steered;
+  if (ratio > 0.75) {
+    next *= factor;
+  } else if (!(ratio >= 0.25)) {
+    next /= factor;
+  }
+  state[0].steered = clamp(next, settings.leastDamping, settings.mostDamping);
+}
