@@ -1,5 +1,5 @@
 import { CheckpointError } from "../errors.js";
-import type { StateTensor } from "./direction.js";
+import type { StateTensor } from "./ranges.js";
 
 /** The tensors of an optimiser, for a checkpoint. */
 export type OptimizerState = Record<string, Float32Array | Uint32Array>;

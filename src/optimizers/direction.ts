@@ -3,14 +3,8 @@ import type { PipelineManager, Recorder } from "../pipeline/index.js";
 import type { ControlPlan, StepControl } from "./control/control.js";
 import type { OptimizerMemory } from "./memory.js";
 import type { STEP_OPTIONS } from "./options.js";
+import type { BufferRange, StateTensor } from "./ranges.js";
 import type { OptionSchema, ResolvedOptions, SettingsOf } from "./schema.js";
-
-/** Bytes of a buffer, from the start by default. */
-export interface BufferRange {
-  readonly buffer: GPUBuffer;
-  readonly offset?: number;
-  readonly bytes: number;
-}
 
 /** A step before anything of it is recorded. */
 export interface StepPlan<S = OptionSchema> {
@@ -53,9 +47,6 @@ export interface Readiness {
 export interface DirectionReport {
   readonly status?: string;
 }
-
-/** A tensor of a checkpoint: f32, or u32 where it says so. */
-export type StateTensor = GPUBuffer | { readonly buffer: GPUBuffer; readonly words: true };
 
 /**
  * How an optimiser turns gradients G into updates U. Everything else, from the pass over the batch to the change of the

@@ -1,13 +1,11 @@
 export type { OptimizerState } from "./checkpoint.js";
 export {
-  type BufferRange,
   type Direction,
   type DirectionContext,
   type DirectionKind,
   type DirectionReport,
   defineDirection,
   type Readiness,
-  type StateTensor,
   type Step,
   type StepPlan,
   type Update,
@@ -33,6 +31,7 @@ export {
   SGD_OPTIONS,
   STEP_OPTIONS,
 } from "./options.js";
+export type { BufferRange, StateTensor } from "./ranges.js";
 export type { StepRecord } from "./record.js";
 export { constant, cosine, linear, type Schedule, warmUp } from "./schedules.js";
 export type {

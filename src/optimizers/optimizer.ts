@@ -9,13 +9,13 @@ import type {
   DirectionContext,
   DirectionKind,
   DirectionReport,
-  StateTensor,
   Step,
   StepPlan,
   WithStepOptions,
 } from "./direction.js";
 import { OptimizerMemory } from "./memory.js";
 import { STEP_OPTIONS } from "./options.js";
+import type { StateTensor } from "./ranges.js";
 import { type StepRecord, statusOf } from "./record.js";
 import { changeOptions, resolveOptions, settingsAt } from "./resolve.js";
 import type { Schedule } from "./schedules.js";

@@ -1,6 +1,6 @@
 import { ArgumentError } from "../errors.js";
-import type { BufferRange } from "./direction.js";
 import { nearest } from "./nearest.js";
+import type { BufferRange } from "./ranges.js";
 
 /** Ranges of f32 on the GPU by name. They can be copied from and to, and belong to the optimiser and its model. */
 export type SeamTensors = Readonly<Record<string, Required<BufferRange>>>;

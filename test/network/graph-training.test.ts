@@ -51,7 +51,7 @@ const trainers: Record<string, Trainer> = {
     },
   },
   adam: {
-    bound: 5e-3,
+    bound: 1e-2,
     make: (manager, net) => new Adam(manager, net, ADAM),
     twin(graph, first) {
       let state = initialAdamState(first);
@@ -64,7 +64,7 @@ const trainers: Record<string, Trainer> = {
     },
   },
   kfac: {
-    bound: 5e-3,
+    bound: 1e-2,
     make: (manager, net) => new Kfac(manager, net, { ...KFAC, fisher: "exact" }),
     twin(graph, first) {
       let state = initialKfacTrainingState(first);

@@ -6,8 +6,8 @@ import type { StoredNumber } from "../../curvature/index.js";
 import { type Matrix, reduce } from "../../linalg/index.js";
 import type { Model, Pass } from "../../model/index.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
-import type { BufferRange, StateTensor } from "../direction.js";
 import type { OptimizerMemory } from "../memory.js";
+import type { BufferRange, StateTensor } from "../ranges.js";
 import type { Settings } from "../settings.js";
 import { AppliedStep, LayerStep, Outcome } from "../structs.js";
 import { quadraticForms } from "./forms.js";
@@ -67,6 +67,8 @@ const ratioKernel = defineKernel({ name: "step_ratio", code: ratioCode, layout: 
 
 /** The words of `shaders/source/pieces/damping_rules.wgsl`. */
 const RULES = { fixed: 0, loss: 1, levenbergMarquardt: 2 } as const;
+/** The quadratic model of a large batch is of a quarter of it (Martens & Grosse 2015, section 8), but of no fewer than so many. */
+const FORM_EXAMPLES = 128;
 /** Steps between two looks at the reduction ratio. */
 const LOOK_EVERY = 5;
 
@@ -209,7 +211,13 @@ export class StepControl {
     );
     if (!this.#measures) return;
     if (this.exact && pass.curvatureAlong) {
-      pass.curvatureAlong(recorder, [updates[0]!.buffer, velocity], { buffer: sums, index: 7 * L });
+      const examples = Math.min(pass.count, Math.max(FORM_EXAMPLES, Math.ceil(pass.count / 4)));
+      pass.curvatureAlong(
+        recorder,
+        [updates[0]!.buffer, velocity],
+        { buffer: sums, index: 7 * L },
+        { examples },
+      );
     } else {
       quadraticForms(recorder, pass, [updates, V], sums, 7 * L);
     }
