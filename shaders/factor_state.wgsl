@@ -3,7 +3,7 @@
 //
 // average  before the Gram matrices: (α, β) of each factor's moving mean, β_t = min(1 − 1/t, β), t counting the
 //          batches taken; a batch with numbers that are not finite is left out (α = 0, β = 1) and counted. Where the
-//          problems' word is not 0, all are left out, and their flags say so.
+//          problems' word is 1, all are left out, and their flags say so; where it is 2, the means start afresh with this batch.
 // damp     before the inversions, at the problem's place: π² = (tr Ā / in) / (tr B̄ / out); Ā gets π√λ', B̄ gets √λ'/π, λ' = λ · boost. While a
 //          factor is not finite π stays what it was, to fit the inverse that is kept. A layer without data in one of
 //          its means is marked, so that its inverses stay as they are.
@@ -65,6 +65,8 @@ const NOT_FINITE = 2u;
 const LARGEST_BOOST = 1e8;
 // In the flags of a layer: its batch was to be left out.
 const LEFT_OUT = 8u;
+// The means forget what they have taken in.
+const AFRESH = 2u;
 
 // (α, β) of a moving mean that has taken `count` batches with this one.
 fn moving(alpha: f32, count: u32) -> vec2f {
@@ -84,10 +86,16 @@ fn average(@builtin(global_invocation_id) id: vec3u) {
     scales[index] = vec4f(0.0, 1.0, 0.0, 1.0);
     return;
   }
-  if (problems[index].stored == 1u && words[problems[index].word] != 0u) {
-    flags[index] = LEFT_OUT;
-    scales[index] = vec4f(0.0, 1.0, 0.0, 1.0);
-    return;
+  if (problems[index].stored == 1u) {
+    let word = words[problems[index].word];
+    if (word == AFRESH) {
+      layers[entry].countA = 0u;
+      layers[entry].countB = 0u;
+    } else if (word != 0u) {
+      flags[index] = LEFT_OUT;
+      scales[index] = vec4f(0.0, 1.0, 0.0, 1.0);
+      return;
+    }
   }
   layers[entry].countA += 1u;
   layers[entry].countB += 1u;

@@ -1,10 +1,12 @@
 // The verdict on a batch, from its loss: whether it is taken, held back, or shows that the step before was bad, which is then
 // taken back. A loss is bad when it is not finite, or above both REJECT times the running mean and the mean and SPREAD mean
-// deviations, more for batches smaller than usual. The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that
-// is bad too, the weights are: those before the last step come back, λ is raised and steps are shortened. What is
-// still bad then is held, and where `PATIENCE` batches in a row are finite but bad, the data have changed: their loss is
-// the new normal. λ, which the curvature reads, is fixed,
-// follows the running loss, or is steered by step_ratio.wgsl, times `boost`.
+// deviations, more for batches smaller than usual. The first bad batch is held: it changes nothing. If the next one is good,
+// the batch was bad by itself. If that is bad too, the weights are: those before the last step come back, λ is raised and
+// steps are shortened. What is still bad then is held, since the step was not to blame, and λ and the length of steps are as
+// they were. Where PATIENCE batches in a row are bad and the next is finite, the data have changed: its loss is the new
+// normal, and the curvature starts afresh. So it does where the first batches were bad: two in a row are below 1 / DROP of
+// the running mean. λ, which the curvature reads, is fixed, follows the running loss or is steered by
+// step_ratio.wgsl, times `boost`.
 //
 // One thread; the state is one struct. Dispatched by src/optimizers/control/control.ts after a pass and before its statistics.
 //
@@ -57,6 +59,7 @@ struct StepState {
   predicted: f32,
   ratio: f32,
   steered: f32,
+  low: u32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;
@@ -83,39 +86,65 @@ const RATIO = 2u;
 const REJECT = 3.0;
 const SPREAD = 6.0;
 const PATIENCE = 5u;
+const DROP = 30.0;
+const RAISE = 10.0;
+const SHORTEN = 0.25;
 const MEMORY = 0.9;
 const LARGEST_BOOST = 1e12;
 const LEAST_SHRINK = 1e-12;
+const LEFT_OUT = 1u;
+const AFRESH = 2u;
+
+// What was learned of other data counts no longer, the curvature included.
+fn start_afresh(loss: f32) {
+  state[0].skip = AFRESH;
+  state[0].low = 0u;
+  state[0].mean = loss;
+  state[0].deviation = 0.0;
+  state[0].fresh = 0u;
+  state[0].real = 0.0;
+  state[0].promised = 0.0;
+  state[0].steep = 0.0;
+  state[0].weight = 0.0;
+}
 
 fn take(loss: f32) {
-  if (state[0].seen == 0u || state[0].held >= PATIENCE) {
+  state[0].verdict = TAKEN;
+  state[0].skip = 0u;
+  state[0].low = select(0u, state[0].low + 1u, state[0].mean > DROP * loss);
+  if (state[0].seen == 0u) {
     state[0].mean = loss;
     state[0].deviation = 0.0;
+  } else if (state[0].held >= PATIENCE || (state[0].low == 2u && state[0].seen <= PATIENCE)) {
+    start_afresh(loss);
   } else {
     state[0].deviation = MEMORY * state[0].deviation + (1.0 - MEMORY) * abs(loss - state[0].mean);
     state[0].mean = MEMORY * state[0].mean + (1.0 - MEMORY) * loss;
   }
   state[0].seen += 1u;
   state[0].held = 0u;
-  state[0].verdict = TAKEN;
-  state[0].skip = 0u;
   state[0].boost = max(state[0].boost * 0.97, 1.0);
   state[0].shrink = min(state[0].shrink * 1.03, 1.0);
 }
 
 fn leave() {
-  state[0].skip = 1u;
+  state[0].skip = LEFT_OUT;
   state[0].held += 1u;
+  state[0].low = 0u;
   // The direction of this batch is never judged.
   state[0].fresh = 0u;
   if (state[0].held == 2u && state[0].seen > 0u) {
     state[0].verdict = RESTORED;
     state[0].rejected += 1u;
-    state[0].boost = min(state[0].boost * 10.0, LARGEST_BOOST);
-    state[0].shrink = max(state[0].shrink * 0.25, LEAST_SHRINK);
+    state[0].boost = min(state[0].boost * RAISE, LARGEST_BOOST);
+    state[0].shrink = max(state[0].shrink * SHORTEN, LEAST_SHRINK);
     state[0].along = 0.0;
     state[0].bent = 0.0;
     return;
+  }
+  if (state[0].held == 3u && state[0].seen > 0u) {
+    state[0].boost = max(state[0].boost / RAISE, 1.0);
+    state[0].shrink = min(state[0].shrink / SHORTEN, 1.0);
   }
   state[0].verdict = HELD;
   state[0].heldBatches += 1u;
@@ -139,7 +168,7 @@ fn main() {
   state[0].examples = MEMORY * state[0].examples + (1.0 - MEMORY) * examples;
   let limit = (1.0 + (REJECT - 1.0) * scatter) * mean;
   let spread = mean + SPREAD * scatter * state[0].deviation;
-  let usual = state[0].seen == 0u || mean == 0.0 || loss <= max(limit, spread) || state[0].held >= PATIENCE;
+  let usual = state[0].seen == 0u || loss <= max(limit, spread) || state[0].held >= PATIENCE;
   if (finite(loss) && usual) {
     take(loss);
   } else {

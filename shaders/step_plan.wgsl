@@ -8,8 +8,10 @@
 // - ρ is multiplied by s in [LEAST, 1], the running share of the promised slope ⟨G, U⟩ that the next batch finds along U,
 //   the bend of the step taken allowed for.
 // - μ is Σ (⟨G, V⟩ − ρ U'CV) / Σ V'CV over the last batches: V is older than G, so ⟨G, V⟩ is a slope on unseen data.
-// - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss.
-// A fixed rate or momentum takes the place of its own; a batch that is not taken gets coefficients of 0.
+// - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
+//   times that share in [LEAST_TRUST, 1].
+// A fixed rate or momentum takes the place of its own; with a trust region, the running mean bounds a fixed rate as well. A batch
+// that is not taken gets coefficients of 0.
 //
 // Layout: of L layers, sums holds 3 numbers a layer as step_coefficients.wgsl has them, then ⟨G, V⟩, ⟨U, V⟩, ‖V‖² and
 // ⟨G, U of the step before⟩ of all layers, L each, then the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ. One thread. Dispatched by
@@ -73,6 +75,7 @@ struct StepState {
   predicted: f32,
   ratio: f32,
   steered: f32,
+  low: u32,
 }
 
 struct AppliedStep {
@@ -123,6 +126,7 @@ const HELD = 1u;
 const RESTORED = 2u;
 
 const LEAST = 0.5;
+const LEAST_TRUST = 0.1;
 const QUIET = 0.8;
 const MEMORY = 0.95;
 const SMOOTH = 0.9;
@@ -179,8 +183,11 @@ fn main() {
   }
   state[0].fresh = 0u;
   var s = 1.0;
+  var trust = 1.0;
   if (state[0].promised > 0.0) {
-    s = clamp(state[0].real / state[0].promised, LEAST, 1.0);
+    let share = state[0].real / state[0].promised;
+    s = clamp(share, LEAST, 1.0);
+    trust = clamp(share, LEAST_TRUST, 1.0);
   }
   let ridge = state[0].lambda + settings.weightDecay;
   let cuu = sums[7u * count] + ridge * result.updateSquared;
@@ -207,12 +214,23 @@ fn main() {
   if (state[0].steep > 0.0) {
     typical = state[0].weight / state[0].steep;
   }
-  if (settings.measures == 0u) {
+  // Not measured, or not over the layers that can step.
+  if (settings.measures == 0u || (!measured && result.skipped > 0u)) {
     model = typical;
   }
   var rate = min(model, typical) * s;
   if (settings.learningRate > 0.0) {
     rate = settings.learningRate;
+  }
+  let eta = rate;
+  // A rate that is set counts up to where the model has its lowest point.
+  if (settings.trustRegion > 0.0 && typical > 0.0) {
+    rate = min(rate, typical);
+  }
+  let bounded = measured && settings.trustRegion > 0.0 && state[0].mean > 0.0;
+  let bound = trust * settings.trustRegion * state[0].mean;
+  if (bounded && 0.5 * rate * rate * cuu > bound) {
+    rate = sqrt(2.0 * bound / cuu);
   }
   var momentum = state[0].kept;
   if (settings.momentum >= 0.0) {
@@ -231,29 +249,28 @@ fn main() {
     momentum = 0.0;
   }
   state[0].kept = momentum;
+  result.clip = select(1.0, rate / eta, eta > rate);
   // The trust region, and the user's norm clip.
-  result.clip = 1.0;
-  if (measured && settings.trustRegion > 0.0 && state[0].mean > 0.0) {
+  if (bounded) {
     let size = 0.5 * (rate * rate * cuu + 2.0 * rate * momentum * cuv + momentum * momentum * cvv);
-    let bound = settings.trustRegion * state[0].mean;
     if (!finite(size)) {
       result.clip = 0.0;
     } else if (size > bound) {
-      result.clip = sqrt(bound / size);
+      let shorter = sqrt(bound / size);
+      result.clip *= shorter;
+      momentum *= shorter;
     }
-    momentum *= result.clip;
   }
   if (settings.klClip > 0.0) {
-    let norm = rate * rate * gu;
+    let norm = eta * eta * gu;
     if (!finite(norm)) {
       result.clip = 0.0;
     } else if (norm > settings.klClip) {
       result.clip = min(result.clip, sqrt(settings.klClip / norm));
     }
   }
-  let eta = rate;
   result.clip *= state[0].shrink;
-  rate *= result.clip;
+  rate = eta * result.clip;
   if (!(finite(rate) && finite(momentum)) || result.clip == 0.0) {
     result.skipped = count;
     leave(result);
@@ -273,7 +290,8 @@ fn main() {
   if (measured && gu > 0.0 && result.skipped == 0u) {
     state[0].fresh = 1u;
     state[0].slope = gu;
-    state[0].bend = rate * sums[7u * count] + momentum * sums[7u * count + 1u];
+    state[0].bend = rate * (sums[7u * count] + settings.weightDecay * result.updateSquared) +
+      momentum * (sums[7u * count + 1u] + settings.weightDecay * uv);
   }
   outcome[0] = result;
 }

@@ -54,6 +54,7 @@ struct StepState {
   predicted: f32,
   ratio: f32,
   steered: f32,
+  low: u32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;

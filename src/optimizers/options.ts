@@ -140,7 +140,10 @@ export const KFAC_OPTIONS = {
   mostDamping: positive({ default: 1e10, help: "largest λ", live: true }),
   /** μ in [0, 1) of V ← μV + ηνU, or `"model"`: from the quadratic model, over the last batches. */
   momentum: fraction({ ...MOMENTUM, default: "model", words: ["model"] }),
-  /** A step whose quadratic model changes the loss by more than this share of the running loss is shortened; 0 for no bound. */
+  /**
+   * A step whose quadratic model changes the loss by more than this share of the running loss is shortened, and so is one with
+   * a fixed rate above the model's, where the momentum is `"model"`; 0 for no bound.
+   */
   trustRegion: nonNegative({
     default: 1,
     label: "Trust region",

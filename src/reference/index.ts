@@ -39,6 +39,15 @@ export {
   solveLowerTransposed,
 } from "./cholesky.js";
 export {
+  type ControlLayer,
+  type ControlState,
+  type ControlStepSettings,
+  initialControlState,
+  judgeBatch,
+  type PlannedStep,
+  planStep,
+} from "./control.js";
+export {
   type ConvGeometry,
   type ConvOptions,
   conv2d,

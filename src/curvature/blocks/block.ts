@@ -16,7 +16,10 @@ export interface BlockUpdate {
 
 /** What goes for all layers of a batch. */
 export interface BlockBatch {
-  /** u32: where it is not 0 when the commands run, the batch is left out of all means, and not counted as one that had to be. */
+  /**
+   * u32, as it is when the commands run: 1 leaves the batch out of all means, which is not counted; with 2 they start afresh
+   * with it; 0 changes nothing.
+   */
   readonly skip?: StoredNumber | undefined;
 }
 

@@ -131,7 +131,7 @@ export class StepControl {
     this.#settings = memory.settings("control settings", ControlSettings);
   }
 
-  /** A u32 that is not 0 where this step's batch is to be left out. */
+  /** A u32: 1 where this step's batch is to be left out, 2 where the curvature starts afresh with it. */
   get skip(): StoredNumber {
     return { buffer: this.state, index: STATE_WORDS.skip };
   }

@@ -9,7 +9,7 @@ export const StepState = d.struct({
   seen: d.u32,
   held: d.u32,
   verdict: d.u32,
-  /** 1 where this batch is to be left out of the curvature. */
+  /** 1 where this batch is to be left out of the curvature, 2 where that starts afresh with it. */
   skip: d.u32,
   /** Steps taken back, and batches left out, in all. */
   rejected: d.u32,
@@ -44,6 +44,8 @@ export const StepState = d.struct({
   ratio: d.f32,
   /** λ of Levenberg–Marquardt's rule, before `boost`. */
   steered: d.f32,
+  /** Batches in a row whose loss is a small part of the running loss. */
+  low: d.u32,
 });
 
 /** Words of the state that others read. */
@@ -69,7 +71,7 @@ export interface ControlReport {
 
 /** Decodes a `StepState`. */
 export function controlReport(bytes: ArrayBuffer): ControlReport {
-  const [, , held, verdict, , rejected, heldBatches] = new Uint32Array(bytes, 0, 8);
+  const [, seen, held, verdict, , rejected, heldBatches] = new Uint32Array(bytes, 0, 8);
   const [mean, , boost, shrink, lambda, learningRate, momentum] = new Float32Array(bytes, 32, 7);
   const common = {
     lambda: lambda!,
@@ -87,12 +89,9 @@ export function controlReport(bytes: ArrayBuffer): ControlReport {
     };
   }
   if (verdict === Verdict.held) {
-    const why = held === 1 ? "" : ", and the weights are not to blame";
-    return {
-      ...common,
-      verdict: "held",
-      status: `batch left out: its loss is not finite or far above ${short(mean!)}${why}`,
-    };
+    const what = seen === 0 ? "is not finite" : `is not finite or far above ${short(mean!)}`;
+    const why = held === 1 || seen === 0 ? "" : ", and the weights are not to blame";
+    return { ...common, verdict: "held", status: `batch left out: its loss ${what}${why}` };
   }
   return { ...common, verdict: "taken" };
 }

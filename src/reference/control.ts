@@ -1,0 +1,289 @@
+/**
+ * The control of a training run in f64: the verdict on each batch by its loss, λ, and the rate and momentum of each step by the
+ * quadratic model (Martens & Grosse 2015, section 7) corrected by what later batches say. The rules of `step_judge.wgsl` and
+ * `step_plan.wgsl`, where numbers beyond f32 count as not finite.
+ */
+
+/** What a run keeps from step to step; see `StepState` of the optimisers for what each number is. */
+export interface ControlState {
+  readonly seen: number;
+  readonly held: number;
+  readonly verdict: "taken" | "held" | "restored";
+  /** What becomes of the batch in the curvature. */
+  readonly statistics: "taken" | "leftOut" | "afresh";
+  readonly rejected: number;
+  readonly heldBatches: number;
+  readonly low: number;
+  /** Whether the next batch can judge the last direction. */
+  readonly fresh: boolean;
+  readonly mean: number;
+  readonly deviation: number;
+  readonly boost: number;
+  readonly shrink: number;
+  readonly lambda: number;
+  readonly rate: number;
+  readonly momentum: number;
+  readonly slope: number;
+  readonly bend: number;
+  readonly real: number;
+  readonly promised: number;
+  readonly steep: number;
+  readonly weight: number;
+  readonly along: number;
+  readonly bent: number;
+  readonly kept: number;
+  readonly examples: number;
+}
+
+/** What a step is told. */
+export interface ControlStepSettings {
+  /** ρ; undefined: from the model. */
+  readonly learningRate?: number | undefined;
+  /** μ; undefined: from the model. */
+  readonly momentum?: number | undefined;
+  /** λ, or its share of the running loss. */
+  readonly damping: number;
+  readonly relative: boolean;
+  readonly leastDamping: number;
+  readonly mostDamping: number;
+  readonly weightDecay: number;
+  readonly klClip: number;
+  readonly trustRegion: number;
+  /** Whether the forms U'CU, U'CV, V'CV are known. */
+  readonly measures: boolean;
+  /** Whether λ is renewed. */
+  readonly refreshes: boolean;
+}
+
+/** The inner products of a layer's G, U, V and of the U before it. */
+export interface ControlLayer {
+  /** Finite and with inverses. */
+  readonly maySteps: boolean;
+  readonly gg: number;
+  readonly gu: number;
+  readonly uu: number;
+  readonly gv: number;
+  readonly uv: number;
+  readonly vv: number;
+  readonly previous: number;
+}
+
+/** How far a step goes: V ← μV + cU, W ← W − V with a c for each layer. */
+export interface PlannedStep {
+  readonly state: ControlState;
+  readonly coefficients: readonly number[];
+  readonly momentum: number;
+  readonly clip: number;
+  readonly skippedLayers: number;
+}
+
+const LARGEST_F32 = 3.4028234663852886e38;
+const REJECT = 3;
+const SPREAD = 6;
+const PATIENCE = 5;
+const DROP = 30;
+const RAISE = 10;
+const SHORTEN = 0.25;
+
+/** A run before its first batch. */
+export function initialControlState(): ControlState {
+  const numbers = {
+    mean: 0,
+    deviation: 0,
+    boost: 1,
+    shrink: 1,
+    lambda: 0,
+    rate: 0,
+    momentum: 0,
+    slope: 0,
+    bend: 0,
+  };
+  const sums = { real: 0, promised: 0, steep: 0, weight: 0, along: 0, bent: 0, kept: 0, examples: 0 };
+  const counts = { seen: 0, held: 0, rejected: 0, heldBatches: 0, low: 0 };
+  return { ...counts, ...numbers, ...sums, verdict: "taken", statistics: "taken", fresh: false };
+}
+
+/** The verdict on a batch of so many examples, and λ. */
+export function judgeBatch(
+  before: ControlState,
+  loss: number,
+  examples: number,
+  settings: ControlStepSettings,
+): ControlState {
+  const usually = before.seen === 0 ? examples : before.examples;
+  const scatter = Math.sqrt(Math.max(usually / examples, 1));
+  const limit = (1 + (REJECT - 1) * scatter) * before.mean;
+  const spread = before.mean + SPREAD * scatter * before.deviation;
+  const usual = before.seen === 0 || loss <= Math.max(limit, spread) || before.held >= PATIENCE;
+  const judged = finite(loss) && usual ? take(before, loss) : leave(before);
+  const { damping, relative, leastDamping, mostDamping, refreshes } = settings;
+  const base = damping * (relative ? Math.abs(judged.mean) : 1);
+  return {
+    ...judged,
+    examples: mix(0.9, usually, examples),
+    lambda: refreshes ? clamp(base * judged.boost, leastDamping, mostDamping) : judged.lambda,
+  };
+}
+
+function take(before: ControlState, loss: number): ControlState {
+  const { seen, held, mean, deviation } = before;
+  const low = mean > DROP * loss ? before.low + 1 : 0;
+  const common: ControlState = {
+    ...before,
+    seen: seen + 1,
+    held: 0,
+    verdict: "taken",
+    statistics: "taken",
+    low,
+    boost: Math.max(before.boost * 0.97, 1),
+    shrink: Math.min(before.shrink * 1.03, 1),
+  };
+  if (seen === 0) return { ...common, mean: loss, deviation: 0 };
+  if (held >= PATIENCE || (low === 2 && seen <= PATIENCE)) {
+    const forgotten = { low: 0, deviation: 0, fresh: false, real: 0, promised: 0, steep: 0, weight: 0 };
+    return { ...common, ...forgotten, mean: loss, statistics: "afresh" };
+  }
+  return {
+    ...common,
+    deviation: mix(0.9, deviation, Math.abs(loss - mean)),
+    mean: mix(0.9, mean, loss),
+  };
+}
+
+function leave(before: ControlState): ControlState {
+  const { boost, shrink } = before;
+  const held = before.held + 1;
+  const common = { ...before, held, low: 0, fresh: false, statistics: "leftOut" as const };
+  if (held === 2 && before.seen > 0) {
+    return {
+      ...common,
+      verdict: "restored",
+      rejected: before.rejected + 1,
+      boost: Math.min(boost * RAISE, 1e12),
+      shrink: Math.max(shrink * SHORTEN, 1e-12),
+      along: 0,
+      bent: 0,
+    };
+  }
+  const innocent = held === 3 && before.seen > 0;
+  return {
+    ...common,
+    verdict: "held",
+    heldBatches: before.heldBatches + 1,
+    boost: innocent ? Math.max(boost / RAISE, 1) : boost,
+    shrink: innocent ? Math.min(shrink / SHORTEN, 1) : shrink,
+  };
+}
+
+/** How far the step goes; `forms` are U'CU, U'CV and V'CV without λ. */
+export function planStep(
+  before: ControlState,
+  layers: readonly ControlLayer[],
+  forms: readonly [uu: number, uv: number, vv: number],
+  settings: ControlStepSettings,
+): PlannedStep {
+  const stepping = layers.filter(({ maySteps }) => maySteps);
+  const skippedLayers = layers.length - stepping.length;
+  const nothing = (skipped: number, state = before, clip = 0): PlannedStep => ({
+    state: { ...state, fresh: false, rate: 0, momentum: 0 },
+    coefficients: layers.map(() => 0),
+    momentum: 0,
+    clip,
+    skippedLayers: skipped,
+  });
+  if (before.verdict !== "taken") return nothing(skippedLayers);
+  const total = (name: Exclude<keyof ControlLayer, "maySteps">) =>
+    stepping.reduce((sum, own) => sum + own[name], 0);
+  const [gu, uu, gv, uv, vv] = [total("gu"), total("uu"), total("gv"), total("uv"), total("vv")];
+  const state = { ...before, ...shares(before, total("previous")), fresh: false };
+  const share = state.promised > 0 ? state.real / state.promised : 1;
+  const s = clamp(share, 0.5, 1);
+  const ridge = state.lambda + settings.weightDecay;
+  const [cuu, cuv, cvv] = [forms[0] + ridge * uu, forms[1] + ridge * uv, forms[2] + ridge * vv];
+  const measured = settings.measures && [cuu, cuv, cvv, gu, gv].every(finite);
+  let model = 0;
+  if (measured && gu > 0 && cuu > 0) {
+    model = modelRate(gu, gv, cuu, cuv, cvv);
+    if (finite(cuu / gu)) {
+      state.steep = mix(0.9, state.steep, cuu / gu);
+      state.weight = mix(0.9, state.weight, 1);
+    }
+  }
+  const typical = state.steep > 0 ? state.weight / state.steep : 0;
+  if (!settings.measures || (!measured && skippedLayers > 0)) model = typical;
+  const eta = settings.learningRate ?? Math.min(model, typical) * s;
+  let rate = settings.trustRegion > 0 && typical > 0 ? Math.min(eta, typical) : eta;
+  const bounded = measured && settings.trustRegion > 0 && state.mean > 0;
+  const bound = clamp(share, 0.1, 1) * settings.trustRegion * state.mean;
+  if (bounded && 0.5 * rate * rate * cuu > bound) rate = Math.sqrt((2 * bound) / cuu);
+
+  let momentum = state.kept;
+  if (settings.momentum !== undefined) momentum = settings.momentum;
+  else if (measured && cvv > 0) {
+    const keep = s < 0.8 ? 0.95 : 0;
+    const along = mix(keep, state.along, gv - rate * cuv);
+    const bent = mix(keep, state.bent, cvv);
+    if (finite(along) && finite(bent) && bent > 0) {
+      Object.assign(state, { along, bent });
+      momentum = clamp(along / bent, s < 0.8 ? 0 : -0.95, 0.95);
+    }
+  }
+  if (vv === 0) momentum = 0;
+  state.kept = momentum;
+
+  let clip = eta > rate ? rate / eta : 1;
+  if (bounded) {
+    const size = 0.5 * (rate * rate * cuu + 2 * rate * momentum * cuv + momentum * momentum * cvv);
+    const shorter = size > bound ? Math.sqrt(bound / size) : 1;
+    clip = finite(size) ? clip * shorter : 0;
+    momentum *= shorter;
+  }
+  if (settings.klClip > 0) {
+    const norm = eta * eta * gu;
+    if (!finite(norm)) clip = 0;
+    else if (norm > settings.klClip) clip = Math.min(clip, Math.sqrt(settings.klClip / norm));
+  }
+  clip *= state.shrink;
+  rate = eta * clip;
+  if (!finite(rate) || !finite(momentum) || clip === 0) return nothing(layers.length, state, clip);
+  const judges = measured && gu > 0 && skippedLayers === 0;
+  const decay = settings.weightDecay;
+  const bend = rate * (forms[0] + decay * uu) + momentum * (forms[1] + decay * uv);
+  return {
+    state: { ...state, rate: eta, momentum, ...(judges && { fresh: true, slope: gu, bend }) },
+    coefficients: layers.map(({ maySteps }) => (maySteps ? rate : 0)),
+    momentum,
+    clip,
+    skippedLayers,
+  };
+}
+
+/** How much of the slope that the last direction promised is there on a batch that it has not seen. */
+function shares({ fresh, bend, slope, real, promised }: ControlState, previous: number) {
+  const share = (previous + bend) / slope;
+  if (!fresh || !finite(share)) return {};
+  return { real: mix(0.95, real, clamp(share, -10, 10)), promised: mix(0.95, promised, 1) };
+}
+
+/** ρ of the model in the plane of U and V, or along U alone where that is no plane. */
+function modelRate(gu: number, gv: number, cuu: number, cuv: number, cvv: number): number {
+  const product = cuu * cvv;
+  const det = product - cuv * cuv;
+  if (cvv > 0 && finite(product) && finite(det) && det > 1e-6 * product) {
+    const above = cvv * gu - cuv * gv;
+    if (finite(above) && above / det > 0 && finite(above / det)) return above / det;
+  }
+  return gu / cuu;
+}
+
+function mix(keep: number, old: number, own: number): number {
+  return keep * old + (1 - keep) * own;
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most);
+}
+
+function finite(value: number): boolean {
+  return Math.abs(value) <= LARGEST_F32;
+}
