@@ -10,7 +10,7 @@
 // - μ is Σ (⟨G, V⟩ − ρ U'CV) / Σ V'CV over the last batches: V is older than G, so ⟨G, V⟩ is a slope on unseen data.
 // - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
 //   times that share in [LEAST_TRUST, 1].
-// A fixed rate or momentum takes the place of its own; with a trust region, the running mean bounds a fixed rate as well. A batch
+// A fixed rate or momentum takes the place of its own; with a trust region, s times the running mean bounds a fixed rate as well. A batch
 // that is not taken gets coefficients of 0.
 //
 // Layout: of L layers, sums holds 3 numbers a layer as step_coefficients.wgsl has them, then ⟨G, V⟩, ⟨U, V⟩, ‖V‖² and
@@ -121,9 +121,9 @@ fn main() {
     rate = settings.learningRate;
   }
   let eta = rate;
-  // A rate that is set counts up to where the model has its lowest point.
+  // A rate that is set counts up to what the model allows.
   if (settings.trustRegion > 0.0 && typical > 0.0) {
-    rate = min(rate, typical);
+    rate = min(rate, typical * s);
   }
   let bounded = measured && settings.trustRegion > 0.0 && state[0].mean > 0.0;
   let bound = trust * settings.trustRegion * state[0].mean;

@@ -212,7 +212,7 @@ export function planStep(
   const typical = state.steep > 0 ? state.weight / state.steep : 0;
   if (!settings.measures || (!measured && skippedLayers > 0)) model = typical;
   const eta = settings.learningRate ?? Math.min(model, typical) * s;
-  let rate = settings.trustRegion > 0 && typical > 0 ? Math.min(eta, typical) : eta;
+  let rate = settings.trustRegion > 0 && typical > 0 ? Math.min(eta, typical * s) : eta;
   const bounded = measured && settings.trustRegion > 0 && state.mean > 0;
   const bound = clamp(share, 0.1, 1) * settings.trustRegion * state.mean;
   if (bounded && 0.5 * rate * rate * cuu > bound) rate = Math.sqrt((2 * bound) / cuu);

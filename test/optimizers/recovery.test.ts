@@ -33,6 +33,7 @@ interface Problem {
 }
 
 const COUNT = 32;
+const HELD = 256;
 
 const classes: Problem = {
   name: "classes, tanh",
@@ -77,10 +78,10 @@ class Run {
 
   constructor(t: TestContext, problem: Problem, seed = 1) {
     this.#problem = problem;
-    this.net = t.engine.network(problem.modules, problem.loss, { batchSize: COUNT, seed });
+    this.net = t.engine.network(problem.modules, problem.loss, { batchSize: HELD, seed });
     this.kfac = t.engine.kfac(this.net);
     this.#random = t.random(10 + seed);
-    this.#held = { old: problem.batch(t.random(5), 64), new: problem.batch(t.random(5), 64, true) };
+    this.#held = { old: problem.batch(t.random(5), HELD), new: problem.batch(t.random(5), HELD, true) };
   }
 
   batch(changed = false): Batch {
