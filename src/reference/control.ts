@@ -1,7 +1,7 @@
 /**
  * The control of a training run in f64: the verdict on each batch by its loss, λ, and the rate and momentum of each step by the
- * quadratic model (Martens & Grosse 2015, section 7) corrected by what later batches say. The rules of `step_judge.wgsl` and
- * `step_plan.wgsl`, where numbers beyond f32 count as not finite.
+ * quadratic model (Martens & Grosse 2015, section 7) corrected by what later batches say. The rules of `step_judge.wgsl`,
+ * `step_plan.wgsl` and `step_ratio.wgsl`, where numbers beyond f32 count as not finite.
  */
 
 /** What a run keeps from step to step; see `StepState` of the optimisers for what each number is. */
@@ -33,6 +33,11 @@ export interface ControlState {
   readonly bent: number;
   readonly kept: number;
   readonly examples: number;
+  readonly loss: number;
+  readonly predicted: number;
+  readonly ratio: number;
+  /** λ of Levenberg–Marquardt's rule, before `boost`. */
+  readonly steered: number;
 }
 
 /** What a step is told. */
@@ -41,9 +46,9 @@ export interface ControlStepSettings {
   readonly learningRate?: number | undefined;
   /** μ; undefined: from the model. */
   readonly momentum?: number | undefined;
-  /** λ, or its share of the running loss. */
+  /** λ, or its share of the running loss, where it begins for `"levenbergMarquardt"`. */
   readonly damping: number;
-  readonly relative: boolean;
+  readonly rule: "fixed" | "loss" | "levenbergMarquardt";
   readonly leastDamping: number;
   readonly mostDamping: number;
   readonly weightDecay: number;
@@ -99,8 +104,9 @@ export function initialControlState(): ControlState {
     bend: 0,
   };
   const sums = { real: 0, promised: 0, steep: 0, weight: 0, along: 0, bent: 0, kept: 0, examples: 0 };
+  const looks = { loss: 0, predicted: 0, ratio: 0, steered: 0 };
   const counts = { seen: 0, held: 0, rejected: 0, heldBatches: 0, low: 0 };
-  return { ...counts, ...numbers, ...sums, verdict: "taken", statistics: "taken", fresh: false };
+  return { ...counts, ...numbers, ...sums, ...looks, verdict: "taken", statistics: "taken", fresh: false };
 }
 
 /** The verdict on a batch of so many examples, and λ. */
@@ -116,13 +122,15 @@ export function judgeBatch(
   const spread = before.mean + SPREAD * scatter * before.deviation;
   const usual = before.seen === 0 || loss <= Math.max(limit, spread) || before.held >= PATIENCE;
   const judged = finite(loss) && usual ? take(before, loss) : leave(before);
-  const { damping, relative, leastDamping, mostDamping, refreshes } = settings;
-  const base = damping * (relative ? Math.abs(judged.mean) : 1);
-  return {
-    ...judged,
-    examples: mix(0.9, usually, examples),
-    lambda: refreshes ? clamp(base * judged.boost, leastDamping, mostDamping) : judged.lambda,
-  };
+  const { damping, rule, leastDamping, mostDamping, refreshes } = settings;
+  const common = { ...judged, loss, examples: mix(0.9, usually, examples) };
+  if (!refreshes) return common;
+  const base = damping * (rule === "fixed" ? 1 : Math.abs(judged.mean));
+  // It begins where the running loss would have it.
+  const begins = rule === "levenbergMarquardt" && judged.steered === 0 && judged.seen > 0;
+  const steered = begins ? base : judged.steered;
+  const lambda = (rule === "levenbergMarquardt" ? steered : base) * judged.boost;
+  return { ...common, steered, lambda: clamp(lambda, leastDamping, mostDamping) };
 }
 
 function take(before: ControlState, loss: number): ControlState {
@@ -185,7 +193,7 @@ export function planStep(
   const stepping = layers.filter(({ maySteps }) => maySteps);
   const skippedLayers = layers.length - stepping.length;
   const nothing = (skipped: number, state = before, clip = 0): PlannedStep => ({
-    state: { ...state, fresh: false, rate: 0, momentum: 0 },
+    state: { ...state, fresh: false, predicted: 0, rate: 0, momentum: 0 },
     coefficients: layers.map(() => 0),
     momentum: 0,
     clip,
@@ -249,13 +257,33 @@ export function planStep(
   const judges = measured && gu > 0 && skippedLayers === 0;
   const decay = settings.weightDecay;
   const bend = rate * (forms[0] + decay * uu) + momentum * (forms[1] + decay * uv);
+  const square = rate * rate * cuu + 2 * rate * momentum * cuv + momentum * momentum * cvv;
+  const predicted = measured && skippedLayers === 0 ? 0.5 * square - rate * gu - momentum * gv : 0;
   return {
-    state: { ...state, rate: eta, momentum, ...(judges && { fresh: true, slope: gu, bend }) },
+    state: { ...state, predicted, rate: eta, momentum, ...(judges && { fresh: true, slope: gu, bend }) },
     coefficients: layers.map(({ maySteps }) => (maySteps ? rate : 0)),
     momentum,
     clip,
     skippedLayers,
   };
+}
+
+/**
+ * λ by the reduction ratio, where the loss of the batch is looked at again after the step, every `every` steps
+ * (Martens & Grosse 2015, section 6.5).
+ */
+export function lookAtRatio(
+  before: ControlState,
+  after: number,
+  every: number,
+  { leastDamping, mostDamping }: ControlStepSettings,
+): ControlState {
+  const { predicted, steered, verdict, loss } = before;
+  if (verdict !== "taken" || !(predicted < 0) || steered <= 0) return before;
+  const ratio = finite(after) ? (after - loss) / predicted : -1;
+  const factor = 0.95 ** every;
+  const next = ratio > 0.75 ? steered * factor : ratio >= 0.25 ? steered : steered / factor;
+  return { ...before, ratio, steered: clamp(next, leastDamping, mostDamping) };
 }
 
 /** How much of the slope that the last direction promised is there on a batch that it has not seen. */

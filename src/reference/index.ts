@@ -44,6 +44,7 @@ export {
   type ControlStepSettings,
   initialControlState,
   judgeBatch,
+  lookAtRatio,
   type PlannedStep,
   planStep,
 } from "./control.js";
