@@ -76,6 +76,7 @@ struct StepState {
   ratio: f32,
   steered: f32,
   low: u32,
+  start: f32,
 }
 
 struct AppliedStep {

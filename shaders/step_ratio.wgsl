@@ -55,6 +55,7 @@ struct StepState {
   ratio: f32,
   steered: f32,
   low: u32,
+  start: f32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;

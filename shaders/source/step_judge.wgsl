@@ -1,12 +1,12 @@
 // The verdict on a batch, from its loss: whether it is taken, held back, or shows that the step before was bad, which is then
-// taken back. A loss is bad when it is not finite, or above both REJECT times the running mean and the mean and SPREAD mean
-// deviations, more for batches smaller than usual. The first bad batch is held: it changes nothing. If the next one is good,
-// the batch was bad by itself. If that is bad too, the weights are: those before the last step come back, λ is raised and
-// steps are shortened. What is still bad then is held, since the step was not to blame, and λ and the length of steps are as
-// they were. Where PATIENCE batches in a row are bad and the next is finite, the data have changed: its loss is the new
-// normal, and the curvature starts afresh. So it does where the first batches were bad: two in a row are below 1 / DROP of
-// the running mean. λ, which the curvature reads, is fixed, follows the running loss or is steered by
-// step_ratio.wgsl, times `boost`.
+// taken back. A loss is bad when it is not finite, or above both the mean and SPREAD mean deviations, more for batches smaller
+// than usual, and REJECT times the running mean by more than UNKNOWN examples would make that lose what they did at the start.
+// The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that is bad too,
+// the weights are: those before the last step come back, λ is raised and steps are shortened. What is still bad then is held,
+// since the step was not to blame, and λ and the length of steps are as they were. Where PATIENCE batches in a row are bad and
+// the next is finite, the data have changed: its loss is the new normal, and the curvature starts afresh. So it does where the
+// first batches were bad: two in a row are below 1 / DROP of the running mean. λ, which the curvature reads, is fixed, follows
+// the running loss or is steered by step_ratio.wgsl, times `boost`.
 //
 // One thread; the state is one struct. Dispatched by src/optimizers/control/control.ts after a pass and before its statistics.
 
@@ -19,6 +19,7 @@
 
 const REJECT = 3.0;
 const SPREAD = 6.0;
+const UNKNOWN = 3.0;
 const PATIENCE = 5u;
 const DROP = 30.0;
 const RAISE = 10.0;
@@ -33,6 +34,7 @@ const AFRESH = 2u;
 fn start_afresh(loss: f32) {
   state[0].skip = AFRESH;
   state[0].low = 0u;
+  state[0].start = loss;
   state[0].mean = loss;
   state[0].deviation = 0.0;
   state[0].fresh = 0u;
@@ -47,6 +49,7 @@ fn take(loss: f32) {
   state[0].skip = 0u;
   state[0].low = select(0u, state[0].low + 1u, state[0].mean > DROP * loss);
   if (state[0].seen == 0u) {
+    state[0].start = loss;
     state[0].mean = loss;
     state[0].deviation = 0.0;
   } else if (state[0].held >= PATIENCE || (state[0].low == 2u && state[0].seen <= PATIENCE)) {
@@ -100,7 +103,7 @@ fn main() {
   }
   let scatter = sqrt(max(state[0].examples / examples, 1.0));
   state[0].examples = MEMORY * state[0].examples + (1.0 - MEMORY) * examples;
-  let limit = (1.0 + (REJECT - 1.0) * scatter) * mean;
+  let limit = (1.0 + (REJECT - 1.0) * scatter) * mean + UNKNOWN * state[0].start / examples;
   let spread = mean + SPREAD * scatter * state[0].deviation;
   let usual = state[0].seen == 0u || loss <= max(limit, spread) || state[0].held >= PATIENCE;
   if (finite(loss) && usual) {

@@ -33,6 +33,8 @@ export interface ControlState {
   readonly bent: number;
   readonly kept: number;
   readonly examples: number;
+  /** The loss at the start. */
+  readonly start: number;
   readonly loss: number;
   readonly predicted: number;
   readonly ratio: number;
@@ -85,6 +87,7 @@ export interface PlannedStep {
 const LARGEST_F32 = 3.4028234663852886e38;
 const REJECT = 3;
 const SPREAD = 6;
+const UNKNOWN = 3;
 const PATIENCE = 5;
 const DROP = 30;
 const RAISE = 10;
@@ -104,7 +107,7 @@ export function initialControlState(): ControlState {
     bend: 0,
   };
   const sums = { real: 0, promised: 0, steep: 0, weight: 0, along: 0, bent: 0, kept: 0, examples: 0 };
-  const looks = { loss: 0, predicted: 0, ratio: 0, steered: 0 };
+  const looks = { start: 0, loss: 0, predicted: 0, ratio: 0, steered: 0 };
   const counts = { seen: 0, held: 0, rejected: 0, heldBatches: 0, low: 0 };
   return { ...counts, ...numbers, ...sums, ...looks, verdict: "taken", statistics: "taken", fresh: false };
 }
@@ -118,7 +121,7 @@ export function judgeBatch(
 ): ControlState {
   const usually = before.seen === 0 ? examples : before.examples;
   const scatter = Math.sqrt(Math.max(usually / examples, 1));
-  const limit = (1 + (REJECT - 1) * scatter) * before.mean;
+  const limit = (1 + (REJECT - 1) * scatter) * before.mean + (UNKNOWN * before.start) / examples;
   const spread = before.mean + SPREAD * scatter * before.deviation;
   const usual = before.seen === 0 || loss <= Math.max(limit, spread) || before.held >= PATIENCE;
   const judged = finite(loss) && usual ? take(before, loss) : leave(before);
@@ -146,10 +149,10 @@ function take(before: ControlState, loss: number): ControlState {
     boost: Math.max(before.boost * 0.97, 1),
     shrink: Math.min(before.shrink * 1.03, 1),
   };
-  if (seen === 0) return { ...common, mean: loss, deviation: 0 };
+  if (seen === 0) return { ...common, start: loss, mean: loss, deviation: 0 };
   if (held >= PATIENCE || (low === 2 && seen <= PATIENCE)) {
     const forgotten = { low: 0, deviation: 0, fresh: false, real: 0, promised: 0, steep: 0, weight: 0 };
-    return { ...common, ...forgotten, mean: loss, statistics: "afresh" };
+    return { ...common, ...forgotten, start: loss, mean: loss, statistics: "afresh" };
   }
   return {
     ...common,

@@ -173,6 +173,11 @@ class Pair {
     const counts = [1, seen, held, VERDICTS.indexOf(verdict), skip, rejected, heldBatches, fresh ? 1 : 0];
     for (const [k, name] of WORDS.entries()) assertEqual(words[k], counts[k], `${what}: ${name}`);
     assertEqual(words[WORDS.length + NUMBERS.length], low, `${what}: low`);
+    close(
+      [new Float32Array(words.buffer)[WORDS.length + NUMBERS.length + 1]!],
+      [this.state.start],
+      `${what}: start`,
+    );
     const numbers = new Float32Array(words.buffer, 4 * WORDS.length, NUMBERS.length);
     for (const [k, name] of NUMBERS.entries()) {
       // What does not fit f32 is not read again.

@@ -46,6 +46,8 @@ export const StepState = d.struct({
   steered: d.f32,
   /** Batches in a row whose loss is a small part of the running loss. */
   low: d.u32,
+  /** The loss at the start. */
+  start: d.f32,
 });
 
 /** Words of the state that others read. */
