@@ -1,7 +1,9 @@
-// G ← G + ωW, the gradient of the loss and of the penalty ½ω‖W‖² (ω = 0: G stays as it is), and
-// flags[problem.flag] |= problem.bit where G then holds a number that is not finite.
+// G ← cG + ωW, the gradient of the loss, clipped, and of the penalty ½ω‖W‖² (c = 1 and ω = 0: G stays as it is), and
+// flags[problem.flag] |= problem.bit where G then holds a number that is not finite. c = min(1, clip / ‖G‖) where there is a
+// clip, with the norm over all layers whose own is finite; where that norm, or the layer's own, is beyond f32, so that there
+// is no telling c, it counts as a number that is not finite.
 //
-// Layout: G and W share offsets and strides. A workgroup serves ROWS rows. Dispatched by src/optimizers/tail.ts, all layers
+// Layout: G and W share offsets and strides; `squares` holds ‖G‖² of each layer, read where there is a clip. A workgroup serves ROWS rows. Dispatched by src/optimizers/tail.ts, all layers
 // at once.
 //
 // Written by `npm run shaders` from source/step_gradient.wgsl.
@@ -19,22 +21,29 @@ struct GradientProblem {
 struct StepSettings {
   learningRate: f32,
   momentum: f32,
-  weightDecay: f32,
+  penalty: f32,
+  decoupled: f32,
+  gradientClip: f32,
   klClip: f32,
   velocity: u32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<GradientProblem>;
 @group(0) @binding(1) var<uniform> settings: StepSettings;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> gradients: array<f32>;
-@group(0) @binding(4) var<storage, read_write> flags: array<atomic<u32>>;
+@group(0) @binding(2) var<storage, read> squares: array<f32>;
+@group(0) @binding(3) var<storage, read> weights: array<f32>;
+@group(0) @binding(4) var<storage, read_write> gradients: array<f32>;
+@group(0) @binding(5) var<storage, read_write> flags: array<atomic<u32>>;
 
 override THREADS: u32 = 64;
 const ROWS = 16u;
 // The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
 // not occur (x != x is no test), so the bits are looked at.
 const INFINITY = 0x7f800000u;
+
+fn finite(value: f32) -> bool {
+  return (bitcast<u32>(value) & INFINITY) != INFINITY;
+}
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -53,14 +62,32 @@ fn main(
   }
   let problem = problems[index];
   let row = (number - problem.first) * ROWS;
-  let decays = settings.weightDecay != 0.0;
+  let decays = settings.penalty != 0.0;
+  let clips = settings.gradientClip > 0.0;
+  var scale = 1.0;
   var largest = 0u;
+  if (clips) {
+    var total = 0.0;
+    for (var l = 0u; l < arrayLength(&problems); l++) {
+      total += select(0.0, squares[l], finite(squares[l]));
+    }
+    if (!(finite(total) && finite(squares[index]))) {
+      largest = INFINITY;
+    } else if (sqrt(total) > settings.gradientClip) {
+      scale = settings.gradientClip / sqrt(total);
+    }
+  }
   for (var i = row; i < min(row + ROWS, problem.rows); i++) {
     let start = problem.offset + i * problem.stride;
     for (var j = thread; j < problem.cols; j += THREADS) {
       var g = gradients[start + j];
+      if (clips) {
+        g *= scale;
+      }
       if (decays) {
-        g = fma(settings.weightDecay, weights[start + j], g);
+        g = fma(settings.penalty, weights[start + j], g);
+      }
+      if (clips || decays) {
         gradients[start + j] = g;
       }
       largest = max(largest, bitcast<u32>(g) & INFINITY);

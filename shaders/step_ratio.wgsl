@@ -15,6 +15,7 @@ struct ControlSettings {
   leastDamping: f32,
   mostDamping: f32,
   weightDecay: f32,
+  decoupledDecay: f32,
   klClip: f32,
   trustRegion: f32,
   measures: u32,

@@ -14,6 +14,8 @@ import {
 import {
   Adam,
   type AdamOptions,
+  AdamW,
+  type AdamWOptions,
   Kfac,
   type KfacOptions,
   Newton,
@@ -87,6 +89,11 @@ export class Engine extends HostOperations implements Disposable {
   /** Adam on the same engine. @throws ArgumentError for a bad option */
   adam(source: Model, options: AdamOptions = {}): Adam {
     return new Adam(this.manager, source, options);
+  }
+
+  /** AdamW: Adam with decoupled weight decay, 0.01 by default. @throws ArgumentError for a bad option */
+  adamW(source: Model, options: AdamWOptions = {}): AdamW {
+    return new AdamW(this.manager, source, options);
   }
 
   /**

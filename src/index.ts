@@ -227,8 +227,11 @@ export {
 // Optimisers, and what one of the caller's own is made of
 export {
   ADAM_OPTIONS,
+  ADAMW_OPTIONS,
   Adam,
   type AdamOptions,
+  AdamW,
+  type AdamWOptions,
   type BufferRange,
   type ChangesOf,
   type ChoiceOption,

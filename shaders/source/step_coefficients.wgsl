@@ -1,6 +1,6 @@
 // ν = min(1, √(κ / (η² Σ ⟨G, U⟩))) over the layers that may step: those whose flag is 0 and whose words of `ready` are all 1.
 // coefficients[l] ← ν for them and 0 for the others, which are counted. κ = 0 means no clip. Where the clip's sum is not
-// finite, so that there is no telling how long the step is, ν is 0 and all are counted. `applied` receives η and μ.
+// finite, so that there is no telling how long the step is, ν is 0 and all are counted. `applied` receives η, μ and ηω.
 //
 // Layout: a row of `layers` says where a layer's flag, ⟨G, U⟩, ‖G‖², ‖U‖² and words are. One thread. Dispatched by
 // src/optimizers/tail.ts; optimisers that are controlled on the GPU have step_plan.wgsl in its place.
@@ -40,5 +40,12 @@ fn main() {
     coefficients[l] = select(0.0, result.clip, may_step(layers[l]));
   }
   outcome[0] = result;
-  applied[0] = AppliedStep(settings.learningRate, settings.momentum, TAKEN, settings.velocity, 0u);
+  applied[0] = AppliedStep(
+    settings.learningRate,
+    settings.momentum,
+    TAKEN,
+    settings.velocity,
+    0u,
+    settings.learningRate * settings.decoupled,
+  );
 }

@@ -1,7 +1,7 @@
 // How far a step goes: W ← W − V with V ← μV + ρU, ρ and μ from the quadratic model in the plane of U and V (Martens & Grosse
 // 2015, section 7),
 //
-//     ρ = (V'CV ⟨G, U⟩ − U'CV ⟨G, V⟩) / (U'CU V'CV − (U'CV)²),   C = curvature + (λ + ω) I,
+//     ρ = (V'CV ⟨G, U⟩ − U'CV ⟨G, V⟩) / (U'CU V'CV − (U'CV)²),   C = curvature + (λ + ω) I, ω of the penalty,
 //
 // corrected by what later batches say:
 // - ρ is at most the harmonic running mean of ⟨G, U⟩ / U'CU: one flat batch cannot make a long step.
@@ -66,7 +66,7 @@ fn main() {
     }
     result.flags |= flags[layer.flag];
   }
-  applied[0] = AppliedStep(1.0, 0.0, state[0].verdict, settings.velocity, 1u);
+  applied[0] = AppliedStep(1.0, 0.0, state[0].verdict, settings.velocity, 1u, 0.0);
   if (state[0].verdict != TAKEN) {
     leave(result);
     return;
@@ -178,6 +178,7 @@ fn main() {
     coefficients[l] = select(0.0, rate, may_step(layers[l]));
   }
   applied[0].momentum = momentum;
+  applied[0].decay = rate * settings.decoupledDecay;
   state[0].predicted = 0.0;
   if (measured && result.skipped == 0u) {
     let square = rate * rate * cuu + 2.0 * rate * momentum * cuv + momentum * momentum * cvv;

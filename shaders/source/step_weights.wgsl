@@ -1,5 +1,5 @@
-// V ← μV + νU, W ← W − ηV, layer by layer; where no V is kept, W ← W − ηνU. A layer whose coefficient ν is 0 is left alone,
-// and so is a weight that would not be finite. η, μ and the verdict are in `applied`. Where `good` is kept, it receives the
+// V ← μV + νU, W ← W − ηV − ηωW, layer by layer; where no V is kept, V is νU. ω is that of a decoupled weight decay. A layer
+// whose coefficient ν is 0 is left alone, and so is a weight that would not be finite. η, μ, ηω and the verdict are in `applied`. Where `good` is kept, it receives the
 // weights from which a step is taken; a step that is taken back puts them in their place again, and V to zero.
 //
 // Layout: U, V, W and `good` share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/tail.ts,
@@ -49,7 +49,10 @@ fn main(
     if (keeps) {
       v = step.momentum * velocity[at] + v;
     }
-    let next = w - step.learningRate * v;
+    var next = w - step.learningRate * v;
+    if (step.decay != 0.0) {
+      next -= step.decay * w;
+    }
     if (finite(v) && finite(next)) {
       if (keeps) {
         velocity[at] = v;

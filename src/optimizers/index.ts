@@ -11,7 +11,7 @@ export {
   type Update,
   type WithStepOptions,
 } from "./direction.js";
-export { Adam, type AdamOptions } from "./directions/adam.js";
+export { Adam, type AdamOptions, AdamW, type AdamWOptions } from "./directions/adam.js";
 export { Kfac, type KfacOptions } from "./directions/kfac.js";
 export {
   type LayerSolve,
@@ -24,6 +24,7 @@ export type { OptimizerMemory } from "./memory.js";
 export { Optimizer, type OptimizerOptions, type RecordOf, type SchemaOf } from "./optimizer.js";
 export {
   ADAM_OPTIONS,
+  ADAMW_OPTIONS,
   type FisherChoice,
   KFAC_OPTIONS,
   NEWTON_OPTIONS,

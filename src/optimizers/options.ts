@@ -41,16 +41,41 @@ const MOMENTUM = {
   live: true,
 } as const;
 
+const WEIGHT_DECAY = {
+  default: 0,
+  symbol: "ω",
+  label: "Weight decay",
+  help: "a pull of the weights towards zero",
+  live: true,
+} as const;
+
+const DECAY = {
+  default: "coupled",
+  label: "Decay by",
+  titles: { coupled: "Penalty", decoupled: "Beside the step" },
+  help: "how weights decay: by the penalty ½ω‖W‖², or ηωW beside the step",
+  live: true,
+} as const;
+
 /** What every optimiser takes, since the end of a step is the same for all. */
 export const STEP_OPTIONS = {
   /** η > 0, or a schedule of it. */
   learningRate: positive(LEARNING_RATE),
-  /** ω ≥ 0 of the penalty ½ω‖W‖², whose gradient ωW is added to G before anything is made of it. */
-  weightDecay: nonNegative({
+  /** ω ≥ 0, a pull of the weights towards zero. */
+  weightDecay: nonNegative(WEIGHT_DECAY),
+  /**
+   * How ω pulls: `"coupled"`, by the penalty ½ω‖W‖², whose gradient ωW is added to G before anything is made of it; or
+   * `"decoupled"`, W ← W − ηωW beside the step, whatever its direction (Loshchilov & Hutter 2019).
+   */
+  decay: choice(["coupled", "decoupled"], DECAY),
+  /**
+   * c ≥ 0 of G ← min(1, c/‖G‖) G with the norm over all layers, before weight decay and before anything is made of G; 0 for none
+   * (Pascanu, Mikolov & Bengio 2013). A layer whose G is not finite is left out of the norm, and alone.
+   */
+  gradientClip: nonNegative({
     default: 0,
-    symbol: "ω",
-    label: "Weight decay",
-    help: "of the penalty ½ω‖W‖², a pull of the weights towards zero",
+    label: "Gradient clip",
+    help: "largest norm of the gradient over all layers, a longer one is shortened to it; 0 for none",
     live: true,
   }),
   /** κ ≥ 0 of the norm clip ν = min(1, √(κ / (η² Σ⟨G, U⟩))); 0 for no clip. */
@@ -96,6 +121,15 @@ export const ADAM_OPTIONS = {
     help: "added to the root of the second moment",
     live: true,
   }),
+} as const;
+
+/** Options of `AdamW`: those of `Adam`, with other defaults for the decay. */
+export const ADAMW_OPTIONS = {
+  ...ADAM_OPTIONS,
+  /** ω ≥ 0, a pull of the weights towards zero. */
+  weightDecay: nonNegative({ ...WEIGHT_DECAY, default: 0.01 }),
+  /** How ω pulls: as for all optimisers, but `"decoupled"` by default. */
+  decay: choice(["coupled", "decoupled"], { ...DECAY, default: "decoupled" }),
 } as const;
 
 /** Which derivatives a curvature is made of, for optimisers that have one. */

@@ -27,6 +27,8 @@ export const AppliedStep = d.struct({
   verdict: d.u32,
   velocity: d.u32,
   good: d.u32,
+  /** Share of W that goes beside the step: ηω of a decoupled decay. */
+  decay: d.f32,
 });
 
 /** The words of `shaders/source/pieces/verdicts.wgsl`. */

@@ -7,6 +7,7 @@ import { checkFinite, group, type Matrix, reduce } from "../linalg/index.js";
 import type { Model, Pass } from "../model/index.js";
 import { defineKernel, type PipelineManager, type Recorder } from "../pipeline/index.js";
 import type { StepControl } from "./control/control.js";
+import { type DecaySettings, decoupledOf, penaltyOf } from "./decay.js";
 import type { Update } from "./direction.js";
 import type { OptimizerMemory } from "./memory.js";
 import type { Settings } from "./settings.js";
@@ -15,7 +16,10 @@ import { AppliedStep, LayerStep, Outcome } from "./structs.js";
 export const StepSettings = d.struct({
   learningRate: d.f32,
   momentum: d.f32,
-  weightDecay: d.f32,
+  /** ω of the penalty, and of a decay beside the step. */
+  penalty: d.f32,
+  decoupled: d.f32,
+  gradientClip: d.f32,
   klClip: d.f32,
   velocity: d.u32,
 });
@@ -42,6 +46,7 @@ export const stepGradientLayout = tgpu
   .bindGroupLayout({
     problems: { storage: d.arrayOf(GradientProblem), access: "readonly", visibility: ["compute"] },
     settings: { uniform: StepSettings, visibility: ["compute"] },
+    squares: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
     weights: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
     gradients: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
     flags: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
@@ -98,10 +103,10 @@ export const GRADIENT_NOT_FINITE = 4;
 export const UPDATE_NOT_FINITE = 8;
 
 /** What a step's tail needs to know of the options. */
-export interface TailSettings {
+export interface TailSettings extends DecaySettings {
   readonly learningRate: number;
   readonly momentum?: number;
-  readonly weightDecay: number;
+  readonly gradientClip: number;
   readonly klClip: number;
 }
 
@@ -116,8 +121,9 @@ export interface TailOutcome {
 }
 
 /**
- * The part of a step that is the same for every optimiser: G ← G + ωW, a look at G and U for numbers that are not finite, ‖G‖
- * and ‖U‖, the norm clip ν, V ← μV + νU, W ← W − ηV. What must be left alone gets a coefficient of 0 in the place of ν.
+ * The part of a step that is the same for every optimiser: the gradient clip, G ← G + ωW, a look at G and U for numbers that are
+ * not finite, ‖G‖ and ‖U‖, the norm clip ν, V ← μV + νU, W ← W − ηV. What must be left alone gets a coefficient of 0 in the place
+ * of ν. Weight decay is in G or, decoupled, W ← W − ηωW beside the step.
  */
 export class StepTail {
   /** u32 a layer (with scope `"network"` the first is everybody's). */
@@ -131,6 +137,8 @@ export class StepTail {
   readonly #network: boolean;
   readonly #settings: Settings<typeof StepSettings>;
   readonly #memory: OptimizerMemory;
+  /** ‖G‖² of each layer before it is clipped. */
+  readonly #squares: GPUBuffer;
   readonly #coefficients: GPUBuffer;
   readonly #applied: GPUBuffer;
   /** Bound where there is no V, and where there are no good weights; nothing reads or writes them. */
@@ -153,6 +161,7 @@ export class StepTail {
     this.#settings = memory.settings("step settings", StepSettings);
     this.flags = memory.storage("step flags", count);
     this.#memory = memory;
+    this.#squares = memory.storage("squared gradients", count);
     this.#coefficients = memory.storage("coefficients", count);
     this.#applied = memory.storage("applied step", d.sizeOf(AppliedStep) / 4);
     const bytes = d.sizeOf(Outcome);
@@ -162,7 +171,7 @@ export class StepTail {
     this.#noGood = memory.storage("no good weights", 1);
   }
 
-  /** Records G ← G + ωW and the flags of what is then not finite. */
+  /** Records the gradient clip, G ← G + ωW, and the flags of what is then not finite. */
   begin(recorder: Recorder, settings: TailSettings): void {
     const { layers, parameters: weights, gradients } = this.#model;
     const { rows, groups } = group(
@@ -176,9 +185,17 @@ export class StepTail {
     const problems = this.#manager.table(GradientProblem, rows);
     const { flags } = this;
     recorder.clear(flags);
+    const squares = this.#squares;
+    if (settings.gradientClip > 0) {
+      reduce(
+        recorder,
+        squares,
+        layers.map(({ G }, index) => ({ x: G, y: G, index })),
+      );
+    }
     recorder.dispatch(
       gradientKernel,
-      { problems, settings: this.#write(settings), weights, gradients, flags },
+      { problems, settings: this.#write(settings), squares, weights, gradients, flags },
       groups,
     );
   }
@@ -278,9 +295,17 @@ export class StepTail {
     return this.#network ? 0 : layer;
   }
 
-  #write({ learningRate, momentum = 0, weightDecay, klClip }: TailSettings): GPUBuffer {
-    const velocity = this.velocity ? 1 : 0;
-    return this.#settings.write({ learningRate, momentum, weightDecay, klClip, velocity });
+  #write(settings: TailSettings): GPUBuffer {
+    const { learningRate, momentum = 0, gradientClip, klClip } = settings;
+    return this.#settings.write({
+      learningRate,
+      momentum,
+      penalty: penaltyOf(settings),
+      decoupled: decoupledOf(settings),
+      gradientClip,
+      klClip,
+      velocity: this.velocity ? 1 : 0,
+    });
   }
 
   #sumsFor(control: StepControl | undefined): GPUBuffer {

@@ -1,12 +1,16 @@
 /**
  * Adam in f64 (Kingma & Ba 2015, algorithm 1, the penalty's gradient added to the loss's), the twin of the GPU optimiser
  * of this name: g = G + ωW, M ← β₁M + (1 − β₁)g, V ← β₂V + (1 − β₂)g², U = (M / (1 − β₁ᵗ)) / (√(V / (1 − β₂ᵗ)) + ε),
- * W ← W − ηU.
+ * W ← W − ηU. With a decoupled decay, which is AdamW, g = G and W ← W − ηU − ηωW (Loshchilov & Hutter 2019, algorithm 2, with
+ * the schedule multiplier η).
  */
 import { type Matrix, matrix } from "./matrix.js";
 import {
   allFinite,
+  clipGradients,
+  type Decay,
   mapWeights,
+  requireDecay,
   requireFraction,
   requireLike,
   requireNonNegative,
@@ -25,8 +29,12 @@ export interface AdamOptions {
   beta2?: number;
   /** ε > 0; defaults to 1e-8. */
   epsilon?: number;
-  /** ω ≥ 0 of the penalty ½ω‖W‖²; defaults to 0. */
+  /** ω ≥ 0; defaults to 0. */
   weightDecay?: number;
+  /** How ω pulls; defaults to `"coupled"`, Adam's. */
+  decay?: Decay;
+  /** Largest ‖G‖ over all keys, before the decay; 0, the default, for none. */
+  gradientClip?: number;
 }
 
 /** What stays from one step to the next. */
@@ -70,6 +78,8 @@ export function adamStep(
   const beta2 = requireFraction("adamStep", "beta2", options.beta2 ?? 0.999);
   const epsilon = requirePositive("adamStep", "epsilon", options.epsilon ?? 1e-8);
   const weightDecay = requireNonNegative("adamStep", "weightDecay", options.weightDecay ?? 0);
+  const decay = requireDecay("adamStep", "decay", options.decay ?? "coupled");
+  const bound = requireNonNegative("adamStep", "gradientClip", options.gradientClip ?? 0);
   requireLike("adamStep", "gradients", gradients, weights);
   requireLike("adamStep", "state.first", state.first, weights);
   requireLike("adamStep", "state.second", state.second, weights);
@@ -77,17 +87,20 @@ export function adamStep(
   if (!allFinite(gradients)) {
     return { weights: { ...weights }, state: { ...state, step }, updates: zerosLike(weights), skipped: true };
   }
+  const clipped = clipGradients(gradients, bound);
+  const penalty = decay === "coupled" ? weightDecay : 0;
+  const decoupled = decay === "decoupled" ? learningRate * weightDecay : 0;
   const correction1 = 1 - beta1 ** step;
   const correction2 = 1 - beta2 ** step;
   const moved = mapWeights(weights, (W, key) => {
     const [next, M, V, U] = [W, W, W, W].map(({ rows, cols }) => matrix(rows, cols)) as Four;
-    const [G, oldM, oldV] = [gradients[key]!, state.first[key]!, state.second[key]!];
+    const [G, oldM, oldV] = [clipped[key]!, state.first[key]!, state.second[key]!];
     W.data.forEach((w, k) => {
-      const g = G.data[k]! + weightDecay * w;
+      const g = G.data[k]! + penalty * w;
       const m = beta1 * oldM.data[k]! + (1 - beta1) * g;
       const v = beta2 * oldV.data[k]! + (1 - beta2) * g * g;
       const u = m / correction1 / (Math.sqrt(v / correction2) + epsilon);
-      const to = w - learningRate * u;
+      const to = w - learningRate * u - decoupled * w;
       const goes = Number.isFinite(to) && Number.isFinite(m) && Number.isFinite(v);
       next.data[k] = goes ? to : w;
       M.data[k] = goes ? m : oldM.data[k]!;

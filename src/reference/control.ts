@@ -53,7 +53,10 @@ export interface ControlStepSettings {
   readonly rule: "fixed" | "loss" | "levenbergMarquardt";
   readonly leastDamping: number;
   readonly mostDamping: number;
+  /** ω of the penalty ½ω‖W‖². */
   readonly weightDecay: number;
+  /** ω of a decay beside the step; defaults to 0. */
+  readonly decoupledDecay?: number;
   readonly klClip: number;
   readonly trustRegion: number;
   /** Whether the forms U'CU, U'CV, V'CV are known. */
@@ -75,11 +78,13 @@ export interface ControlLayer {
   readonly previous: number;
 }
 
-/** How far a step goes: V ← μV + cU, W ← W − V with a c for each layer. */
+/** How far a step goes: V ← μV + cU, W ← W − V − sW with a c for each layer; where that is 0, nothing moves. */
 export interface PlannedStep {
   readonly state: ControlState;
   readonly coefficients: readonly number[];
   readonly momentum: number;
+  /** s of the decay beside the step. */
+  readonly decay: number;
   readonly clip: number;
   readonly skippedLayers: number;
 }
@@ -199,6 +204,7 @@ export function planStep(
     state: { ...state, fresh: false, predicted: 0, rate: 0, momentum: 0 },
     coefficients: layers.map(() => 0),
     momentum: 0,
+    decay: 0,
     clip,
     skippedLayers: skipped,
   });
@@ -266,6 +272,7 @@ export function planStep(
     state: { ...state, predicted, rate: eta, momentum, ...(judges && { fresh: true, slope: gu, bend }) },
     coefficients: layers.map(({ maySteps }) => (maySteps ? rate : 0)),
     momentum,
+    decay: rate * (settings.decoupledDecay ?? 0),
     clip,
     skippedLayers,
   };

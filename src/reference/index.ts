@@ -308,4 +308,4 @@ export {
   tilingMatrix,
   tilingTerms,
 } from "./tiling.js";
-export { mapWeights, type Weights, zerosLike } from "./weights.js";
+export { clipGradients, type Decay, mapWeights, type Weights, zerosLike } from "./weights.js";

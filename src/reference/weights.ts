@@ -23,6 +23,26 @@ export function normOfAll(matrices: Iterable<Matrix>): number {
   return Math.sqrt(sum);
 }
 
+/** How ω pulls weights towards zero: by the penalty ½ω‖W‖², or W ← W − ηωW beside the step (Loshchilov & Hutter 2019). */
+export type Decay = "coupled" | "decoupled";
+
+/** @throws ArgumentError unless `value` is a kind of decay */
+export function requireDecay(operation: string, argument: string, value: Decay): Decay {
+  if (value === "coupled" || value === "decoupled") return value;
+  throw new ArgumentError(operation, argument, `must be "coupled" or "decoupled", got ${value}`);
+}
+
+/** min(1, c/‖G‖) G with the norm over all matrices (Pascanu, Mikolov & Bengio 2013); c = 0 changes nothing. */
+export function clipGradients(gradients: Weights, bound: number): Weights {
+  const norm = bound > 0 ? normOfAll(Object.values(gradients)) : 0;
+  if (norm <= bound) return gradients;
+  return mapWeights(gradients, ({ rows, cols, data }) => ({
+    rows,
+    cols,
+    data: data.map((g) => (bound / norm) * g),
+  }));
+}
+
 /** Whether every number of every matrix is finite. */
 export function allFinite(weights: Weights): boolean {
   return Object.values(weights).every(isFiniteMatrix);

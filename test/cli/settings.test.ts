@@ -65,7 +65,7 @@ describe("flags", () => {
     expect(help).toContain(
       "--learning-rate X η, step size (kfac 0.02, sgd 0.1, adam 0.002; with convolutions kfac 0.03, sgd 0.05, adam 0.003)",
     );
-    expect(help).toContain("--weight-decay X ω, of the penalty");
+    expect(help).toContain("--weight-decay X ω, a pull of the weights");
     expect(help).toMatch(/--momentum X kfac and sgd: μ, .*? \(0\.9\)/);
     expect(help).toMatch(/--damping X kfac: λ, .*? \(0\.01\)/);
     expect(help).toMatch(/--factor-every N kfac: .*? \(1; with convolutions 5\)/);

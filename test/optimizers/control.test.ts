@@ -80,6 +80,7 @@ const SETTINGS: ControlPlan = {
   leastDamping: 1e-10,
   mostDamping: 1e10,
   weightDecay: 0,
+  decoupledDecay: 0,
   klClip: 0,
   trustRegion: 1,
   measures: true,
@@ -132,7 +133,7 @@ class Pair {
     const ready = t.upload(
       Uint32Array.from(layers.flatMap(({ maySteps }, l) => [1, maySteps || l === 1 ? 1 : l])),
     );
-    const [coefficients, applied, outcome] = [t.poisoned(LAYERS), t.poisoned(5), t.poisoned(6)];
+    const [coefficients, applied, outcome] = [t.poisoned(LAYERS), t.poisoned(6), t.poisoned(6)];
     const rows = layers.map((_, l) => ({
       ...{ flag: l, inner: 3 * l, gradient: 3 * l + 1, update: 3 * l + 2, ready: 2 * l, words: 2 },
     }));
@@ -153,7 +154,8 @@ class Pair {
     const verdict = VERDICTS.indexOf(this.state.verdict);
     const words = await t.downloadWords(applied);
     assertEqual(`${words[2]} ${words[3]} ${words[4]}`, `${verdict} 1 1`, `${what}: applied`);
-    close((await t.download(applied)).subarray(0, 2), [1, planned.momentum], `${what}: η and μ applied`);
+    const [rate, momentum, , , , decay] = await t.download(applied);
+    close([rate!, momentum!, decay!], [1, planned.momentum, planned.decay], `${what}: η, μ and ηω applied`);
     close((await t.download(outcome)).subarray(0, 1), [planned.clip], `${what}: clip`);
     const became = await t.downloadWords(outcome);
     assertEqual(became[3], planned.skippedLayers, `${what}: skipped layers`);
@@ -279,6 +281,7 @@ const courses: Record<string, Course> = {
   "numbers that are set, nothing measured, a norm clip": {
     changes: () => ({ learningRate: 0.2, momentum: 0.5, klClip: 0.02, trustRegion: 0, measures: false }),
   },
+  "weights that decay beside the step": { changes: () => ({ decoupledDecay: 0.3 }) },
   "a model at every third step, a norm clip, tiny batches": {
     changes: (step) => ({ measures: step % 3 === 0, klClip: 0.05, examples: [1, 64, 2, 7][step % 4]! }),
     gives: (step, random) => given(random, { loss: step % 4 === 0 ? 3 + random.normal() : 1 }),

@@ -4,6 +4,7 @@ import { ArgumentError } from "../../src/errors.js";
 import { dense, softmaxCrossEntropy, tanh } from "../../src/network/index.js";
 import {
   ADAM_OPTIONS,
+  ADAMW_OPTIONS,
   type AdamOptions,
   KFAC_OPTIONS,
   type KfacOptions,
@@ -22,6 +23,7 @@ const SCHEMAS: Record<string, OptionSchema> = {
   newton: NEWTON_OPTIONS,
   sgd: SGD_OPTIONS,
   adam: ADAM_OPTIONS,
+  adamW: ADAMW_OPTIONS,
 };
 
 /** A value for what has no default. */
@@ -31,7 +33,7 @@ const needed = (schema: OptionSchema) =>
 kernelTest("options: the defaults, and what callers may leave out", () => {
   const defaults = (name: string) =>
     JSON.stringify(resolveOptions(name, SCHEMAS[name]!, needed(SCHEMAS[name]!)));
-  const step = '"weightDecay":0,"klClip":0';
+  const step = '"weightDecay":0,"decay":"coupled","gradientClip":0,"klClip":0';
   assertEqual(
     defaults("kfac"),
     `{"learningRate":"model",${step},"damping":"loss","dampingShare":0.001,"leastDamping":1e-10,"mostDamping":10000000000,"momentum":"model","trustRegion":1,"emaDecay":"window","factorEvery":1,"inverseEvery":10,"fisher":"monteCarlo","samples":"auto","seed":0,"curvature":"kronecker"}`,
@@ -47,6 +49,11 @@ kernelTest("options: the defaults, and what callers may leave out", () => {
     defaults("adam"),
     `{"learningRate":0.001,${step},"beta1":0.9,"beta2":0.999,"epsilon":1e-8}`,
     "Adam",
+  );
+  assertEqual(
+    defaults("adamW"),
+    defaults("adam").replace('"weightDecay":0,"decay":"coupled"', '"weightDecay":0.01,"decay":"decoupled"'),
+    "AdamW",
   );
   // The types agree: these lines compile, and the marked ones would not without the mark.
   const kfac: KfacOptions = { fisher: { kind: "monteCarlo", samples: 2 }, damping: (n) => 1 / n };
@@ -104,6 +111,8 @@ kernelTest("options: bad values are refused with optimiser, option, value and wh
     refuse(name, "learningRate", [1e39, 1e-46], /must be a positive number( or "model")? in f32, got/);
     refuse(name, "weightDecay", [-1, ...nonsense], /must be a number that is not negative, got/);
     refuse(name, "weightDecay", [1e39], /in f32/);
+    refuse(name, "gradientClip", [-1e-9, 4e38, ...nonsense], /must be a number that is not negative/);
+    refuse(name, "decay", ["none", ...nonsense], /must be coupled or decoupled, got/);
     refuse(name, "klClip", [-1e-9, 4e38, ...nonsense], /must be a number that is not negative/);
   }
   refuse("kfac", "momentum", [1, -0.1, ...nonsense], /must lie in \[0, 1\) or "model", got/);

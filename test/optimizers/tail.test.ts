@@ -25,7 +25,14 @@ const SHAPES = [
   [70, 1],
 ] as const;
 
-const SETTINGS: TailSettings = { learningRate: 0.1, momentum: 0.9, weightDecay: 0, klClip: 0 };
+const SETTINGS: TailSettings = {
+  learningRate: 0.1,
+  momentum: 0.9,
+  weightDecay: 0,
+  decay: "coupled",
+  gradientClip: 0,
+  klClip: 0,
+};
 
 interface Numbers {
   W: Float32Array;
@@ -112,7 +119,7 @@ const total = (values: readonly number[]) => values.reduce((sum, value) => sum +
 
 kernelTest("tail: two steps with decay, clip and momentum against f64", async (t) => {
   const { numbers, model, tail, step, read, dispose } = setUp(t);
-  const settings = { learningRate: 0.3, momentum: 0.7, weightDecay: 0.2, klClip: 0.5 };
+  const settings = { ...SETTINGS, learningRate: 0.3, momentum: 0.7, weightDecay: 0.2, klClip: 0.5 };
   let W = numbers.map((own) => Float64Array.from(own.W));
   let V = numbers.map((own) => new Float64Array(own.W.length));
   let G = numbers.map((own) => own.G.map(Number));
@@ -169,6 +176,49 @@ kernelTest("tail: the clip bites where the step is long, for U = G too", async (
       assertClose(weights[l]!, expected, 1e-6, `W of layer ${l}`);
     }
     made.dispose();
+  }
+});
+
+kernelTest("tail: a clip of the gradient, over the layers that are finite, before the decay", async (t) => {
+  for (const [clip, bites] of [
+    [3, true],
+    [1e3, false],
+  ] as const) {
+    const { numbers, model, step, read, dispose } = setUp(t, {
+      edit: (all) => {
+        all[1]!.G[44] = Number.NaN;
+      },
+    });
+    const found = await step({ ...SETTINGS, weightDecay: 0.2, gradientClip: clip });
+    assertEqual(`${found.skippedLayers} ${found.flags}`, "1 4", "left alone, and why");
+    const norm = Math.sqrt(total(numbers.filter((_, l) => l !== 1).map(({ G }) => inner(G, G))));
+    const scale = bites ? clip / norm : 1;
+    const gradients = await read(model.gradients);
+    for (const [l, { G, W }] of numbers.entries()) {
+      if (l === 1) continue;
+      const expected = G.map((g, k) => scale * g + 0.2 * W[k]!);
+      assertClose(gradients[l]!, expected, 1e-6, `G of layer ${l}`);
+    }
+    dispose();
+  }
+});
+
+kernelTest("tail: what the clip cannot measure counts as not finite", async (t) => {
+  for (const [scope, left] of [
+    ["layer", [2]],
+    ["network", [...SHAPES.keys()]],
+  ] as const) {
+    const { numbers, model, step, read, dispose } = setUp(t, {
+      scope,
+      edit: (all) => {
+        all[2]!.G.fill(1e25);
+      },
+    });
+    const found = await step({ ...SETTINGS, gradientClip: 1 });
+    assertEqual(`${found.skippedLayers} ${found.flags}`, `${left.length} 4`, "left alone, and why");
+    const weights = await read(model.parameters);
+    for (const l of left) assertClose(weights[l]!, numbers[l]!.W, 0, `W of layer ${l}`);
+    dispose();
   }
 });
 

@@ -62,11 +62,13 @@ function isTypeOnly(checker: ts.TypeChecker, symbol: ts.Symbol): boolean {
 describe("public names", () => {
   it("of kfac-webgpu", () => {
     expect(text(namesOf("index"))).toMatchInlineSnapshot(`
-      "ADAM_OPTIONS
+      "ADAMW_OPTIONS
+      ADAM_OPTIONS
       APPROXIMATIONS
       APPROXIMATION_STATUS
       AbortedError
       Adam
+      AdamW
       Approximation
       ArgumentError
       BLOCK_KINDS
@@ -169,6 +171,7 @@ describe("public names", () => {
       toF64
       type ActivationModule
       type AdamOptions
+      type AdamWOptions
       type AddModule
       type AnyBatch
       type ApproximationKind

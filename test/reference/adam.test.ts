@@ -65,6 +65,21 @@ describe("adamStep", () => {
     expect(only(state.second)).toBeCloseTo(0.016, 14);
   });
 
+  it("decays beside the step, which the moments do not see: AdamW", () => {
+    const options = { learningRate: 0.1, weightDecay: 0.5, decay: "decoupled", epsilon: 1 } as const;
+    const [{ updates, state, weights }] = follow([2], options, 4) as [AdamStepResult];
+    expect(only(updates)).toBeCloseTo(2 / 3, 14);
+    expect(only(state.first)).toBeCloseTo(0.2, 14);
+    expect(only(weights)).toBeCloseTo(4 - 0.1 * (2 / 3) - 0.1 * 0.5 * 4, 14);
+  });
+
+  it("clips the gradient before the moments", () => {
+    const [{ state }] = follow([2], { gradientClip: 0.5 }) as [AdamStepResult];
+    expect(only(state.first)).toBeCloseTo(0.05, 14);
+    expect(only(state.second)).toBeCloseTo(0.00025, 14);
+    expect(follow([2], { gradientClip: 2 })).toEqual(follow([2], {}));
+  });
+
   it("changes nothing for a gradient that is not finite, and no number that would not be", () => {
     const weights = { a: fromRows([[1, 2]]) };
     const state = initialAdamState(weights);

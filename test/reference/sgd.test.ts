@@ -71,8 +71,41 @@ describe("sgdStep", () => {
     const actual = descend(2, 3, 12, { learningRate: 0.02, momentum: 0.5, weightDecay: 0.5 });
     expect(distance(actual, byRoots(2.5, 3, 12, 0.02, 0.5))).toBeLessThan(1e-13);
     // Beside the momentum (decoupled) it is another path.
-    const decoupled = byRoots(2, 3, 12, 0.02, 0.5).map((w, t) => w * 0.99 ** (t + 1));
-    expect(distance(actual, decoupled)).toBeGreaterThan(0.01);
+    const decoupled = descend(2, 3, 12, {
+      ...{ learningRate: 0.02, momentum: 0.5, weightDecay: 0.5, decay: "decoupled" },
+    });
+    expect(distance(actual, decoupled)).toBeGreaterThan(0.005);
+  });
+
+  it("decays weights beside the step, as much as η says, momentum or not", () => {
+    const actual = descend(2, 3, 12, {
+      ...{ learningRate: 0.02, momentum: 0, weightDecay: 0.5, decay: "decoupled" },
+    });
+    expect(
+      distance(
+        actual,
+        actual.map((_, t) => 3 * (1 - 0.02 * 2 - 0.02 * 0.5) ** (t + 1)),
+      ),
+    ).toBeLessThan(1e-13);
+    // V knows nothing of it: without a gradient nothing else moves.
+    const alone = descend(0, 3, 4, { learningRate: 0.1, momentum: 0.9, weightDecay: 1, decay: "decoupled" });
+    expect(
+      distance(
+        alone,
+        [0.9, 0.81, 0.729, 0.6561].map((x) => 3 * x),
+      ),
+    ).toBeLessThan(1e-13);
+  });
+
+  it("clips the norm over all weights together, before the decay", () => {
+    const weights = { a: fromRows([[1, 2]]), b: fromRows([[3]]) };
+    const gradients = { a: fromRows([[3, 0]]), b: fromRows([[4]]) };
+    const state = initialSgdState(weights);
+    const step = (gradientClip: number) =>
+      sgdStep(weights, gradients, state, { learningRate: 1, weightDecay: 1, gradientClip }).weights;
+    expect(step(1).a!.data[0]).toBeCloseTo(1 - 0.6 - 1, 14);
+    expect(step(1).b!.data[0]).toBeCloseTo(3 - 0.8 - 3, 14);
+    for (const none of [0, 5, 6]) expect(step(none)).toEqual({ a: fromRows([[-3, 0]]), b: fromRows([[-4]]) });
   });
 
   it("reaches the least-squares minimiser of a linear network", () => {
@@ -114,6 +147,8 @@ describe("sgdStep", () => {
       { learningRate: 0 },
       { learningRate: 1, momentum: 1 },
       { learningRate: 1, weightDecay: -1 },
+      { learningRate: 1, gradientClip: Number.NaN },
+      { learningRate: 1, decay: "none" as "coupled" },
     ]) {
       expect(step(weights, options)).toThrow(ArgumentError);
     }

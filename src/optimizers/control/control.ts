@@ -21,6 +21,7 @@ export const ControlSettings = d.struct({
   leastDamping: d.f32,
   mostDamping: d.f32,
   weightDecay: d.f32,
+  decoupledDecay: d.f32,
   klClip: d.f32,
   trustRegion: d.f32,
   measures: d.u32,
@@ -83,7 +84,10 @@ export interface ControlPlan {
   readonly rule: keyof typeof RULES;
   readonly leastDamping: number;
   readonly mostDamping: number;
+  /** ω of the penalty ½ω‖W‖². */
   readonly weightDecay: number;
+  /** ω of a decay beside the step. */
+  readonly decoupledDecay: number;
   readonly klClip: number;
   readonly trustRegion: number;
   /** Whether this step measures the quadratic model: it needs the pass's curvature columns. */

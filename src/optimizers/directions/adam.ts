@@ -2,9 +2,9 @@ import tgpu, { d } from "typegpu";
 import code from "../../../shaders/adam.wgsl?raw";
 import type { Model } from "../../model/index.js";
 import { defineKernel, type PipelineManager } from "../../pipeline/index.js";
-import { defineDirection } from "../direction.js";
+import { type Direction, type DirectionContext, defineDirection } from "../direction.js";
 import { Optimizer } from "../optimizer.js";
-import { ADAM_OPTIONS } from "../options.js";
+import { ADAM_OPTIONS, ADAMW_OPTIONS } from "../options.js";
 import type { OptionsOf } from "../schema.js";
 import { flatGroups } from "../settings.js";
 
@@ -33,31 +33,45 @@ const kernel = defineKernel({ name: "adam", code, layout: adamLayout });
 /** Options of `Adam`. */
 export interface AdamOptions extends OptionsOf<typeof ADAM_OPTIONS> {}
 
+/** Options of `AdamW`. */
+export interface AdamWOptions extends OptionsOf<typeof ADAMW_OPTIONS> {}
+
 /** U is the first moment of G over the root of the second, both corrected for their start from zero. */
-export const adam = defineDirection({
-  name: "adam",
-  options: ADAM_OPTIONS,
-  create({ model: { gradients: gradient, length }, memory }) {
-    const first = memory.storage("first moment", length);
-    const second = memory.storage("second moment", length);
-    const update = memory.storage("update", length);
-    const uniform = memory.settings("adam settings", AdamSettings);
-    return {
-      tensors: { first, second },
-      record(recorder, { number, settings: { beta1, beta2, epsilon }, flags }) {
-        const [correction1, correction2] = [1 - beta1 ** number, 1 - beta2 ** number];
-        const settings = uniform.write({ length, beta1, beta2, correction1, correction2, epsilon });
-        recorder.dispatch(kernel, { settings, flags, gradient, first, second, update }, flatGroups(length));
-        return { buffer: update, finite: true };
-      },
-    };
-  },
-});
+const moments = <S extends typeof ADAM_OPTIONS | typeof ADAMW_OPTIONS>({
+  model: { gradients: gradient, length },
+  memory,
+}: DirectionContext<S>): Direction<typeof ADAM_OPTIONS> => {
+  const first = memory.storage("first moment", length);
+  const second = memory.storage("second moment", length);
+  const update = memory.storage("update", length);
+  const uniform = memory.settings("adam settings", AdamSettings);
+  return {
+    tensors: { first, second },
+    record(recorder, { number, settings: { beta1, beta2, epsilon }, flags }) {
+      const [correction1, correction2] = [1 - beta1 ** number, 1 - beta2 ** number];
+      const settings = uniform.write({ length, beta1, beta2, correction1, correction2, epsilon });
+      recorder.dispatch(kernel, { settings, flags, gradient, first, second, update }, flatGroups(length));
+      return { buffer: update, finite: true };
+    },
+  };
+};
+
+export const adam = defineDirection({ name: "adam", options: ADAM_OPTIONS, create: moments });
+
+export const adamW = defineDirection({ name: "adamW", options: ADAMW_OPTIONS, create: moments });
 
 /** Adam (Kingma & Ba 2015): the yardstick, on the same engine. */
 export class Adam extends Optimizer<typeof adam> {
   /** @throws ArgumentError for a bad option, LimitError when the device cannot hold the moments */
   constructor(manager: PipelineManager, model: Model, options: AdamOptions = {}) {
     super(manager, model, adam, options);
+  }
+}
+
+/** Adam with the weight decay beside the step, where the second moment does not weaken it (Loshchilov & Hutter 2019). */
+export class AdamW extends Optimizer<typeof adamW> {
+  /** @throws ArgumentError for a bad option, LimitError when the device cannot hold the moments */
+  constructor(manager: PipelineManager, model: Model, options: AdamWOptions = {}) {
+    super(manager, model, adamW, options);
   }
 }

@@ -4,6 +4,7 @@ import type { Model } from "../../model/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
 import { type ControlPlan, StepControl } from "../control/control.js";
 import type { ControlReport } from "../control/state.js";
+import { decoupledOf, penaltyOf } from "../decay.js";
 import { type DirectionContext, defineDirection, type Step, type StepPlan } from "../direction.js";
 import { Optimizer } from "../optimizer.js";
 import { KFAC_OPTIONS } from "../options.js";
@@ -124,7 +125,8 @@ function controlPlan(plan: StepPlan<Schema>, exact: boolean): ControlPlan {
   return {
     leastDamping: typeof damping === "number" ? 0 : rest.leastDamping,
     mostDamping: typeof damping === "number" ? LARGEST : rest.mostDamping,
-    weightDecay: rest.weightDecay,
+    weightDecay: penaltyOf(settings),
+    decoupledDecay: decoupledOf(settings),
     klClip: rest.klClip,
     trustRegion: rest.trustRegion,
     learningRate: learningRate === "model" ? undefined : learningRate,

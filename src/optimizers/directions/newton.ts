@@ -2,6 +2,7 @@ import { createApproximation, GgnBlock } from "../../curvature/index.js";
 import { type CgResult, ConjugateGradients } from "../../linalg/index.js";
 import type { Model } from "../../model/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
+import { penaltyOf } from "../decay.js";
 import { type DirectionContext, defineDirection, type Step, type StepPlan } from "../direction.js";
 import { Optimizer } from "../optimizer.js";
 import { NEWTON_OPTIONS } from "../options.js";
@@ -47,7 +48,7 @@ export const newton = defineDirection({
       record(recorder, { pass, settings }: Step<Schema>) {
         const { tolerance } = settings;
         // The penalty's Hessian is ωI.
-        const damping = settings.damping + settings.weightDecay;
+        const damping = settings.damping + penaltyOf(settings);
         for (const [l, { G }] of layers.entries()) {
           const { cg, block, approximation } = solvers[l]!;
           approximation?.fit(recorder, pass.layers[l]!);
