@@ -135,7 +135,8 @@ kernelTest("own kinds: their twins against differences", (t) => {
       opErrors(scaleShiftKind.twin(scaleShift(), []), [input], weights),
     ];
     for (const { inputs, gradient, columns, forward, tangent } of errors) {
-      for (const error of [...inputs, gradient, columns, forward, tangent!]) assert(error < 1e-7, `error ${error}`);
+      for (const error of [...inputs, gradient, columns, forward, tangent!])
+        assert(error < 1e-7, `error ${error}`);
     }
   }
 });
