@@ -61,4 +61,7 @@ export const variant = (name, options) => ({
  * in place of whatever it adapts.
  * @type {{ adaptive: Options, fixed: Options }}
  */
-export const COST_SIDES = { adaptive: {}, fixed: { learningRate: 0.1, damping: 0.01, momentum: 0.9 } };
+export const COST_SIDES = {
+  adaptive: {},
+  fixed: { learningRate: 0.03, momentum: 0.9, damping: 0.05, emaDecay: 0.95, samples: 1 },
+};

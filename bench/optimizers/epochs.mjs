@@ -91,7 +91,8 @@ export async function runEpochs({ library, engine }, contestant, setting, how, k
             seconds: Number(seconds.toFixed(3)),
           },
         ],
-        rejected: run.rejected + rejected,
+        // A running total, also over a run that goes on from a checkpoint.
+        rejected,
         skipped: run.skipped + skipped,
         statuses: added(run.statuses, statuses),
         date: new Date().toISOString(),

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {import("../../src/index.js").Batch} Batch
- * @typedef {import("../../src/index.js").StepRecord & { rejected?: number | boolean }} StepRecord
+ * @typedef {import("../../src/index.js").StepRecord & { rejected?: number, heldBatches?: number }} StepRecord
  * @typedef {import("./contestants.mjs").Contestant} Contestant
  * @typedef {ReturnType<Contestant["make"]>} Optimizer
  */
@@ -46,6 +46,7 @@ export async function drive(optimizer, next, count, take) {
  * @property {{ loss: number | null, step: number }} highest of all losses
  * @property {(number | null)[]} curve the same mean at every EVERY-th step; before step WINDOW of the steps there are
  * @property {number} rejected steps that the optimiser took back
+ * @property {number} [held] batches that it left out; absent in older results
  * @property {number} skipped layers left alone, over all steps
  * @property {Record<string, number>} statuses how often each but "ok"
  */
@@ -61,6 +62,7 @@ export class Ledger {
     highest: { loss: -Infinity, step: 0 },
     curve: [],
     rejected: 0,
+    held: 0,
     skipped: 0,
     statuses: {},
   };
@@ -73,7 +75,7 @@ export class Ledger {
   }
 
   /** @param {StepRecord} record */
-  take({ loss, rejected, skippedLayers, status }) {
+  take({ loss, rejected, heldBatches, skippedLayers, status }) {
     const { told } = this;
     this.#step++;
     this.#window.push(loss);
@@ -85,7 +87,9 @@ export class Ledger {
     const { highest } = told;
     if (highest.loss !== null && !(loss <= highest.loss))
       told.highest = { loss: kept(loss), step: this.#step };
-    told.rejected += Number(rejected ?? 0);
+    // Running totals of the run.
+    told.rejected = rejected ?? 0;
+    told.held = heldBatches ?? 0;
     told.skipped += skippedLayers;
     if (status !== "ok") told.statuses[status] = (told.statuses[status] ?? 0) + 1;
   }

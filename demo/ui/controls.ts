@@ -48,7 +48,7 @@ export function slider(options: {
 }
 
 /** A slider over a list of numbers. */
-export function listSlider<T extends number>(options: {
+export function listSlider<T extends number | string>(options: {
   label: string;
   values: readonly T[];
   /** The first of the list unless it is in it. */

@@ -4,7 +4,7 @@ import { dense, relu, softmaxCrossEntropy } from "kfac-webgpu";
 /** Trains on points of a plane; `options` are more of those of `engine.fit`. */
 export async function train(engine, options = {}) {
   const net = engine.network([dense(2, 32), relu(), dense(32, 2)], softmaxCrossEntropy(), { batchSize: 128 });
-  const kfac = engine.kfac(net, { learningRate: 0.1, damping: 0.01 });
+  const kfac = engine.kfac(net);
 
   // Is a point inside the ring?
   const count = 1024;

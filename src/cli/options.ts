@@ -94,7 +94,7 @@ export function wordsOf(entry: OptionEntry): string | undefined {
 
 function placeholderOf(entry: OptionEntry): string {
   if (entry.type === "choice") return wordsOf(entry) === undefined ? entry.choices.join("|") : "KIND";
-  return entry.type === "integer" ? "N" : "X";
+  return [entry.type === "integer" ? "N" : "X", ...(entry.words ?? [])].join("|");
 }
 
 /** An option of an optimiser. */

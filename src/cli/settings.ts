@@ -34,8 +34,8 @@ type Kebab<N extends string> = N extends `${infer First}${infer Rest}`
 /** The flag of each setting, without its dashes. */
 export type SettingFlags = { readonly [N in Name as Kebab<N>]: Option<Value<N>> };
 
-const { learningRate, ...others } = { ...KFAC_OPTIONS, ...SGD_OPTIONS, ...ADAM_OPTIONS };
-/** Every setting once, as some optimiser has it. */
+const { learningRate, ...others } = { ...KFAC_OPTIONS, ...SGD_OPTIONS, ...ADAM_OPTIONS, ...KFAC_OPTIONS };
+/** Every setting once: as K-FAC has it, since only there it may be a word, else as another optimiser has it. */
 const ENTRIES: Readonly<Record<string, OptionEntry>> = { learningRate, ...RUN_OPTIONS, ...others };
 const NAMES = Object.keys(ENTRIES).filter((name) => name !== "seed") as readonly Name[];
 
@@ -59,6 +59,19 @@ export function givenSettings(options: Readonly<Record<string, unknown>>): Hyper
 export function uselessFlags(options: Readonly<Record<string, unknown>>, kind: OptimizerKind): string[] {
   const foreign = new Set(NAMES.filter((name) => !takes(kind, name)).map(flagOf));
   return Object.keys(options).filter((flag) => foreign.has(flag) && options[flag] !== undefined);
+}
+
+/** A setting that this optimiser cannot take, as its flag and why; undefined where all is well. */
+export function unfitSetting(kind: OptimizerKind, settings: HyperParameters): string | undefined {
+  const schema: OptionSchema = SCHEMAS[kind];
+  for (const [name, value] of Object.entries(settingsFor(kind, settings))) {
+    const problem = problemWith(schema[name]!, value);
+    if (problem !== undefined)
+      return `--${flagOf(name as Name)} ${problem} with --optimizer ${kind}, got "${value}"`;
+  }
+  const { finalRate = 1, learningRate = schema.learningRate?.default } = settings;
+  if (finalRate === 1 || typeof learningRate !== "string") return undefined;
+  return `--final-rate is a share of a --learning-rate that is a number, and this one is "${learningRate}", which the optimiser finds itself; leave --final-rate out or pass a number`;
 }
 
 /** What an optimiser takes of the settings. */
@@ -105,9 +118,14 @@ function helpOf(name: Name, dense: Presets, convolutional: Presets): string {
 function valuesOf(name: Name, kinds: readonly OptimizerKind[], presets: Presets): string {
   const values = kinds.map((kind) => {
     const schema: OptionSchema = SCHEMAS[kind];
-    return presets[kind][name] ?? schema[name]?.default ?? ENTRIES[name]!.default ?? "none";
+    return written(presets[kind][name] ?? schema[name]?.default ?? ENTRIES[name]!.default ?? "none");
   });
   return new Set(values).size === 1
     ? String(values[0])
     : kinds.map((kind, k) => `${kind} ${values[k]}`).join(", ");
+}
+
+/** 0.1, 1e+10, "model". */
+function written(value: number | string): string {
+  return typeof value === "number" && Math.abs(value) >= 1e6 ? value.toExponential() : String(value);
 }

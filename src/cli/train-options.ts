@@ -17,7 +17,7 @@ import {
   SETTINGS,
 } from "./presets.js";
 import type { RunMeta } from "./run-meta.js";
-import { givenSettings, settingFlags, uselessFlags } from "./settings.js";
+import { givenSettings, settingFlags, unfitSetting, uselessFlags } from "./settings.js";
 import type { TrainPlan } from "./train-plan.js";
 
 export const TRAIN_OPTIONS = {
@@ -44,7 +44,8 @@ export const TRAIN_OPTIONS = {
 
 export type TrainOptions = OptionValues<typeof TRAIN_OPTIONS>;
 
-/** Options first, then the checkpoint being resumed, then the presets. Throws `UsageError` for sizes against the data. */
+/** Options first, then the checkpoint being resumed, then the presets. Throws `UsageError` for sizes against the data, and for
+ * settings that the optimiser cannot take. */
 export function planTraining(options: TrainOptions, data: LabelledData, saved?: RunMeta): TrainPlan {
   const { count } = data.train;
   if (options.layers && options.network) {
@@ -59,6 +60,13 @@ export function planTraining(options: TrainOptions, data: LabelledData, saved?: 
   const optimizer = options.optimizer ?? saved?.optimizer ?? "kfac";
   const epochs = options.epochs ?? saved?.epochs ?? (convolutional ? CNN_EPOCHS : EPOCHS);
   const stepsPerEpoch = Math.ceil(count / batchSize);
+  const settings = {
+    ...(convolutional ? CNN_SETTINGS : SETTINGS)[optimizer],
+    ...saved?.settings,
+    ...givenSettings(options),
+  };
+  const unfit = unfitSetting(optimizer, settings);
+  if (unfit !== undefined) throw new UsageError(`kfac train: ${unfit}.`);
   return {
     network: {
       sizes,
@@ -68,11 +76,7 @@ export function planTraining(options: TrainOptions, data: LabelledData, saved?: 
       seed: options.seed ?? saved?.seed ?? SEED,
     },
     optimizer,
-    settings: {
-      ...(convolutional ? CNN_SETTINGS : SETTINGS)[optimizer],
-      ...saved?.settings,
-      ...givenSettings(options),
-    },
+    settings,
     epochs,
     steps: Math.min(options.steps ?? Number.POSITIVE_INFINITY, epochs * stepsPerEpoch),
     stepsPerEpoch,

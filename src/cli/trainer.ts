@@ -3,6 +3,7 @@ import type { BatchStream } from "../data/index.js";
 import type { Optimizer, StepRecord } from "../optimizers/index.js";
 import { Failure } from "./failure.js";
 import type { Interrupt } from "./interrupt.js";
+import { judged } from "./judged.js";
 import type { HyperParameters } from "./settings.js";
 
 /** Steps sent off before the first one's record is back: enough to keep the GPU busy. */
@@ -16,7 +17,8 @@ export interface DoneStep {
   record: StepRecord;
 }
 
-/** A learning rate that falls linearly over `steps` steps to its `finalRate`'s share; undefined where it is constant. */
+/** A learning rate that falls linearly over `steps` steps to its `finalRate`'s share; undefined where it is
+ * constant or the optimiser's own. */
 export function linearRate(
   { learningRate, finalRate = 1 }: HyperParameters,
   steps: number,
@@ -54,7 +56,7 @@ export class Trainer {
 
   /**
    * Steps until `target` steps are taken, or fewer when a stop is requested. Nothing is in flight when it ends.
-   * Throws `Failure` when a loss is not finite.
+   * Throws `Failure` when a loss is not finite and the optimiser has not dealt with it.
    */
   async advance(target: number): Promise<void> {
     const pending: Promise<StepRecord>[] = [];
@@ -78,9 +80,11 @@ export class Trainer {
   }
 
   #take(record: StepRecord): void {
-    if (!Number.isFinite(record.loss)) {
+    // A batch that was left out, or a step that was taken back, has done no harm.
+    const { verdict = "taken" } = judged(record);
+    if (!Number.isFinite(record.loss) && verdict === "taken") {
       throw new Failure(
-        `Training stopped: the loss of step ${this.step + 1} is not finite; lower the learning rate or raise the damping.`,
+        `Training stopped: the loss of step ${this.step + 1} is not finite; lower the learning rate or look at the data.`,
       );
     }
     const epoch = Math.floor(this.step / this.#stream.stepsPerEpoch) + 1;

@@ -1,4 +1,5 @@
 export type { OptimizerState } from "./checkpoint.js";
+export type { ControlReport } from "./control/state.js";
 export {
   type Direction,
   type DirectionContext,

@@ -1,6 +1,6 @@
 /** What a run of `fit` says of itself. */
 import { AbortedError } from "../errors.js";
-import type { StepRecord } from "../optimizers/index.js";
+import type { ControlReport, StepRecord } from "../optimizers/index.js";
 
 /** A place in a run: so many steps of that epoch are taken. */
 export interface FitPosition {
@@ -31,6 +31,9 @@ export interface EpochSummary {
   readonly notFinite: number;
   /** Steps that left a layer alone; see `StepRecord.skippedLayers`. */
   readonly skipped: number;
+  /** Steps that the optimiser took back, and batches that it left out; 0 for those that judge none. */
+  readonly rejected: number;
+  readonly held: number;
 }
 
 /** Why a run ended. `"data"`: the sequence of batches came to its end. `"callback"`: a callback said stop. */
@@ -62,20 +65,27 @@ export class FitAbortedError extends AbortedError {
   }
 }
 
+/** A record with the verdict of optimisers that judge their batches. */
+type JudgedRecord = StepRecord & Partial<Pick<ControlReport, "verdict">>;
+
 /** Means over the records of an epoch, each record weighted by its examples. */
 export class EpochMeans {
   steps = 0;
   examples = 0;
   notFinite = 0;
   skipped = 0;
+  rejected = 0;
+  held = 0;
   #loss = 0;
   #right = 0;
   #counted = 0;
 
-  take({ loss, accuracy, skippedLayers }: StepRecord, count: number): void {
+  take({ loss, accuracy, skippedLayers, verdict }: JudgedRecord, count: number): void {
     this.steps++;
     this.examples += count;
     if (skippedLayers > 0) this.skipped++;
+    if (verdict === "restored") this.rejected++;
+    if (verdict === "held") this.held++;
     if (!Number.isFinite(loss)) {
       this.notFinite++;
       return;
@@ -95,7 +105,7 @@ export class EpochMeans {
 
   /** Without what only a validation knows. */
   summary(epoch: number, seconds: number): EpochSummary {
-    const { steps, examples, loss, accuracy, notFinite, skipped } = this;
-    return { epoch, steps, examples, loss, accuracy, seconds, notFinite, skipped };
+    const { steps, examples, loss, accuracy, notFinite, skipped, rejected, held } = this;
+    return { epoch, steps, examples, loss, accuracy, seconds, notFinite, skipped, rejected, held };
   }
 }

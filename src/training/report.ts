@@ -3,7 +3,8 @@ import type { EpochSummary } from "./history.js";
 
 /** @param epochs number of the last epoch, where it is known */
 export function summaryLine(summary: EpochSummary, epochs: number | undefined): string {
-  const { epoch, loss, accuracy, validationLoss, validationAccuracy, seconds, notFinite, skipped } = summary;
+  const { epoch, loss, accuracy, validationLoss, validationAccuracy, seconds, ...counts } = summary;
+  const { notFinite, skipped, rejected, held } = counts;
   const parts = [
     `epoch ${epoch}${epochs === undefined ? "" : `/${epochs}`}`,
     `loss ${short(loss)}${share(accuracy)}`,
@@ -12,6 +13,8 @@ export function summaryLine(summary: EpochSummary, epochs: number | undefined): 
       : [`validation ${short(validationLoss)}${share(validationAccuracy)}`]),
     ...(notFinite > 0 ? [`${steps(notFinite)} with a loss that is not finite`] : []),
     ...(skipped > 0 ? [`${steps(skipped)} left layers alone`] : []),
+    ...(rejected > 0 ? [`${steps(rejected)} taken back`] : []),
+    ...(held > 0 ? [`${held} ${held === 1 ? "batch" : "batches"} left out`] : []),
     seconds < 1 ? `${Math.round(1000 * seconds)} ms` : `${seconds.toFixed(1)} s`,
   ];
   return parts.join("  ");

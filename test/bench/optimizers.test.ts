@@ -141,11 +141,14 @@ describe("what is kept of a run", () => {
   test("means of the last 15 losses, the highest, and what went wrong", () => {
     const ledger = new Ledger([15, 20]);
     for (let step = 1; step <= 20; step++) {
-      ledger.take(record(step, step, step === 7 ? { rejected: 1, skippedLayers: 2, status: "held" } : {}));
+      // Both are running totals.
+      const totals = { rejected: step < 7 ? 0 : 1, heldBatches: step < 6 ? 0 : 2 };
+      const bad = step === 7 ? { skippedLayers: 2, status: "held" } : {};
+      ledger.take({ ...record(step, step, bad), ...totals });
     }
     expect(ledger.told).toEqual({
       ...{ ends: { 15: 8, 20: 13 }, highest: { loss: 20, step: 20 }, curve: [3, 5.5, 8, 13] },
-      ...{ rejected: 1, skipped: 2, statuses: { held: 1 } },
+      ...{ rejected: 1, held: 2, skipped: 2, statuses: { held: 1 } },
     });
   });
 

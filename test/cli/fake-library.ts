@@ -12,7 +12,7 @@ import type {
   Network,
 } from "../../src/network/index.js";
 import * as library from "../../src/node.js";
-import type { Optimizer, OptimizerState } from "../../src/optimizers/index.js";
+import type { ControlReport, Optimizer, OptimizerState } from "../../src/optimizers/index.js";
 import {
   activation,
   forward,
@@ -145,17 +145,19 @@ class FakeOptimizer implements Pick<Optimizer, "step" | "state" | "restore" | "d
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.#hooks.onStep?.(step);
     const layers = this.#network.layers.map(({ name }) => ({ ...STATUS, name }));
+    const verdict = this.#hooks.verdict?.(step);
     return {
       step,
       loss: this.#hooks.loss?.(step) ?? loss,
       accuracy: 0.5,
-      status: "ok",
+      status: verdict === undefined || verdict === "taken" ? "ok" : `batch ${verdict}`,
       gradientNorm: norm(gradients[0]!),
       updateNorm: 0.1,
       clip: 1,
       learningRate: 0.1,
       skippedLayers: 0,
       ...(this.name === "kfac" ? { lambda: 0.1, layers } : {}),
+      ...(verdict && { verdict }),
     };
   }
 
@@ -187,6 +189,8 @@ export interface FakeHooks {
   onStep?: (step: number) => void;
   /** Stands in for the real loss of a step. */
   loss?: (step: number) => number | undefined;
+  /** What the optimiser makes of a batch. */
+  verdict?: (step: number) => ControlReport["verdict"];
   /** The batch that was compared on. */
   compared?: Batch;
   /** What verifying finds. */

@@ -8,6 +8,7 @@ import {
   savedSettings,
   settingFlags,
   settingsFor,
+  unfitSetting,
   uselessFlags,
 } from "../../src/cli/settings.js";
 import { TRAIN_OPTIONS } from "../../src/cli/train-options.js";
@@ -42,9 +43,9 @@ describe("flags", () => {
   });
 
   it.each([
-    ["--learning-rate", "0", 'must be a positive number, got "0"'],
-    ["--learning-rate", "1e39", "must be a positive number in f32"],
-    ["--learning-rate", "1e-46", "must be a positive number in f32"],
+    ["--learning-rate", "0", 'must be a positive number or "model", got "0"'],
+    ["--learning-rate", "1e39", 'must be a positive number or "model" in f32'],
+    ["--learning-rate", "1e-46", 'must be a positive number or "model" in f32'],
     ["--learning-rate", "x", "must be a positive number"],
     ["--learning-rate", "", "must be a positive number"],
     ["--learning-rate", "Infinity", "must be a positive number"],
@@ -63,14 +64,14 @@ describe("flags", () => {
   it("show whose they are and their presets, else the library's defaults", () => {
     const help = describeOptions(flags).replace(/\s+/g, " ");
     expect(help).toContain(
-      "--learning-rate X η, step size (kfac 0.02, sgd 0.1, adam 0.002; with convolutions kfac 0.03, sgd 0.05, adam 0.003)",
+      "--learning-rate X|model η, step size (kfac model, sgd 0.1, adam 0.002; with convolutions kfac model, sgd 0.05, adam 0.003)",
     );
     expect(help).toContain("--weight-decay X ω, a pull of the weights");
-    expect(help).toMatch(/--momentum X kfac and sgd: μ, .*? \(0\.9\)/);
-    expect(help).toMatch(/--damping X kfac: λ, .*? \(0\.01\)/);
-    expect(help).toMatch(/--factor-every N kfac: .*? \(1; with convolutions 5\)/);
+    expect(help).toMatch(/--momentum X\|model kfac and sgd: μ, .*? \(kfac model, sgd 0\.9\)/);
+    expect(help).toMatch(/--damping X\|loss\|levenbergMarquardt kfac: λ, .*? \(loss\)/);
+    expect(help).toMatch(/--factor-every N kfac: .*? \(1\)/);
     expect(help).toMatch(/--beta2 X adam: β₂, .*? \(0\.999\)/);
-    expect(help).toMatch(/--final-rate X share .*? \(1; with convolutions 0\.1\)/);
+    expect(help).toMatch(/--final-rate X share .*? \(1; with convolutions kfac 1, sgd 0\.1, adam 0\.1\)/);
     expect(help).toMatch(
       /--curvature KIND kfac: how .*?: kronecker, .* or batch:meanFluctuation \(kronecker\)/,
     );
@@ -97,6 +98,22 @@ describe("settings", () => {
     expect(uselessFlags(given, "sgd")).toEqual(["damping"]);
     expect(uselessFlags(given, "kfac")).toEqual([]);
     expect(uselessFlags({ beta1: 0.5 }, "kfac")).toEqual(["beta1"]);
+  });
+
+  it("may be words only where the optimiser knows them, and a rate that falls is a number", () => {
+    const words = { learningRate: "model", momentum: "model", damping: "loss" } as const;
+    expect(unfitSetting("kfac", {})).toBeUndefined();
+    expect(unfitSetting("kfac", words)).toBeUndefined();
+    expect(unfitSetting("sgd", { ...words, learningRate: 1 })).toMatch(
+      /^--momentum must .* with --optimizer sgd, got "model"$/,
+    );
+    expect(unfitSetting("adam", words)).toMatch(
+      /^--learning-rate must .* with --optimizer adam, got "model"$/,
+    );
+    expect(unfitSetting("kfac", { finalRate: 0.1 })).toMatch(/^--final-rate is a share of a --learning-rate/);
+    expect(unfitSetting("kfac", { finalRate: 0.1, learningRate: 0.3 })).toBeUndefined();
+    expect(unfitSetting("kfac", { finalRate: 1 })).toBeUndefined();
+    expect(savedSettings(words, (name) => new RangeError(name))).toEqual(words);
   });
 
   it("come back out of a checkpoint, unless it has impossible values", () => {

@@ -51,7 +51,12 @@ describe("kfac train --json", () => {
           "seconds",
           "gradientNorm",
           "updateNorm",
+          "learningRate",
+          "momentum",
           "lambda",
+          "verdict",
+          "rejected",
+          "heldBatches",
           "status",
           "layers",
         ]);
@@ -75,7 +80,13 @@ describe("kfac train --json", () => {
     const folder = syntheticFolder({ test: 0 });
     const { stdout } = await run(trainOn(folder, 2, "--json", "--optimizer", "sgd", "--steps", "5"));
     const records = jsonLines(stdout);
-    expect(records[0]).toMatchObject({ lambda: null, status: "ok", layers: [] });
+    expect(records[0]).toMatchObject({
+      lambda: null,
+      momentum: null,
+      verdict: null,
+      status: "ok",
+      layers: [],
+    });
     expect(records[4]).toMatchObject({ epoch: 1, testAccuracy: null });
     // --steps ends the run within the second epoch, which is measured all the same.
     expect(records.slice(5).map(({ step, epoch }) => [step, epoch])).toEqual([
@@ -98,6 +109,14 @@ describe("kfac train for people", () => {
     expect(stdout.trim().split("\n")).toHaveLength(4);
     expect(stderr).not.toContain("\r");
     expect(stderr).toMatch(/epoch 1: training loss/);
+  });
+
+  it("says what K-FAC did about bad batches, the first of several only", async () => {
+    const loss = (step: number) => (step === 2 ? Number.NaN : undefined);
+    const verdict = (step: number) => (step === 4 ? "restored" : step < 4 && step > 1 ? "held" : "taken");
+    const { code, stderr } = await run(train(), { hooks: { loss, verdict } });
+    expect(code).toBe(0);
+    expect(stderr.match(/step \d: .*/g)).toEqual(["step 2: batch held", "step 4: batch restored"]);
   });
 
   it("draws a bar on a terminal and takes it away", async () => {
@@ -124,6 +143,8 @@ describe("kfac train, what goes wrong", () => {
     [["--layers", "conv4x9-3"], 2, "has conv4x9 where the image is only 4 × 4"],
     [["--layers", "8", "--network", "cnn"], 2, "pass one of them"],
     [["--layers", "16-8-4"], 2, "ends in 4 outputs and the data has 3 classes"],
+    [["--final-rate", "0.1"], 2, "leave --final-rate out or pass a number"],
+    [["--optimizer", "sgd", "--momentum", "model"], 2, "--momentum must lie in [0, 1) with --optimizer sgd"],
     [["--data", "/nowhere"], 1, "does not exist"],
     [["--save", "/nowhere/file"], 1, "folder /nowhere does not exist"],
     [["--resume", "/nowhere"], 1, "Checkpoint file: /nowhere cannot be read: it does not exist"],

@@ -53,6 +53,13 @@ async function inspection(demo: Demo): Promise<Record<"error" | "reference" | "d
   });
 }
 
+/** 0.0312, or 4.12 × 10⁻⁸. */
+function numberOf(text: string): number {
+  const [mantissa, power] = text.split(" × 10");
+  const digits = [...(power ?? "")].map((c) => (c === "⁻" ? "-" : "⁰¹²³⁴⁵⁶⁷⁸⁹".indexOf(c))).join("");
+  return Number(mantissa) * 10 ** Number(digits);
+}
+
 test("K-FAC, Adam and SGD race; pause, look, resume on another device, reset", async () => {
   const file = fileURLToPath(new URL("../../demo/assets/digits.dat", import.meta.url));
   const digits = await readDigits(Uint8Array.from(readFileSync(file)));
@@ -114,6 +121,8 @@ test("K-FAC, Adam and SGD race; pause, look, resume on another device, reset", a
   await page.mouse.up();
   expect(await demo.until(".digit-truth", /takes it for a \d/)).toMatch(/takes it for a 1,/);
 
+  expect(await demo.text(".race-decisions")).toMatch(/^K-FAC’s last step: rate .*, momentum .*, λ /);
+
   const found = await inspection(demo);
   expect(found.step).toBe(paused);
   expect(found.error).toBeGreaterThan(0.01);
@@ -130,8 +139,10 @@ test("K-FAC, Adam and SGD race; pause, look, resume on another device, reset", a
   ]);
   for (const line of layers) {
     const [sizeA, sizeB] = line[1]!.split(",").map(Number);
-    const [pi, lambda, rankA, rankB] = line.slice(2, 6).map(Number);
-    expect(lambda).toBeCloseTo(0.05, 6);
+    const [pi, lambda, rankA, rankB] = line.slice(2, 6).map(numberOf);
+    // A thousandth of the running loss when the inverse was made.
+    expect(lambda).toBeGreaterThan(1e-6);
+    expect(lambda).toBeLessThan(3e-3);
     expect(pi).toBeGreaterThan(0);
     expect(rankA! > 0 && rankA! < sizeA!).toBe(true);
     expect(rankB! > 0 && rankB! < sizeB!).toBe(true);
@@ -150,6 +161,9 @@ test("K-FAC, Adam and SGD race; pause, look, resume on another device, reset", a
   // Other settings count from the next step on, and running it goes on by itself.
   await demo.control("Fisher, for B̄", "exact");
   await demo.control("New inverses every", 2);
+  // Numbers in the place of what K-FAC finds by itself.
+  await demo.control("Learning rate of K-FAC", 20);
+  await demo.control("Damping λ", 20);
   await demo.press("Continue");
   await reach(demo, paused + 4);
   await demo.loseDevices();

@@ -327,6 +327,29 @@ kernelTest("fit: a callback may end the run, and change what comes", async (t) =
   net.dispose();
 });
 
+kernelTest("fit: steps taken back and batches left out are counted, and told", async (t) => {
+  const { engine } = t;
+  const net = networkFor(engine);
+  const sgd = engine.sgd(net, SGD);
+  // Verdicts of steps 1 to 6, two epochs.
+  const verdicts = ["taken", "held", "restored", "held", "taken", "taken"];
+  const judging = {
+    step: async (batch: AnyBatch) => {
+      const record = await sgd.step(batch);
+      return { ...record, verdict: verdicts[record.step - 1] };
+    },
+  };
+  const lines: string[] = [];
+  const { epochs } = await engine.fit(net, judging, trainingData(t), {
+    epochs: 2,
+    log: (line) => lines.push(line),
+  });
+  assertEqual(epochs.map(({ rejected, held }) => `${rejected} ${held}`).join(), "1 1,0 1", "counts");
+  assert(/ {2}1 step taken back {2}1 batch left out {2}/.test(lines[0]!), lines[0]!);
+  assert(/right\) {2}1 batch left out {2}/.test(lines[1]!), lines[1]!);
+  net.dispose();
+});
+
 /** Some of the examples. */
 function rowsOf({ inputs, targets, count }: ReturnType<typeof trainingData>, indices: Uint32Array) {
   const width = inputs.length / count;

@@ -4,12 +4,12 @@ import {
   dense,
   type Engine,
   type Kfac,
-  type LayerStatus,
   type Module,
   type Network,
   type Optimizer,
   type OptimizerState,
   relu,
+  type StepRecord,
   softmaxCrossEntropy,
 } from "kfac-webgpu";
 import { type Kind, type LiveSettings, MOMENTUM, type RacePlan } from "./settings.js";
@@ -21,10 +21,12 @@ export interface Snapshot {
   seconds: number;
 }
 
+export type KfacRecord = Awaited<ReturnType<Kfac["step"]>>;
+
 export interface TurnOutcome {
   milliseconds: number;
-  /** How the layers' factors stand; K-FAC only. */
-  layers: readonly LayerStatus[] | undefined;
+  /** K-FAC's. */
+  records: readonly KfacRecord[];
 }
 
 /** features-…hidden…-classes with ReLU between. */
@@ -79,7 +81,10 @@ export class Contestant {
     const records = await Promise.all(batches.map((one) => this.#optimizer.step(one)));
     const milliseconds = performance.now() - start;
     this.seconds += milliseconds / 1000;
-    return { milliseconds, layers: records.at(-1)?.layers };
+    return {
+      milliseconds,
+      records: this.kfac ? (records as readonly StepRecord[] as readonly KfacRecord[]) : [],
+    };
   }
 
   /** Settings for the next step on. Another period or kind of Fisher takes a new optimiser with the old one's state. */
@@ -91,8 +96,9 @@ export class Contestant {
       this.#optimizer.dispose();
       this.#optimizer = next;
     }
-    this.#optimizer.learningRate = settings.learningRates[this.kind];
-    if (this.kfac) this.kfac.damping = settings.damping;
+    const { learningRates, damping } = settings;
+    if (this.kfac) this.kfac.change({ learningRate: learningRates.kfac, damping });
+    else if (this.kind !== "kfac") this.#optimizer.learningRate = learningRates[this.kind];
   }
 
   async snapshot(): Promise<Snapshot> {
@@ -112,16 +118,15 @@ export class Contestant {
   }
 
   #make({ learningRates, damping, inverseEvery, fisher }: LiveSettings): Optimizer {
-    const learningRate = learningRates[this.kind];
     switch (this.kind) {
       case "kfac": {
-        const more = { momentum: MOMENTUM, damping, inverseEvery, fisher, seed: this.#seed };
-        return this.#engine.kfac(this.network, { learningRate, ...more });
+        const more = { damping, inverseEvery, fisher, seed: this.#seed };
+        return this.#engine.kfac(this.network, { learningRate: learningRates.kfac, ...more });
       }
       case "adam":
-        return this.#engine.adam(this.network, { learningRate });
+        return this.#engine.adam(this.network, { learningRate: learningRates.adam });
       case "sgd":
-        return this.#engine.sgd(this.network, { learningRate, momentum: MOMENTUM });
+        return this.#engine.sgd(this.network, { learningRate: learningRates.sgd, momentum: MOMENTUM });
     }
   }
 }

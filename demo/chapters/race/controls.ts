@@ -4,6 +4,8 @@ import { KINDS, type Kind, type LiveSettings, OPTIONS, type RacePlan, TITLES } f
 
 const PERIODS = [1, 2, 5];
 const MANTISSAS = [1, 1.5, 2, 3, 4, 5, 6, 8];
+/** How a slider shows what K-FAC finds by itself: its first position. */
+const shown = (value: number | string) => (typeof value === "string" ? "by itself" : String(value));
 const BATCHES = [50, 100, 250, 500, 1000];
 
 export interface RaceControls {
@@ -27,18 +29,23 @@ export function raceControls(options: {
   };
   const { damping, inverseEvery, fisher } = OPTIONS.kfac;
   const rate = (kind: Kind) =>
-    listSlider({
+    listSlider<number | "model">({
       label: `${OPTIONS[kind].learningRate.label} of ${TITLES[kind].replace(/,.*/, "")}`,
-      values: rounded(OPTIONS[kind].learningRate.usual, MANTISSAS),
+      values: [
+        ...(kind === "kfac" ? (["model"] as const) : []),
+        ...rounded(OPTIONS[kind].learningRate.usual, MANTISSAS),
+      ],
       value: settings.learningRates[kind],
+      format: shown,
       onInput: (value) => set({ learningRates: { ...settings.learningRates, [kind]: value } }),
     });
   const live = controlGrid(
     ...KINDS.map(rate),
-    listSlider({
+    listSlider<number | "loss">({
       label: damping.label,
-      values: rounded(damping.usual, MANTISSAS),
+      values: ["loss", ...rounded(damping.usual, MANTISSAS)],
       value: settings.damping,
+      format: shown,
       onInput: (value) => set({ damping: value }),
     }),
     listSlider({

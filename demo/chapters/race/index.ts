@@ -160,7 +160,7 @@ function settingsText(): HTMLElement {
   return element(
     "p",
     { class: "note" },
-    "How the settings were chosen: each is the best of a grid by the loss after 100 and 200 steps, over seeds 1 to 4, with 14 × 14 pixels and batches of 250: Adam’s rate of nine from 0.001 to 0.04, SGD’s of seven from 0.05 to 0.6, K-FAC’s of three rates by five dampings from 0.05 to 0.3. Rates stay constant. SGD and K-FAC have a momentum of 0.9. For other batches or pixels others may be better.",
+    "How the settings were chosen: K-FAC finds its rate, momentum and damping by itself, from step to step. Adam’s and SGD’s rates are the best of a grid by the loss after 100 and 200 steps, over seeds 1 to 4, with 14 × 14 pixels and batches of 250: Adam’s of nine from 0.001 to 0.04, SGD’s of seven from 0.05 to 0.6. They stay constant; SGD has a momentum of 0.9. For other batches or pixels others may be better. A rate of K-FAC’s that is far too high does no lasting harm: it counts only up to what the step allows, and steps that turn out bad are taken back.",
   );
 }
 

@@ -90,7 +90,7 @@ export async function inspect(race: Race, layer: number, signal: AbortSignal): P
   try {
     copy.setWeights(weights);
     const batch = head(train, INSPECTED);
-    const damping = Number(kfac.damping);
+    const damping = race.last?.lambda ?? status[layer]!.lambda;
     const { exact, comparison, selection, kronecker } = await measureBlock(
       engine,
       copy,

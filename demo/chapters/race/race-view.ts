@@ -73,6 +73,7 @@ export function raceView(options: {
   choice.element.classList.add("race-axis");
   const compiling = progress({ label: "Opening the GPU" });
   const verdict = element("p", { class: "race-verdict", role: "status" });
+  const decisions = element("p", { class: "note race-decisions" });
 
   const drawCurves = () => {
     KINDS.forEach((kind, index) => {
@@ -87,6 +88,7 @@ export function raceView(options: {
     compiling.element,
     statRow(steps, ...KINDS.map((kind) => tiles[kind])),
     verdict,
+    decisions,
     plot.element,
   );
 
@@ -117,9 +119,23 @@ export function raceView(options: {
       }
       const text = race ? verdictOf(race) : "";
       if (verdict.textContent !== text) verdict.textContent = text;
+      decisions.textContent = race ? decisionsOf(race) : "";
       drawCurves();
     },
   };
+}
+
+/** What K-FAC decided by itself at its last step, and what it did about bad batches. */
+function decisionsOf({ last, trouble }: Race): string {
+  if (!last) return "";
+  const { learningRate, momentum, lambda, verdict, rejected, heldBatches } = last;
+  const step =
+    verdict === "taken"
+      ? `K-FAC’s last step: rate ${number(learningRate)}, momentum ${number(momentum)}, λ ${number(lambda)}.`
+      : `K-FAC’s λ: ${number(lambda)}.`;
+  if (!trouble) return step;
+  const counts = `Steps taken back: ${rejected}, batches left out: ${heldBatches}`;
+  return `${step} ${counts}, most lately in step ${trouble.step}: ${trouble.status}.`;
 }
 
 /** Who is ahead, in a sentence, once there is something to say. */

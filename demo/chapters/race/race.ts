@@ -3,7 +3,7 @@ import type { Engine, LayerStatus } from "kfac-webgpu";
 import { BatchStream, type Examples, head } from "../../assets/batches.js";
 import type { Digits } from "../../assets/digits.js";
 import { examplesOf } from "../../assets/load.js";
-import { Contestant, type Snapshot } from "./contestant.js";
+import { Contestant, type KfacRecord, type Snapshot } from "./contestant.js";
 import { RaceLog } from "./log.js";
 import { Pace } from "./pace.js";
 import { KINDS, type Kind, type LiveSettings, MEASURE_EVERY, type RacePlan, SAMPLE } from "./settings.js";
@@ -34,7 +34,8 @@ export class Race {
   /** What the contestants were made or last adjusted with. */
   #applied: LiveSettings;
   #contestants: readonly Contestant[] = [];
-  #layers: readonly LayerStatus[] = [];
+  #last: KfacRecord | undefined;
+  #trouble: KfacRecord | undefined;
   #checkpoint: Checkpoint | undefined;
   #checkpointAt = 0;
 
@@ -65,7 +66,17 @@ export class Race {
 
   /** How K-FAC's factors stood at the last step. */
   get layers(): readonly LayerStatus[] {
-    return this.#layers;
+    return this.#last?.layers ?? [];
+  }
+
+  /** K-FAC's last record. */
+  get last(): KfacRecord | undefined {
+    return this.#last;
+  }
+
+  /** K-FAC's last record of a batch that was left out or a step that was taken back. */
+  get trouble(): KfacRecord | undefined {
+    return this.#trouble;
   }
 
   get settings(): LiveSettings {
@@ -110,9 +121,10 @@ export class Race {
       // After a failure in between, some may be ahead.
       const count = target - contestant.steps;
       if (count <= 0) continue;
-      const { milliseconds, layers } = await contestant.turn(count, (index) => this.#stream.batch(index));
+      const { milliseconds, records } = await contestant.turn(count, (index) => this.#stream.batch(index));
       longest = Math.max(longest, milliseconds);
-      this.#layers = layers ?? this.#layers;
+      this.#last = records.at(-1) ?? this.#last;
+      this.#trouble = records.filter(({ verdict }) => verdict !== "taken").at(-1) ?? this.#trouble;
     }
     this.#pace.took(longest);
     const measured = this.step === next;

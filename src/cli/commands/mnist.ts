@@ -201,6 +201,7 @@ class Demo {
           epoch: done.epoch,
           epochs,
           loss: done.record.loss,
+          record: done.record,
           accuracy: done.record.accuracy,
           seconds: clock.seconds,
         });

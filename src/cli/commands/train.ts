@@ -142,6 +142,7 @@ class Run {
           epoch: done.epoch,
           epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
           loss: done.record.loss,
+          record: done.record,
           accuracy: loss === "softmax" ? done.record.accuracy : undefined,
           seconds: seconds - start.seconds,
         });
@@ -187,7 +188,7 @@ class Run {
     const trainLoss = await meanLoss(network, data.train);
     if (!Number.isFinite(trainLoss)) {
       throw new Failure(
-        `Training stopped: the training loss after step ${this.#trainer.step} is not finite; lower the learning rate or raise the damping.`,
+        `Training stopped: the training loss after step ${this.#trainer.step} is not finite; lower the learning rate or look at the data.`,
       );
     }
     const line: EpochLine = { epoch, testAccuracy, trainLoss, seconds: this.#clock.seconds };

@@ -89,7 +89,7 @@ export function comparisonReport(comparison: Comparison): string {
         name,
         Object.entries(settings)
           .map(([key, value]) => `${key} ${value}`)
-          .join(", "),
+          .join(", ") || "the defaults",
       ]),
     ],
   });
