@@ -235,6 +235,7 @@ export {
   type BufferRange,
   type ChangesOf,
   type ChoiceOption,
+  type ControlReport,
   constant,
   cosine,
   type Direction,

@@ -209,6 +209,7 @@ describe("public names", () => {
       type CompareLayersOptions
       type CompareOptions
       type ConcatModule
+      type ControlReport
       type Conv2dModule
       type Conv2dOptions
       type ConvolutionMethod
