@@ -19,26 +19,25 @@ struct ControlSettings {
   rule: u32,
   leastDamping: f32,
   mostDamping: f32,
-  weightDecay: f32,
-  decoupledDecay: f32,
+  penalty: f32,
+  decoupled: f32,
   klClip: f32,
   trustRegion: f32,
   measures: u32,
   refreshes: u32,
-  velocity: u32,
   examples: u32,
   every: u32,
 }
 
 struct StepState {
-  started: u32,
+  initialized: u32,
   seen: u32,
-  held: u32,
+  badInARow: u32,
   verdict: u32,
   skip: u32,
   rejected: u32,
   heldBatches: u32,
-  fresh: u32,
+  judgeable: u32,
   mean: f32,
   deviation: f32,
   boost: f32,
@@ -48,20 +47,20 @@ struct StepState {
   momentum: f32,
   slope: f32,
   bend: f32,
-  real: f32,
-  promised: f32,
-  steep: f32,
-  weight: f32,
-  along: f32,
-  bent: f32,
-  kept: f32,
+  slopeFound: f32,
+  slopeCount: f32,
+  steepness: f32,
+  steepnessCount: f32,
+  momentumSlope: f32,
+  momentumCurvature: f32,
+  lastMomentum: f32,
   examples: f32,
   loss: f32,
   predicted: f32,
   ratio: f32,
-  steered: f32,
-  low: u32,
-  start: f32,
+  steeredDamping: f32,
+  lowInARow: u32,
+  firstLoss: f32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;
@@ -79,7 +78,6 @@ fn finite(value: f32) -> bool {
 const TAKEN = 0u;
 const HELD = 1u;
 const RESTORED = 2u;
-
 // What λ is: the setting itself, so large a share of the running loss, or steered by the reduction ratio.
 const FIXED = 0u;
 const RELATIVE = 1u;
@@ -101,53 +99,53 @@ const AFRESH = 2u;
 // What was learned of other data counts no longer, the curvature included.
 fn start_afresh(loss: f32) {
   state[0].skip = AFRESH;
-  state[0].low = 0u;
-  state[0].start = loss;
+  state[0].lowInARow = 0u;
+  state[0].firstLoss = loss;
   state[0].mean = loss;
   state[0].deviation = 0.0;
-  state[0].fresh = 0u;
-  state[0].real = 0.0;
-  state[0].promised = 0.0;
-  state[0].steep = 0.0;
-  state[0].weight = 0.0;
+  state[0].judgeable = 0u;
+  state[0].slopeFound = 0.0;
+  state[0].slopeCount = 0.0;
+  state[0].steepness = 0.0;
+  state[0].steepnessCount = 0.0;
 }
 
 fn take(loss: f32) {
   state[0].verdict = TAKEN;
   state[0].skip = 0u;
-  state[0].low = select(0u, state[0].low + 1u, state[0].mean > DROP * loss);
+  state[0].lowInARow = select(0u, state[0].lowInARow + 1u, state[0].mean > DROP * loss);
   if (state[0].seen == 0u) {
-    state[0].start = loss;
+    state[0].firstLoss = loss;
     state[0].mean = loss;
     state[0].deviation = 0.0;
-  } else if (state[0].held >= PATIENCE || (state[0].low == 2u && state[0].seen <= PATIENCE)) {
+  } else if (state[0].badInARow >= PATIENCE || (state[0].lowInARow == 2u && state[0].seen <= PATIENCE)) {
     start_afresh(loss);
   } else {
     state[0].deviation = MEMORY * state[0].deviation + (1.0 - MEMORY) * abs(loss - state[0].mean);
     state[0].mean = MEMORY * state[0].mean + (1.0 - MEMORY) * loss;
   }
   state[0].seen += 1u;
-  state[0].held = 0u;
+  state[0].badInARow = 0u;
   state[0].boost = max(state[0].boost * 0.97, 1.0);
   state[0].shrink = min(state[0].shrink * 1.03, 1.0);
 }
 
 fn leave() {
   state[0].skip = LEFT_OUT;
-  state[0].held += 1u;
-  state[0].low = 0u;
+  state[0].badInARow += 1u;
+  state[0].lowInARow = 0u;
   // The direction of this batch is never judged.
-  state[0].fresh = 0u;
-  if (state[0].held == 2u && state[0].seen > 0u) {
+  state[0].judgeable = 0u;
+  if (state[0].badInARow == 2u && state[0].seen > 0u) {
     state[0].verdict = RESTORED;
     state[0].rejected += 1u;
     state[0].boost = min(state[0].boost * RAISE, LARGEST_BOOST);
     state[0].shrink = max(state[0].shrink * SHORTEN, LEAST_SHRINK);
-    state[0].along = 0.0;
-    state[0].bent = 0.0;
+    state[0].momentumSlope = 0.0;
+    state[0].momentumCurvature = 0.0;
     return;
   }
-  if (state[0].held == 3u && state[0].seen > 0u) {
+  if (state[0].badInARow == 3u && state[0].seen > 0u) {
     state[0].boost = max(state[0].boost / RAISE, 1.0);
     state[0].shrink = min(state[0].shrink / SHORTEN, 1.0);
   }
@@ -157,8 +155,8 @@ fn leave() {
 
 @compute @workgroup_size(1)
 fn main() {
-  if (state[0].started == 0u) {
-    state[0].started = 1u;
+  if (state[0].initialized == 0u) {
+    state[0].initialized = 1u;
     state[0].boost = 1.0;
     state[0].shrink = 1.0;
   }
@@ -171,9 +169,9 @@ fn main() {
   }
   let scatter = sqrt(max(state[0].examples / examples, 1.0));
   state[0].examples = MEMORY * state[0].examples + (1.0 - MEMORY) * examples;
-  let limit = (1.0 + (REJECT - 1.0) * scatter) * mean + UNKNOWN * state[0].start / examples;
+  let limit = (1.0 + (REJECT - 1.0) * scatter) * mean + UNKNOWN * state[0].firstLoss / examples;
   let spread = mean + SPREAD * scatter * state[0].deviation;
-  let usual = state[0].seen == 0u || loss <= max(limit, spread) || state[0].held >= PATIENCE;
+  let usual = state[0].seen == 0u || loss <= max(limit, spread) || state[0].badInARow >= PATIENCE;
   if (finite(loss) && usual) {
     take(loss);
   } else {
@@ -187,10 +185,10 @@ fn main() {
     }
     if (settings.rule == RATIO) {
       // It begins where the running loss would have it.
-      if (state[0].steered == 0.0 && state[0].seen > 0u) {
-        state[0].steered = base;
+      if (state[0].steeredDamping == 0.0 && state[0].seen > 0u) {
+        state[0].steeredDamping = base;
       }
-      base = state[0].steered;
+      base = state[0].steeredDamping;
     }
     state[0].lambda = clamp(base * state[0].boost, settings.leastDamping, settings.mostDamping);
   }

@@ -14,26 +14,25 @@ struct ControlSettings {
   rule: u32,
   leastDamping: f32,
   mostDamping: f32,
-  weightDecay: f32,
-  decoupledDecay: f32,
+  penalty: f32,
+  decoupled: f32,
   klClip: f32,
   trustRegion: f32,
   measures: u32,
   refreshes: u32,
-  velocity: u32,
   examples: u32,
   every: u32,
 }
 
 struct StepState {
-  started: u32,
+  initialized: u32,
   seen: u32,
-  held: u32,
+  badInARow: u32,
   verdict: u32,
   skip: u32,
   rejected: u32,
   heldBatches: u32,
-  fresh: u32,
+  judgeable: u32,
   mean: f32,
   deviation: f32,
   boost: f32,
@@ -43,20 +42,20 @@ struct StepState {
   momentum: f32,
   slope: f32,
   bend: f32,
-  real: f32,
-  promised: f32,
-  steep: f32,
-  weight: f32,
-  along: f32,
-  bent: f32,
-  kept: f32,
+  slopeFound: f32,
+  slopeCount: f32,
+  steepness: f32,
+  steepnessCount: f32,
+  momentumSlope: f32,
+  momentumCurvature: f32,
+  lastMomentum: f32,
   examples: f32,
   loss: f32,
   predicted: f32,
   ratio: f32,
-  steered: f32,
-  low: u32,
-  start: f32,
+  steeredDamping: f32,
+  lowInARow: u32,
+  firstLoss: f32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;
@@ -80,7 +79,7 @@ const DECAY = 0.95;
 @compute @workgroup_size(1)
 fn main() {
   let predicted = state[0].predicted;
-  if (state[0].verdict != TAKEN || !(predicted < 0.0) || state[0].steered <= 0.0) {
+  if (state[0].verdict != TAKEN || !(predicted < 0.0) || state[0].steeredDamping <= 0.0) {
     return;
   }
   var ratio = -1.0;
@@ -89,11 +88,11 @@ fn main() {
   }
   state[0].ratio = ratio;
   let factor = pow(DECAY, f32(settings.every));
-  var next = state[0].steered;
+  var next = state[0].steeredDamping;
   if (ratio > 0.75) {
     next *= factor;
   } else if (!(ratio >= 0.25)) {
     next /= factor;
   }
-  state[0].steered = clamp(next, settings.leastDamping, settings.mostDamping);
+  state[0].steeredDamping = clamp(next, settings.leastDamping, settings.mostDamping);
 }

@@ -35,7 +35,7 @@ fn leave(result: Outcome) {
     coefficients[l] = 0.0;
   }
   outcome[0] = result;
-  state[0].fresh = 0u;
+  state[0].judgeable = 0u;
   state[0].predicted = 0.0;
   state[0].rate = 0.0;
   state[0].momentum = 0.0;
@@ -66,28 +66,28 @@ fn main() {
     }
     result.flags |= flags[layer.flag];
   }
-  applied[0] = AppliedStep(1.0, 0.0, state[0].verdict, settings.velocity, 1u, 0.0);
+  applied[0] = AppliedStep(1.0, 0.0, state[0].verdict, 1u, 1u, 0.0);
   if (state[0].verdict != TAKEN) {
     leave(result);
     return;
   }
   // Of the slope that the last direction promised on its own batch, how much is there on one that it has not seen?
-  if (state[0].fresh != 0u) {
+  if (state[0].judgeable != 0u) {
     let share = (previous + state[0].bend) / state[0].slope;
     if (finite(share)) {
-      state[0].real = MEMORY * state[0].real + (1.0 - MEMORY) * clamp(share, -10.0, 10.0);
-      state[0].promised = MEMORY * state[0].promised + (1.0 - MEMORY);
+      state[0].slopeFound = MEMORY * state[0].slopeFound + (1.0 - MEMORY) * clamp(share, -10.0, 10.0);
+      state[0].slopeCount = MEMORY * state[0].slopeCount + (1.0 - MEMORY);
     }
   }
-  state[0].fresh = 0u;
+  state[0].judgeable = 0u;
   var s = 1.0;
   var trust = 1.0;
-  if (state[0].promised > 0.0) {
-    let share = state[0].real / state[0].promised;
+  if (state[0].slopeCount > 0.0) {
+    let share = state[0].slopeFound / state[0].slopeCount;
     s = clamp(share, LEAST, 1.0);
     trust = clamp(share, LEAST_TRUST, 1.0);
   }
-  let ridge = state[0].lambda + settings.weightDecay;
+  let ridge = state[0].lambda + settings.penalty;
   let cuu = sums[7u * count] + ridge * result.updateSquared;
   let cuv = sums[7u * count + 1u] + ridge * uv;
   let cvv = sums[7u * count + 3u] + ridge * vv;
@@ -104,13 +104,13 @@ fn main() {
     }
     let steepness = cuu / gu;
     if (finite(steepness)) {
-      state[0].steep = SMOOTH * state[0].steep + (1.0 - SMOOTH) * steepness;
-      state[0].weight = SMOOTH * state[0].weight + (1.0 - SMOOTH);
+      state[0].steepness = SMOOTH * state[0].steepness + (1.0 - SMOOTH) * steepness;
+      state[0].steepnessCount = SMOOTH * state[0].steepnessCount + (1.0 - SMOOTH);
     }
   }
   var typical = 0.0;
-  if (state[0].steep > 0.0) {
-    typical = state[0].weight / state[0].steep;
+  if (state[0].steepness > 0.0) {
+    typical = state[0].steepnessCount / state[0].steepness;
   }
   // Not measured, or not over the layers that can step.
   if (settings.measures == 0u || (!measured && result.skipped > 0u)) {
@@ -130,23 +130,23 @@ fn main() {
   if (bounded && 0.5 * rate * rate * cuu > bound) {
     rate = sqrt(2.0 * bound / cuu);
   }
-  var momentum = state[0].kept;
+  var momentum = state[0].lastMomentum;
   if (settings.momentum >= 0.0) {
     momentum = settings.momentum;
   } else if (measured && cvv > 0.0) {
     let keep = select(0.0, MEMORY, s < QUIET);
-    let along = keep * state[0].along + (1.0 - keep) * (gv - rate * cuv);
-    let bent = keep * state[0].bent + (1.0 - keep) * cvv;
-    if (finite(along) && finite(bent) && bent > 0.0) {
-      state[0].along = along;
-      state[0].bent = bent;
-      momentum = clamp(along / bent, select(-LARGEST_MOMENTUM, 0.0, s < QUIET), LARGEST_MOMENTUM);
+    let slope = keep * state[0].momentumSlope + (1.0 - keep) * (gv - rate * cuv);
+    let curvature = keep * state[0].momentumCurvature + (1.0 - keep) * cvv;
+    if (finite(slope) && finite(curvature) && curvature > 0.0) {
+      state[0].momentumSlope = slope;
+      state[0].momentumCurvature = curvature;
+      momentum = clamp(slope / curvature, select(-LARGEST_MOMENTUM, 0.0, s < QUIET), LARGEST_MOMENTUM);
     }
   }
   if (vv == 0.0) {
     momentum = 0.0;
   }
-  state[0].kept = momentum;
+  state[0].lastMomentum = momentum;
   result.clip = select(1.0, rate / eta, eta > rate);
   // The trust region, and the user's norm clip.
   if (bounded) {
@@ -178,7 +178,7 @@ fn main() {
     coefficients[l] = select(0.0, rate, may_step(layers[l]));
   }
   applied[0].momentum = momentum;
-  applied[0].decay = rate * settings.decoupledDecay;
+  applied[0].decay = rate * settings.decoupled;
   state[0].predicted = 0.0;
   if (measured && result.skipped == 0u) {
     let square = rate * rate * cuu + 2.0 * rate * momentum * cuv + momentum * momentum * cvv;
@@ -187,10 +187,10 @@ fn main() {
   state[0].rate = eta;
   state[0].momentum = momentum;
   if (measured && gu > 0.0 && result.skipped == 0u) {
-    state[0].fresh = 1u;
+    state[0].judgeable = 1u;
     state[0].slope = gu;
-    state[0].bend = rate * (sums[7u * count] + settings.weightDecay * result.updateSquared) +
-      momentum * (sums[7u * count + 1u] + settings.weightDecay * uv);
+    state[0].bend = rate * (sums[7u * count] + settings.penalty * result.updateSquared) +
+      momentum * (sums[7u * count + 1u] + settings.penalty * uv);
   }
   outcome[0] = result;
 }

@@ -15,7 +15,7 @@ const DECAY = 0.95;
 @compute @workgroup_size(1)
 fn main() {
   let predicted = state[0].predicted;
-  if (state[0].verdict != TAKEN || !(predicted < 0.0) || state[0].steered <= 0.0) {
+  if (state[0].verdict != TAKEN || !(predicted < 0.0) || state[0].steeredDamping <= 0.0) {
     return;
   }
   var ratio = -1.0;
@@ -24,11 +24,11 @@ fn main() {
   }
   state[0].ratio = ratio;
   let factor = pow(DECAY, f32(settings.every));
-  var next = state[0].steered;
+  var next = state[0].steeredDamping;
   if (ratio > 0.75) {
     next *= factor;
   } else if (!(ratio >= 0.25)) {
     next /= factor;
   }
-  state[0].steered = clamp(next, settings.leastDamping, settings.mostDamping);
+  state[0].steeredDamping = clamp(next, settings.leastDamping, settings.mostDamping);
 }

@@ -73,7 +73,7 @@ export interface Direction<S = OptionSchema, R extends DirectionReport = Directi
     readonly state: StepControl;
     /** U of the step before, until `record` overwrites it. */
     readonly update: GPUBuffer;
-    plan(plan: StepPlan<S>): ControlPlan;
+    plan(step: Step<S>): ControlPlan;
     /** @throws ArgumentError when processes that share gradients would not all decide alike in such a step */
     requireShared(plan: StepPlan<S>): void;
   };
@@ -83,8 +83,8 @@ export interface Direction<S = OptionSchema, R extends DirectionReport = Directi
   readonly means?: Readonly<Record<string, BufferRange>>;
   /** What `decode` wants to see of the GPU after the step. */
   readonly readBack?: readonly BufferRange[];
-  /** The bytes of `readBack`, in its order, as a part of the step's record. */
-  decode?(bytes: readonly ArrayBuffer[]): R;
+  /** The bytes of `readBack`, in its order, as a part of the record of the step with this plan. */
+  decode?(bytes: readonly ArrayBuffer[], plan: StepPlan<S>): R;
   /** Frees what is not in the memory that it was given. */
   dispose?(): void;
 }

@@ -4,24 +4,24 @@ import type { Model } from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
 import { kernelKey } from "../pipeline/kernel.js";
 import { bufferOf, checkState, numbersOf, type OptimizerState } from "./checkpoint.js";
+import { StepCommands } from "./commands.js";
 import type {
   Direction,
   DirectionContext,
   DirectionKind,
   DirectionReport,
-  Step,
   StepPlan,
   WithStepOptions,
 } from "./direction.js";
 import { OptimizerMemory } from "./memory.js";
 import { STEP_OPTIONS } from "./options.js";
 import type { StateTensor } from "./ranges.js";
-import { type StepRecord, statusOf } from "./record.js";
+import type { StepRecord } from "./record.js";
 import { changeOptions, resolveOptions, settingsAt } from "./resolve.js";
 import type { Schedule } from "./schedules.js";
 import type { ChangesOf, OptionSchema, OptionsOf, ResolvedOptions, SettingsOf } from "./schema.js";
 import { requireSeam, type Seam, seamTensors } from "./seam.js";
-import { StepTail, type TailSettings } from "./tail.js";
+import { StepTail } from "./tail.js";
 import { Turns } from "./turns.js";
 
 /** All options of the optimisers that a kind of direction makes. */
@@ -37,7 +37,9 @@ export type SettingOf<K extends DirectionKind, N extends keyof SchemaOf<K>> = Se
 export type RecordOf<K extends DirectionKind> = StepRecord & Omit<ReportOf<DirectionOf<K>>, "status">;
 
 type DirectionOf<K extends DirectionKind> = ReturnType<K["create"]>;
-type ReportOf<D> = D extends { decode(bytes: readonly ArrayBuffer[]): infer R } ? R : DirectionReport;
+type ReportOf<D> = D extends { decode(bytes: readonly ArrayBuffer[], plan: never): infer R }
+  ? R
+  : DirectionReport;
 
 /** A step as it was asked for. */
 interface Order {
@@ -67,8 +69,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   readonly #manager: PipelineManager;
   readonly #model: Model;
   readonly #memory: OptimizerMemory;
-  readonly #tail: StepTail;
-  readonly #scope: "network" | "layer";
+  readonly #commands: StepCommands;
   readonly #schema: OptionSchema;
   readonly #tensors: Readonly<Record<string, StateTensor>>;
   readonly #turns = new Turns();
@@ -89,7 +90,6 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     this.name = name;
     this.#manager = manager;
     this.#model = model;
-    this.#scope = scope;
     this.#schema = { ...STEP_OPTIONS, ...kind.options };
     this.#options = resolveOptions(name, this.#schema, options);
     const { settings } = this.#plan(1, 1);
@@ -98,16 +98,17 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     this.#memory = memory;
     try {
       const momentum = "momentum" in this.#schema;
-      this.#tail = new StepTail(manager, model, memory, { scope, momentum });
+      const tail = new StepTail(manager, model, memory, { scope, momentum });
       const context: DirectionContext = { manager, model, memory, options: this.#options, settings };
       this.#direction = kind.create(context as Parameters<K["create"]>[0]);
+      this.#commands = new StepCommands(model, this.#direction, tail, scope);
+      const V = tail.velocity;
+      this.#tensors = { ...this.#direction.tensors, ...(V && { [velocity]: V }) };
     } catch (error) {
       memory.dispose();
       throw error;
     }
     this.direction = this.#direction as DirectionOf<K>;
-    const V = this.#tail.velocity;
-    this.#tensors = { ...this.#direction.tensors, ...(V && { [velocity]: V }) };
   }
 
   /** What it trains. */
@@ -297,7 +298,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     if (this.#seen.has(kind)) return [];
     const plans = plan.number === 1 ? [plan] : [first, plan];
     const kernels = plans.flatMap((one) =>
-      this.#manager.collect((recorder) => this.#recordStep(recorder, this.#recordPass(recorder, one))),
+      this.#manager.collect((recorder) => this.#commands.whole(recorder, one)),
     );
     this.#seen.add(kind);
     return kernels.filter((kernel) => !this.#compiled.has(kernelKey(kernel)));
@@ -316,8 +317,8 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   /** Submits a step as a whole. */
   #send(plan: StepPlan): Promise<RecordOf<K>> {
     const record = this.#submit((recorder) => {
-      this.#recordStep(recorder, this.#recordPass(recorder, plan));
-      return this.#readRecord(recorder, plan);
+      this.#commands.whole(recorder, plan);
+      return this.#commands.record(recorder, plan) as Promise<RecordOf<K>>;
     });
     this.#steps = plan.number;
     return record;
@@ -328,11 +329,14 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
    * comes before the statistics.
    */
   async #sendApart(plan: StepPlan, seam: Seam): Promise<{ record: Promise<RecordOf<K>> }> {
+    const commands = this.#commands;
     const { control, means } = this.#direction;
     control?.requireShared(plan);
-    const step = this.#submit((recorder) =>
-      control ? this.#passOf(recorder, plan) : this.#recordPass(recorder, plan),
-    );
+    const step = this.#submit((recorder) => {
+      const own = commands.pass(recorder, plan);
+      if (!control) commands.statistics(recorder, own);
+      return own;
+    });
     const { gradients, length, statistics } = this.#model;
     await seam.gradients?.(
       seamTensors({
@@ -342,13 +346,13 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     );
     if (control) {
       this.#assertUsable("step");
-      this.#submit((recorder) => this.#recordStatistics(recorder, step));
+      this.#submit((recorder) => commands.statistics(recorder, step));
     }
     if (means && step.pass.fisher) await seam.statistics?.(seamTensors(means));
     this.#assertUsable("step");
     const record = this.#submit((recorder) => {
-      this.#recordStep(recorder, step);
-      return this.#readRecord(recorder, plan);
+      commands.update(recorder, step);
+      return commands.record(recorder, plan) as Promise<RecordOf<K>>;
     });
     this.#steps = plan.number;
     return { record };
@@ -366,88 +370,6 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     recorder.submit();
     return result;
   }
-
-  /** What comes before the step. */
-  #recordPass(recorder: Recorder, plan: StepPlan): Step {
-    const step = this.#passOf(recorder, plan);
-    this.#recordStatistics(recorder, step);
-    return step;
-  }
-
-  #passOf(recorder: Recorder, plan: StepPlan): Step {
-    const pass = this.#model.recordPass(recorder, this.#direction.fisher?.(plan));
-    return { ...plan, pass, flags: this.#tail.flags };
-  }
-
-  /** What is decided and kept of a pass before the step. */
-  #recordStatistics(recorder: Recorder, step: Step): void {
-    const { control, statistics } = this.#direction;
-    control?.state.judge(recorder, control.plan(step));
-    if (step.pass.fisher) statistics?.call(this.#direction, recorder, step);
-  }
-
-  /** What comes after it. */
-  #recordStep(recorder: Recorder, step: Step): void {
-    const settings = tailSettings(step);
-    this.#tail.begin(recorder, settings);
-    const { control } = this.#direction;
-    if (control) this.#tail.look(recorder, control.state, control.update);
-    const update = this.#direction.record?.(recorder, step);
-    const controlled = control && { control: control.state, pass: step.pass };
-    this.#tail.finish(recorder, settings, update, controlled);
-    control?.state.settle(recorder);
-  }
-
-  #readRecord(recorder: Recorder, plan: StepPlan): Promise<RecordOf<K>> {
-    const { damping } = plan.settings as { damping?: unknown };
-    const { readBack = [] } = this.#direction;
-    const ranges = [{ buffer: this.#model.statistics, bytes: 8 }, this.#tail.outcome, ...readBack];
-    return recorder.readRanges(ranges).then(([head, outcome, ...rest]) => {
-      const [loss, accuracy] = new Float32Array(head!);
-      const { status: trouble, ...told } = this.#direction.decode?.(rest) ?? {};
-      const report = asSet(told, plan.settings);
-      const { learningRate } = { ...tailSettings(plan), ...report } as { learningRate: number };
-      const { flags, ...tail } = this.#tail.decode(outcome!, learningRate);
-      const status = statusOf({ ...tail, flags }, this.#scope, trouble);
-      const lambda = typeof damping === "number" ? { lambda: damping } : {};
-      const record = {
-        step: plan.number,
-        loss,
-        accuracy,
-        learningRate,
-        ...lambda,
-        ...tail,
-        ...report,
-        status,
-      };
-      return record as unknown as RecordOf<K>;
-    });
-  }
-}
-
-/** What the tail takes of a step's settings; every schema has these. */
-function tailSettings({ settings }: StepPlan): TailSettings {
-  const given = settings as unknown as TailSettings;
-  // Where it is a word, the GPU finds the number.
-  const known = (value: unknown) => (typeof value === "number" ? value : 0);
-  return { ...given, learningRate: known(given.learningRate), momentum: known(given.momentum) };
-}
-
-/** What was set as a number and came back from the GPU, as it was set: f32 rounds. */
-function asSet(report: object, settings: object): Record<string, unknown> {
-  const own = Object.entries({ ...report, lambda: (report as { lambda?: unknown }).lambda });
-  const set: Readonly<Record<string, unknown>> = {
-    ...settings,
-    lambda: (settings as { damping?: unknown }).damping,
-  };
-  return Object.fromEntries(
-    own
-      .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => {
-        const given = set[name];
-        return [name, typeof given === "number" && Math.fround(given) === value ? given : value];
-      }),
-  );
 }
 
 /** A record that nobody waits for may fail to arrive (the engine was disposed of) without ending the process. */

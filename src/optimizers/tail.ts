@@ -201,11 +201,11 @@ export class StepTail {
   }
 
   /**
-   * Records what a control learns from G of the direction before, after `begin` and before the next direction: `update` holds U.
+   * Records the slope that G finds along the direction before, of which `update` holds U: after `begin`, before the next one.
    */
-  look(recorder: Recorder, control: StepControl, update: GPUBuffer): void {
+  measureSlope(recorder: Recorder, control: StepControl, update: GPUBuffer): void {
     const updates = this.#model.layers.map(({ G }) => ({ ...G, buffer: update }));
-    control.look(recorder, this.#sumsFor(control), updates);
+    control.measureSlope(recorder, this.#sumsFor(control), updates);
   }
 
   /**

@@ -7,15 +7,15 @@
 /** What a run keeps from step to step; see `StepState` of the optimisers for what each number is. */
 export interface ControlState {
   readonly seen: number;
-  readonly held: number;
+  readonly badInARow: number;
   readonly verdict: "taken" | "held" | "restored";
   /** What becomes of the batch in the curvature. */
   readonly statistics: "taken" | "leftOut" | "afresh";
   readonly rejected: number;
   readonly heldBatches: number;
-  readonly low: number;
+  readonly lowInARow: number;
   /** Whether the next batch can judge the last direction. */
-  readonly fresh: boolean;
+  readonly judgeable: boolean;
   readonly mean: number;
   readonly deviation: number;
   readonly boost: number;
@@ -25,21 +25,21 @@ export interface ControlState {
   readonly momentum: number;
   readonly slope: number;
   readonly bend: number;
-  readonly real: number;
-  readonly promised: number;
-  readonly steep: number;
-  readonly weight: number;
-  readonly along: number;
-  readonly bent: number;
-  readonly kept: number;
+  readonly slopeFound: number;
+  readonly slopeCount: number;
+  readonly steepness: number;
+  readonly steepnessCount: number;
+  readonly momentumSlope: number;
+  readonly momentumCurvature: number;
+  readonly lastMomentum: number;
   readonly examples: number;
   /** The loss at the start. */
-  readonly start: number;
+  readonly firstLoss: number;
   readonly loss: number;
   readonly predicted: number;
   readonly ratio: number;
   /** λ of Levenberg–Marquardt's rule, before `boost`. */
-  readonly steered: number;
+  readonly steeredDamping: number;
 }
 
 /** What a step is told. */
@@ -54,9 +54,9 @@ export interface ControlStepSettings {
   readonly leastDamping: number;
   readonly mostDamping: number;
   /** ω of the penalty ½ω‖W‖². */
-  readonly weightDecay: number;
+  readonly penalty: number;
   /** ω of a decay beside the step; defaults to 0. */
-  readonly decoupledDecay?: number;
+  readonly decoupled?: number;
   readonly klClip: number;
   readonly trustRegion: number;
   /** Whether the forms U'CU, U'CV, V'CV are known. */
@@ -111,10 +111,27 @@ export function initialControlState(): ControlState {
     slope: 0,
     bend: 0,
   };
-  const sums = { real: 0, promised: 0, steep: 0, weight: 0, along: 0, bent: 0, kept: 0, examples: 0 };
-  const looks = { start: 0, loss: 0, predicted: 0, ratio: 0, steered: 0 };
-  const counts = { seen: 0, held: 0, rejected: 0, heldBatches: 0, low: 0 };
-  return { ...counts, ...numbers, ...sums, ...looks, verdict: "taken", statistics: "taken", fresh: false };
+  const sums = {
+    slopeFound: 0,
+    slopeCount: 0,
+    steepness: 0,
+    steepnessCount: 0,
+    momentumSlope: 0,
+    momentumCurvature: 0,
+    lastMomentum: 0,
+    examples: 0,
+  };
+  const looks = { firstLoss: 0, loss: 0, predicted: 0, ratio: 0, steeredDamping: 0 };
+  const counts = { seen: 0, badInARow: 0, rejected: 0, heldBatches: 0, lowInARow: 0 };
+  return {
+    ...counts,
+    ...numbers,
+    ...sums,
+    ...looks,
+    verdict: "taken",
+    statistics: "taken",
+    judgeable: false,
+  };
 }
 
 /** The verdict on a batch of so many examples, and λ. */
@@ -126,38 +143,46 @@ export function judgeBatch(
 ): ControlState {
   const usually = before.seen === 0 ? examples : before.examples;
   const scatter = Math.sqrt(Math.max(usually / examples, 1));
-  const limit = (1 + (REJECT - 1) * scatter) * before.mean + (UNKNOWN * before.start) / examples;
+  const limit = (1 + (REJECT - 1) * scatter) * before.mean + (UNKNOWN * before.firstLoss) / examples;
   const spread = before.mean + SPREAD * scatter * before.deviation;
-  const usual = before.seen === 0 || loss <= Math.max(limit, spread) || before.held >= PATIENCE;
+  const usual = before.seen === 0 || loss <= Math.max(limit, spread) || before.badInARow >= PATIENCE;
   const judged = finite(loss) && usual ? take(before, loss) : leave(before);
   const { damping, rule, leastDamping, mostDamping, refreshes } = settings;
   const common = { ...judged, loss, examples: mix(0.9, usually, examples) };
   if (!refreshes) return common;
   const base = damping * (rule === "fixed" ? 1 : Math.abs(judged.mean));
   // It begins where the running loss would have it.
-  const begins = rule === "levenbergMarquardt" && judged.steered === 0 && judged.seen > 0;
-  const steered = begins ? base : judged.steered;
-  const lambda = (rule === "levenbergMarquardt" ? steered : base) * judged.boost;
-  return { ...common, steered, lambda: clamp(lambda, leastDamping, mostDamping) };
+  const begins = rule === "levenbergMarquardt" && judged.steeredDamping === 0 && judged.seen > 0;
+  const steeredDamping = begins ? base : judged.steeredDamping;
+  const lambda = (rule === "levenbergMarquardt" ? steeredDamping : base) * judged.boost;
+  return { ...common, steeredDamping, lambda: clamp(lambda, leastDamping, mostDamping) };
 }
 
 function take(before: ControlState, loss: number): ControlState {
-  const { seen, held, mean, deviation } = before;
-  const low = mean > DROP * loss ? before.low + 1 : 0;
+  const { seen, badInARow, mean, deviation } = before;
+  const lowInARow = mean > DROP * loss ? before.lowInARow + 1 : 0;
   const common: ControlState = {
     ...before,
     seen: seen + 1,
-    held: 0,
+    badInARow: 0,
     verdict: "taken",
     statistics: "taken",
-    low,
+    lowInARow,
     boost: Math.max(before.boost * 0.97, 1),
     shrink: Math.min(before.shrink * 1.03, 1),
   };
-  if (seen === 0) return { ...common, start: loss, mean: loss, deviation: 0 };
-  if (held >= PATIENCE || (low === 2 && seen <= PATIENCE)) {
-    const forgotten = { low: 0, deviation: 0, fresh: false, real: 0, promised: 0, steep: 0, weight: 0 };
-    return { ...common, ...forgotten, start: loss, mean: loss, statistics: "afresh" };
+  if (seen === 0) return { ...common, firstLoss: loss, mean: loss, deviation: 0 };
+  if (badInARow >= PATIENCE || (lowInARow === 2 && seen <= PATIENCE)) {
+    const forgotten = {
+      lowInARow: 0,
+      deviation: 0,
+      judgeable: false,
+      slopeFound: 0,
+      slopeCount: 0,
+      steepness: 0,
+      steepnessCount: 0,
+    };
+    return { ...common, ...forgotten, firstLoss: loss, mean: loss, statistics: "afresh" };
   }
   return {
     ...common,
@@ -168,20 +193,20 @@ function take(before: ControlState, loss: number): ControlState {
 
 function leave(before: ControlState): ControlState {
   const { boost, shrink } = before;
-  const held = before.held + 1;
-  const common = { ...before, held, low: 0, fresh: false, statistics: "leftOut" as const };
-  if (held === 2 && before.seen > 0) {
+  const badInARow = before.badInARow + 1;
+  const common = { ...before, badInARow, lowInARow: 0, judgeable: false, statistics: "leftOut" as const };
+  if (badInARow === 2 && before.seen > 0) {
     return {
       ...common,
       verdict: "restored",
       rejected: before.rejected + 1,
       boost: Math.min(boost * RAISE, 1e12),
       shrink: Math.max(shrink * SHORTEN, 1e-12),
-      along: 0,
-      bent: 0,
+      momentumSlope: 0,
+      momentumCurvature: 0,
     };
   }
-  const innocent = held === 3 && before.seen > 0;
+  const innocent = badInARow === 3 && before.seen > 0;
   return {
     ...common,
     verdict: "held",
@@ -201,7 +226,7 @@ export function planStep(
   const stepping = layers.filter(({ maySteps }) => maySteps);
   const skippedLayers = layers.length - stepping.length;
   const nothing = (skipped: number, state = before, clip = 0): PlannedStep => ({
-    state: { ...state, fresh: false, predicted: 0, rate: 0, momentum: 0 },
+    state: { ...state, judgeable: false, predicted: 0, rate: 0, momentum: 0 },
     coefficients: layers.map(() => 0),
     momentum: 0,
     decay: 0,
@@ -212,21 +237,21 @@ export function planStep(
   const total = (name: Exclude<keyof ControlLayer, "maySteps">) =>
     stepping.reduce((sum, own) => sum + own[name], 0);
   const [gu, uu, gv, uv, vv] = [total("gu"), total("uu"), total("gv"), total("uv"), total("vv")];
-  const state = { ...before, ...shares(before, total("previous")), fresh: false };
-  const share = state.promised > 0 ? state.real / state.promised : 1;
+  const state = { ...before, ...shares(before, total("previous")), judgeable: false };
+  const share = state.slopeCount > 0 ? state.slopeFound / state.slopeCount : 1;
   const s = clamp(share, 0.5, 1);
-  const ridge = state.lambda + settings.weightDecay;
+  const ridge = state.lambda + settings.penalty;
   const [cuu, cuv, cvv] = [forms[0] + ridge * uu, forms[1] + ridge * uv, forms[2] + ridge * vv];
   const measured = settings.measures && [cuu, cuv, cvv, gu, gv].every(finite);
   let model = 0;
   if (measured && gu > 0 && cuu > 0) {
     model = modelRate(gu, gv, cuu, cuv, cvv);
     if (finite(cuu / gu)) {
-      state.steep = mix(0.9, state.steep, cuu / gu);
-      state.weight = mix(0.9, state.weight, 1);
+      state.steepness = mix(0.9, state.steepness, cuu / gu);
+      state.steepnessCount = mix(0.9, state.steepnessCount, 1);
     }
   }
-  const typical = state.steep > 0 ? state.weight / state.steep : 0;
+  const typical = state.steepness > 0 ? state.steepnessCount / state.steepness : 0;
   if (!settings.measures || (!measured && skippedLayers > 0)) model = typical;
   const eta = settings.learningRate ?? Math.min(model, typical) * s;
   let rate = settings.trustRegion > 0 && typical > 0 ? Math.min(eta, typical * s) : eta;
@@ -234,19 +259,19 @@ export function planStep(
   const bound = clamp(share, 0.1, 1) * settings.trustRegion * state.mean;
   if (bounded && 0.5 * rate * rate * cuu > bound) rate = Math.sqrt((2 * bound) / cuu);
 
-  let momentum = state.kept;
+  let momentum = state.lastMomentum;
   if (settings.momentum !== undefined) momentum = settings.momentum;
   else if (measured && cvv > 0) {
     const keep = s < 0.8 ? 0.95 : 0;
-    const along = mix(keep, state.along, gv - rate * cuv);
-    const bent = mix(keep, state.bent, cvv);
-    if (finite(along) && finite(bent) && bent > 0) {
-      Object.assign(state, { along, bent });
-      momentum = clamp(along / bent, s < 0.8 ? 0 : -0.95, 0.95);
+    const momentumSlope = mix(keep, state.momentumSlope, gv - rate * cuv);
+    const momentumCurvature = mix(keep, state.momentumCurvature, cvv);
+    if (finite(momentumSlope) && finite(momentumCurvature) && momentumCurvature > 0) {
+      Object.assign(state, { momentumSlope, momentumCurvature });
+      momentum = clamp(momentumSlope / momentumCurvature, s < 0.8 ? 0 : -0.95, 0.95);
     }
   }
   if (vv === 0) momentum = 0;
-  state.kept = momentum;
+  state.lastMomentum = momentum;
 
   let clip = eta > rate ? rate / eta : 1;
   if (bounded) {
@@ -264,15 +289,15 @@ export function planStep(
   rate = eta * clip;
   if (!finite(rate) || !finite(momentum) || clip === 0) return nothing(layers.length, state, clip);
   const judges = measured && gu > 0 && skippedLayers === 0;
-  const decay = settings.weightDecay;
+  const decay = settings.penalty;
   const bend = rate * (forms[0] + decay * uu) + momentum * (forms[1] + decay * uv);
   const square = rate * rate * cuu + 2 * rate * momentum * cuv + momentum * momentum * cvv;
   const predicted = measured && skippedLayers === 0 ? 0.5 * square - rate * gu - momentum * gv : 0;
   return {
-    state: { ...state, predicted, rate: eta, momentum, ...(judges && { fresh: true, slope: gu, bend }) },
+    state: { ...state, predicted, rate: eta, momentum, ...(judges && { judgeable: true, slope: gu, bend }) },
     coefficients: layers.map(({ maySteps }) => (maySteps ? rate : 0)),
     momentum,
-    decay: rate * (settings.decoupledDecay ?? 0),
+    decay: rate * (settings.decoupled ?? 0),
     clip,
     skippedLayers,
   };
@@ -288,19 +313,20 @@ export function lookAtRatio(
   every: number,
   { leastDamping, mostDamping }: ControlStepSettings,
 ): ControlState {
-  const { predicted, steered, verdict, loss } = before;
-  if (verdict !== "taken" || !(predicted < 0) || steered <= 0) return before;
+  const { predicted, steeredDamping, verdict, loss } = before;
+  if (verdict !== "taken" || !(predicted < 0) || steeredDamping <= 0) return before;
   const ratio = finite(after) ? (after - loss) / predicted : -1;
   const factor = 0.95 ** every;
-  const next = ratio > 0.75 ? steered * factor : ratio >= 0.25 ? steered : steered / factor;
-  return { ...before, ratio, steered: clamp(next, leastDamping, mostDamping) };
+  const next =
+    ratio > 0.75 ? steeredDamping * factor : ratio >= 0.25 ? steeredDamping : steeredDamping / factor;
+  return { ...before, ratio, steeredDamping: clamp(next, leastDamping, mostDamping) };
 }
 
 /** How much of the slope that the last direction promised is there on a batch that it has not seen. */
-function shares({ fresh, bend, slope, real, promised }: ControlState, previous: number) {
+function shares({ judgeable, bend, slope, slopeFound, slopeCount }: ControlState, previous: number) {
   const share = (previous + bend) / slope;
-  if (!fresh || !finite(share)) return {};
-  return { real: mix(0.95, real, clamp(share, -10, 10)), promised: mix(0.95, promised, 1) };
+  if (!judgeable || !finite(share)) return {};
+  return { slopeFound: mix(0.95, slopeFound, clamp(share, -10, 10)), slopeCount: mix(0.95, slopeCount, 1) };
 }
 
 /** ρ of the model in the plane of U and V, or along U alone where that is no plane. */

@@ -1,4 +1,5 @@
 /** The verdicts, λ, rates and momenta that the GPU decides on, and the quadratic forms behind them, against their f64 twins. */
+import { readFromArrayBuffer } from "typegpu";
 import { project } from "../../src/curvature/kernels/contract.js";
 import type { Model } from "../../src/model/index.js";
 import {
@@ -19,10 +20,10 @@ import {
 } from "../../src/network/index.js";
 import { type ControlPlan, StepControl } from "../../src/optimizers/control/control.js";
 import { quadraticForms } from "../../src/optimizers/control/forms.js";
+import { StepState } from "../../src/optimizers/control/state.js";
 import { OptimizerMemory } from "../../src/optimizers/memory.js";
 import {
   type ControlLayer,
-  type ControlState,
   initialControlState,
   judgeBatch,
   lookAtRatio,
@@ -46,23 +47,10 @@ import { pass } from "../network/helpers.js";
 
 const LAYERS = 3;
 const VERDICTS = ["taken", "held", "restored"];
-const WORDS = ["started", "seen", "held", "verdict", "skip", "rejected", "heldBatches", "fresh"];
-const NUMBERS = [
-  ...[
-    "mean",
-    "deviation",
-    "boost",
-    "shrink",
-    "lambda",
-    "rate",
-    "momentum",
-    "slope",
-    "bend",
-    "real",
-    "promised",
-  ],
-  ...["steep", "weight", "along", "bent", "kept", "examples", "loss", "predicted", "ratio", "steered"],
-] as (keyof ControlState)[];
+const INTEGERS = new Set(
+  Object.entries(StepState.propTypes).flatMap(([name, { type }]) => (type === "u32" ? [name] : [])),
+);
+const SKIPS = ["taken", "leftOut", "afresh"];
 
 /** What a step is given: the loss of its batch, its inner products and forms, the loss of the batch after it. */
 interface Given {
@@ -79,8 +67,8 @@ const SETTINGS: ControlPlan = {
   rule: "loss",
   leastDamping: 1e-10,
   mostDamping: 1e10,
-  weightDecay: 0,
-  decoupledDecay: 0,
+  penalty: 0,
+  decoupled: 0,
   klClip: 0,
   trustRegion: 1,
   measures: true,
@@ -140,7 +128,7 @@ class Pair {
     run(managerOf(t), (recorder) => {
       this.control.judge(recorder, settings);
       this.control.plan(recorder, { rows, sums, flags, ready, coefficients, applied, outcome });
-      this.control.settle(recorder);
+      this.control.measureRatio(recorder);
     });
 
     this.state = judgeBatch(this.state, loss, settings.examples, settings);
@@ -170,21 +158,21 @@ class Pair {
 
   async #compare(what: string): Promise<void> {
     const words = await this.words();
-    const { seen, held, verdict, statistics, rejected, heldBatches, fresh, low } = this.state;
-    const skip = ["taken", "leftOut", "afresh"].indexOf(statistics);
-    const counts = [1, seen, held, VERDICTS.indexOf(verdict), skip, rejected, heldBatches, fresh ? 1 : 0];
-    for (const [k, name] of WORDS.entries()) assertEqual(words[k], counts[k], `${what}: ${name}`);
-    assertEqual(words[WORDS.length + NUMBERS.length], low, `${what}: low`);
-    close(
-      [new Float32Array(words.buffer)[WORDS.length + NUMBERS.length + 1]!],
-      [this.state.start],
-      `${what}: start`,
-    );
-    const numbers = new Float32Array(words.buffer, 4 * WORDS.length, NUMBERS.length);
-    for (const [k, name] of NUMBERS.entries()) {
+    const own = readFromArrayBuffer(words.buffer, StepState);
+    const { verdict, statistics, judgeable, rejected, heldBatches, ...expected } = this.state;
+    const counts = {
+      rejected,
+      heldBatches,
+      verdict: VERDICTS.indexOf(verdict),
+      judgeable: judgeable ? 1 : 0,
+    };
+    const wanted = { ...expected, ...counts, initialized: 1, skip: SKIPS.indexOf(statistics) };
+    assertEqual(Object.keys(wanted).sort().join(), Object.keys(own).sort().join(), `${what}: fields`);
+    for (const [name, number] of Object.entries(wanted)) {
+      const found = own[name as keyof typeof own];
+      if (INTEGERS.has(name)) assertEqual(found, number, `${what}: ${name}`);
       // What does not fit f32 is not read again.
-      if (name === "loss" || !(Math.abs(this.state[name] as number) < 3e38)) continue;
-      close([numbers[k]!], [this.state[name] as number], `${what}: ${name}`);
+      else if (name !== "loss" && Math.abs(number) < 3e38) close([found], [number], `${what}: ${name}`);
     }
     assert(this.state.lambda >= 0 && Number.isFinite(this.state.lambda), `${what}: λ`);
     const { status, ...report } = this.control.report(words.buffer);
@@ -274,14 +262,14 @@ const courses: Record<string, Course> = {
       momentum: [0, 0.9][step % 2]!,
       damping: 10 ** (-step / 10),
       rule: "fixed",
-      weightDecay: 0.1,
+      penalty: 0.1,
       refreshes: step % 4 === 0,
     }),
   },
   "numbers that are set, nothing measured, a norm clip": {
     changes: () => ({ learningRate: 0.2, momentum: 0.5, klClip: 0.02, trustRegion: 0, measures: false }),
   },
-  "weights that decay beside the step": { changes: () => ({ decoupledDecay: 0.3 }) },
+  "weights that decay beside the step": { changes: () => ({ decoupled: 0.3 }) },
   "a model at every third step, a norm clip, tiny batches": {
     changes: (step) => ({ measures: step % 3 === 0, klClip: 0.05, examples: [1, 64, 2, 7][step % 4]! }),
     gives: (step, random) => given(random, { loss: step % 4 === 0 ? 3 + random.normal() : 1 }),

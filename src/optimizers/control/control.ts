@@ -11,7 +11,7 @@ import type { BufferRange, StateTensor } from "../ranges.js";
 import type { Settings } from "../settings.js";
 import { AppliedStep, LayerStep, Outcome } from "../structs.js";
 import { quadraticForms } from "./forms.js";
-import { type ControlReport, controlReport, STATE_WORDS, StepState } from "./state.js";
+import { type ControlNumbers, type ControlReport, controlReport, STATE_WORDS, StepState } from "./state.js";
 
 export const ControlSettings = d.struct({
   learningRate: d.f32,
@@ -20,13 +20,13 @@ export const ControlSettings = d.struct({
   rule: d.u32,
   leastDamping: d.f32,
   mostDamping: d.f32,
-  weightDecay: d.f32,
-  decoupledDecay: d.f32,
+  /** ω of the penalty, and of a decay beside the step. */
+  penalty: d.f32,
+  decoupled: d.f32,
   klClip: d.f32,
   trustRegion: d.f32,
   measures: d.u32,
   refreshes: d.u32,
-  velocity: d.u32,
   examples: d.u32,
   every: d.u32,
 });
@@ -63,15 +63,14 @@ export const stepRatioLayout = tgpu
 
 const judgeKernel = defineKernel({ name: "step_judge", code: judgeCode, layout: stepJudgeLayout });
 const planKernel = defineKernel({ name: "step_plan", code: planCode, layout: stepPlanLayout });
-
 const ratioKernel = defineKernel({ name: "step_ratio", code: ratioCode, layout: stepRatioLayout });
 
 /** The words of `shaders/source/pieces/damping_rules.wgsl`. */
 const RULES = { fixed: 0, loss: 1, levenbergMarquardt: 2 } as const;
 /** The quadratic model of a large batch is of a quarter of it (Martens & Grosse 2015, section 8), but of no fewer than so many. */
 const FORM_EXAMPLES = 128;
-/** Steps between two looks at the reduction ratio. */
-const LOOK_EVERY = 5;
+/** Steps between two reduction ratios. */
+const RATIO_EVERY = 5;
 
 /** What the control takes of a step's settings. */
 export interface ControlPlan {
@@ -85,12 +84,12 @@ export interface ControlPlan {
   readonly leastDamping: number;
   readonly mostDamping: number;
   /** ω of the penalty ½ω‖W‖². */
-  readonly weightDecay: number;
+  readonly penalty: number;
   /** ω of a decay beside the step. */
-  readonly decoupledDecay: number;
+  readonly decoupled: number;
   readonly klClip: number;
   readonly trustRegion: number;
-  /** Whether this step measures the quadratic model: it needs the pass's curvature columns. */
+  /** Whether this step measures the quadratic model; see `canMeasure`. */
   readonly measures: boolean;
   /** Whether this step renews inverses, with λ as it then is. */
   readonly refreshes: boolean;
@@ -112,8 +111,8 @@ export interface ControlledTail {
 }
 
 /**
- * Decides on the GPU, without the host, whether a batch is taken, held back or shows that the last step was bad, what λ is, and how far a
- * step goes. See `shaders/source/step_judge.wgsl` and `step_plan.wgsl` for the rules.
+ * Decides on the GPU, without the host, whether a batch is taken, held back or shows that the last step was bad, what λ is,
+ * and how far a step goes. See `shaders/source/step_judge.wgsl` and `step_plan.wgsl` for the rules.
  */
 export class StepControl {
   /** `StepState`. */
@@ -124,7 +123,7 @@ export class StepControl {
   readonly #settings: Settings<typeof ControlSettings>;
   readonly #after: GPUBuffer;
   #measures = false;
-  #looks = false;
+  #asksForRatio = false;
 
   /** @throws LimitError when the device cannot hold the weights twice */
   constructor(model: Model, memory: OptimizerMemory) {
@@ -155,9 +154,9 @@ export class StepControl {
     return { buffer: this.state, bytes: d.sizeOf(StepState) };
   }
 
-  /** Whether the quadratic model is of the exact Gauss-Newton matrix; else it is estimated from the pass's curvature columns. */
-  get exact(): boolean {
-    return this.#model.withoutTangent === undefined && this.#model.recordLoss !== undefined;
+  /** Whether a pass lets the quadratic model be measured: exactly, or by its curvature columns. */
+  canMeasure(pass: Pass): boolean {
+    return this.#exact(pass) || pass.fisher !== undefined;
   }
 
   /** Numbers of a tail's sums. */
@@ -169,22 +168,21 @@ export class StepControl {
   judge(recorder: Recorder, plan: ControlPlan): void {
     const { learningRate = 0, momentum = -1, rule, number, measures, refreshes, ...rest } = plan;
     this.#measures = measures;
-    this.#looks = rule === "levenbergMarquardt" && (number - 1) % LOOK_EVERY === 0;
+    this.#asksForRatio = rule === "levenbergMarquardt" && (number - 1) % RATIO_EVERY === 0;
     const settings = this.#settings.write({
       ...rest,
       learningRate,
       momentum,
       rule: RULES[rule],
-      every: LOOK_EVERY,
+      every: RATIO_EVERY,
       measures: measures ? 1 : 0,
       refreshes: refreshes ? 1 : 0,
-      velocity: 1,
     });
     recorder.dispatch(judgeKernel, { settings, statistics: this.#model.statistics, state: this.state }, 1);
   }
 
-  /** Records what the batch says of the direction before, of which `updates` still hold U. */
-  look(recorder: Recorder, sums: GPUBuffer, updates: readonly Matrix[]): void {
+  /** Records the slope that the batch finds along the direction before, of which `updates` still hold U. */
+  measureSlope(recorder: Recorder, sums: GPUBuffer, updates: readonly Matrix[]): void {
     const { layers } = this.#model;
     reduce(
       recorder,
@@ -214,9 +212,9 @@ export class StepControl {
       ]),
     );
     if (!this.#measures) return;
-    if (this.exact && pass.curvatureAlong) {
+    if (this.#exact(pass)) {
       const examples = Math.min(pass.count, Math.max(FORM_EXAMPLES, Math.ceil(pass.count / 4)));
-      pass.curvatureAlong(
+      pass.curvatureAlong!(
         recorder,
         [updates[0]!.buffer, velocity],
         { buffer: sums, index: 7 * L },
@@ -235,16 +233,21 @@ export class StepControl {
     recorder.dispatch(planKernel, bindings, 1);
   }
 
-  /** Records the look at the reduction ratio, after the weights have changed; the pass is over then. */
-  settle(recorder: Recorder): void {
-    if (!this.#looks) return;
+  /** Records the reduction ratio where the damping's rule asks for it, after the weights have changed; the pass is over then. */
+  measureRatio(recorder: Recorder): void {
+    if (!this.#asksForRatio) return;
     this.#model.recordLoss!(recorder, { buffer: this.#after, index: 0 });
     const bindings = { settings: this.#settings.buffer, after: this.#after, state: this.state };
     recorder.dispatch(ratioKernel, bindings, 1);
   }
 
-  /** What the bytes of `readBack` say. */
-  report(bytes: ArrayBuffer): ControlReport {
-    return controlReport(bytes);
+  /** What the bytes of `readBack` say; numbers of `set` were set. */
+  report(bytes: ArrayBuffer, set?: Partial<ControlNumbers>): ControlReport {
+    return controlReport(bytes, set);
+  }
+
+  /** The form along directions is of the exact Gauss-Newton matrix. */
+  #exact({ curvatureAlong }: Pass): boolean {
+    return curvatureAlong !== undefined && this.#model.withoutTangent === undefined;
   }
 }

@@ -1,13 +1,13 @@
-import { d } from "typegpu";
+import { d, readFromArrayBuffer } from "typegpu";
 import { Verdict } from "../structs.js";
 
 /** What the control of a run keeps on the GPU from step to step. */
 export const StepState = d.struct({
-  /** 1 once the rest is meant. */
-  started: d.u32,
+  /** 1 once the numbers below are set. */
+  initialized: d.u32,
   /** Batches taken, and bad ones in a row. */
   seen: d.u32,
-  held: d.u32,
+  badInARow: d.u32,
   verdict: d.u32,
   /** 1 where this batch is to be left out of the curvature, 2 where that starts afresh with it. */
   skip: d.u32,
@@ -15,7 +15,7 @@ export const StepState = d.struct({
   rejected: d.u32,
   heldBatches: d.u32,
   /** 1 where the next batch can judge U. */
-  fresh: d.u32,
+  judgeable: d.u32,
   /** Running loss and its mean deviation. */
   mean: d.f32,
   deviation: d.f32,
@@ -28,14 +28,14 @@ export const StepState = d.struct({
   momentum: d.f32,
   slope: d.f32,
   bend: d.f32,
-  /** Running sums of the share s, of 1/ρ, and of μ. */
-  real: d.f32,
-  promised: d.f32,
-  steep: d.f32,
-  weight: d.f32,
-  along: d.f32,
-  bent: d.f32,
-  kept: d.f32,
+  /** Running sums and their counts: of the share of a promised slope that is found, of 1/ρ, and of both sides of μ. */
+  slopeFound: d.f32,
+  slopeCount: d.f32,
+  steepness: d.f32,
+  steepnessCount: d.f32,
+  momentumSlope: d.f32,
+  momentumCurvature: d.f32,
+  lastMomentum: d.f32,
   /** Running size of batches. */
   examples: d.f32,
   /** The loss of the batch, how the quadratic model of its step changes it, and the last reduction ratio. */
@@ -43,15 +43,18 @@ export const StepState = d.struct({
   predicted: d.f32,
   ratio: d.f32,
   /** λ of Levenberg–Marquardt's rule, before `boost`. */
-  steered: d.f32,
+  steeredDamping: d.f32,
   /** Batches in a row whose loss is a small part of the running loss. */
-  low: d.u32,
-  /** The loss at the start. */
-  start: d.f32,
+  lowInARow: d.u32,
+  /** The loss of the first batch. */
+  firstLoss: d.f32,
 });
 
 /** Words of the state that others read. */
-export const STATE_WORDS = { skip: 4, lambda: 12 } as const;
+export const STATE_WORDS = {
+  skip: d.memoryLayoutOf(StepState, ({ skip }) => skip).offset / 4,
+  lambda: d.memoryLayoutOf(StepState, ({ lambda }) => lambda).offset / 4,
+};
 
 /** What a record tells of the control. */
 export interface ControlReport {
@@ -71,31 +74,36 @@ export interface ControlReport {
   readonly status?: string;
 }
 
-/** Decodes a `StepState`. */
-export function controlReport(bytes: ArrayBuffer): ControlReport {
-  const [, seen, held, verdict, , rejected, heldBatches] = new Uint32Array(bytes, 0, 8);
-  const [mean, , boost, shrink, lambda, learningRate, momentum] = new Float32Array(bytes, 32, 7);
+/** What of a report may have been set rather than found. */
+export type ControlNumbers = Pick<ControlReport, "lambda" | "learningRate" | "momentum">;
+
+/** Decodes a `StepState`. Numbers that were set come back as they were set: on the GPU they are rounded to f32. */
+export function controlReport(bytes: ArrayBuffer, set: Partial<ControlNumbers> = {}): ControlReport {
+  const state = readFromArrayBuffer(bytes, StepState);
+  const { rejected, heldBatches, verdict } = state;
+  const asSet = (found: number, own: number | undefined) =>
+    own !== undefined && Math.fround(own) === found ? own : found;
   const common = {
-    lambda: lambda!,
-    learningRate: learningRate!,
-    momentum: momentum!,
-    rejected: rejected!,
-    heldBatches: heldBatches!,
+    lambda: asSet(state.lambda, set.lambda),
+    learningRate: asSet(state.rate, set.learningRate),
+    momentum: asSet(state.momentum, set.momentum),
+    rejected,
+    heldBatches,
   };
-  if (verdict === Verdict.restored) {
-    const done = `the last step is taken back, λ raised ${short(boost!)}-fold, steps shortened to ${short(shrink!)}`;
-    return {
-      ...common,
-      verdict: "restored",
-      status: `loss far above ${short(mean!)} twice in a row: ${done}`,
-    };
-  }
-  if (verdict === Verdict.held) {
-    const what = seen === 0 ? "is not finite" : `is not finite or far above ${short(mean!)}`;
-    const why = held === 1 || seen === 0 ? "" : ", and the weights are not to blame";
-    return { ...common, verdict: "held", status: `batch left out: its loss ${what}${why}` };
-  }
+  if (verdict === Verdict.restored) return { ...common, verdict: "restored", status: restoredText(state) };
+  if (verdict === Verdict.held) return { ...common, verdict: "held", status: heldText(state) };
   return { ...common, verdict: "taken" };
+}
+
+function restoredText({ mean, boost, shrink }: d.Infer<typeof StepState>): string {
+  const done = `the last step is taken back, λ raised ${short(boost)}-fold, steps shortened to ${short(shrink)}`;
+  return `loss far above ${short(mean)} twice in a row: ${done}`;
+}
+
+function heldText({ seen, badInARow, mean }: d.Infer<typeof StepState>): string {
+  if (seen === 0) return "batch left out: its loss is not finite";
+  const why = badInARow === 1 ? "" : ", and the weights are not to blame";
+  return `batch left out: its loss is not finite or far above ${short(mean)}${why}`;
 }
 
 function short(value: number): string {
