@@ -11,7 +11,7 @@ import {
   softmaxCrossEntropy,
   tanh,
 } from "../../src/network/index.js";
-import type { Kfac } from "../../src/optimizers/index.js";
+import type { Kfac, KfacOptions } from "../../src/optimizers/index.js";
 import {
   assert,
   assertEqual,
@@ -76,10 +76,10 @@ class Run {
   readonly #problem: Problem;
   readonly #held: { [truth in "old" | "new"]: Batch };
 
-  constructor(t: TestContext, problem: Problem, seed = 1) {
+  constructor(t: TestContext, problem: Problem, seed = 1, options: KfacOptions = {}) {
     this.#problem = problem;
     this.net = t.engine.network(problem.modules, problem.loss, { batchSize: HELD, seed });
-    this.kfac = t.engine.kfac(this.net);
+    this.kfac = t.engine.kfac(this.net, options);
     this.#random = t.random(10 + seed);
     this.#held = { old: problem.batch(t.random(5), HELD), new: problem.batch(t.random(5), HELD, true) };
   }
@@ -237,6 +237,60 @@ for (const problem of [classes, numbers]) {
     }
   });
 }
+
+kernelTest(
+  "recovery: a bad batch changes nothing, a second one puts the last step's weights back, to the bit",
+  async (t) => {
+    const run = new Run(t, numbers);
+    await run.take(12);
+    const good = await run.net.weights();
+    const [{ verdict }] = (await run.take(1)) as [Record];
+    assertEqual(verdict, "taken", "a good batch");
+    const [after, state] = [await run.net.weights(), await run.kfac.state()];
+    assert(
+      flat(after).some((w, k) => w !== flat(good)[k]),
+      "the step moved nothing",
+    );
+    const bad = () => scaled(run.batch(), 1e6);
+
+    const [first] = await run.take(1, bad);
+    assertEqual(first!.verdict, "held", "one bad batch");
+    assertSame(await run.net.weights(), after, "weights after it");
+    const then = await run.kfac.state();
+    for (const part of ["velocity", "factors", "goodWeights"])
+      assertSame([then[part]!], [state[part]!], `${part} after it`);
+
+    const [second] = await run.take(1, bad);
+    assertEqual(second!.verdict, "restored", "another");
+    assertSame(await run.net.weights(), good, "weights after that");
+    const end = await run.kfac.state();
+    assertSame([end.factors!], [state.factors!], "factors after that");
+    assert(
+      state.velocity!.some((v) => v !== 0) && end.velocity!.every((v) => v === 0),
+      "velocity after that",
+    );
+    run.dispose();
+  },
+);
+
+kernelTest("recovery: a step that ruins the weights is taken back, whatever was set", async (t) => {
+  const options = { learningRate: 0.02, momentum: 0.5, damping: 0.1, trustRegion: 0 };
+  const run = new Run(t, numbers, 1, options);
+  await run.take(30);
+  const [before, good] = [await run.loss(), await run.net.weights()];
+  run.kfac.change({ learningRate: 1e4 });
+  await run.take(1);
+  run.kfac.change({ learningRate: options.learningRate });
+  const ruined = await run.loss();
+  assert(!(ruined < 100 * before), `the step was to ruin the weights: ${before}, then ${ruined}`);
+  const records = await run.take(2);
+  assertEqual(records.map((record) => record.verdict).join(), "held,restored", "verdicts");
+  assertSame(await run.net.weights(), good, "weights");
+  await run.take(30);
+  assert((await run.loss()) <= 1.2 * before, "the loss is not back");
+  await run.finite("a ruinous step");
+  run.dispose();
+});
 
 kernelTest("recovery: a run that is resumed between bad batches goes on bit for bit", async (t) => {
   const run = new Run(t, numbers);
