@@ -2,7 +2,7 @@
 // nothing. Five kernels:
 //
 // weigh   before a batch's spectrum is blended in: (1 − β_t, β_t), β_t = min(1 − 1/t, β), t counting the batches in the
-//         spectrum since its basis was renewed, the Kronecker product's own eigenvalues as the first. Left out, with (0, 1),
+//         spectrum since its basis was renewed or the means started afresh, the Kronecker product's own eigenvalues as the first. Left out, with (0, 1),
 //         before there is a basis, and where the batch's numbers are not finite.
 // adopt   after a refresh: (1, 0) where a new basis replaces the old one, (0, 1) where the old one stays because numbers were
 //         not finite or the rotations did not suffice. A factor that is not finite starts afresh. λ is noted as it is.
@@ -90,7 +90,9 @@ fn weigh(@builtin(global_invocation_id) id: vec3u) {
     scales[problem.layer] = vec2f(0.0, 1.0);
     return;
   }
-  let count = counts[problem.layer] + 1.0;
+  // The means have started afresh, and so does the spectrum.
+  let afresh = layers[problem.entry].countA == 1u;
+  let count = select(counts[problem.layer] + 1.0, 1.0, afresh);
   let beta = min(1.0 - 1.0 / count, settings.decay);
   counts[problem.layer] = count;
   scales[problem.layer] = vec2f(1.0 - beta, beta);

@@ -68,6 +68,22 @@ fn may_step(layer: LayerStep) -> bool {
   }
   return flags[layer.flag] == 0u && ones == layer.words;
 }
+
+// What became of a step over all layers; sums of those that may step.
+fn counted() -> Outcome {
+  var result = Outcome();
+  for (var l = 0u; l < arrayLength(&layers); l++) {
+    let layer = layers[l];
+    if (may_step(layer)) {
+      result.gradientSquared += sums[layer.gradient];
+      result.updateSquared += sums[layer.update];
+    } else {
+      result.skipped += 1u;
+    }
+    result.flags |= flags[layer.flag];
+  }
+  return result;
+}
 // What became of a step.
 const TAKEN = 0u;
 const HELD = 1u;
@@ -75,18 +91,12 @@ const RESTORED = 2u;
 
 @compute @workgroup_size(1)
 fn main() {
-  var result = Outcome();
+  var result = counted();
   var inner = 0.0;
   for (var l = 0u; l < arrayLength(&layers); l++) {
-    let layer = layers[l];
-    if (may_step(layer)) {
-      inner += sums[layer.inner];
-      result.gradientSquared += sums[layer.gradient];
-      result.updateSquared += sums[layer.update];
-    } else {
-      result.skipped += 1u;
+    if (may_step(layers[l])) {
+      inner += sums[layers[l].inner];
     }
-    result.flags |= flags[layer.flag];
   }
   result.clip = 1.0;
   if (settings.klClip > 0.0) {

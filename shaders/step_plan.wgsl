@@ -10,12 +10,12 @@
 // - μ is Σ (⟨G, V⟩ − ρ U'CV) / Σ V'CV over the last batches: V is older than G, so ⟨G, V⟩ is a slope on unseen data.
 // - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
 //   times that share in [LEAST_TRUST, 1].
-// A fixed rate or momentum takes the place of its own; with a trust region, s times the running mean bounds a fixed rate as well. A batch
-// that is not taken gets coefficients of 0.
+// A fixed rate or momentum takes the place of its own; with a trust region, s times the running mean bounds a fixed rate as
+// well. A batch that is not taken gets coefficients of 0.
 //
 // Layout: of L layers, sums holds 3 numbers a layer as step_coefficients.wgsl has them, then ⟨G, V⟩, ⟨U, V⟩, ‖V‖² and
-// ⟨G, U of the step before⟩ of all layers, L each, then the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ. One thread. Dispatched by
-// src/optimizers/tail.ts.
+// ⟨G, U of the step before⟩ of all layers, L each, then the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ. One thread.
+// Dispatched by src/optimizers/control/control.ts.
 //
 // Written by `npm run shaders` from source/step_plan.wgsl.
 
@@ -122,6 +122,22 @@ fn may_step(layer: LayerStep) -> bool {
   }
   return flags[layer.flag] == 0u && ones == layer.words;
 }
+
+// What became of a step over all layers; sums of those that may step.
+fn counted() -> Outcome {
+  var result = Outcome();
+  for (var l = 0u; l < arrayLength(&layers); l++) {
+    let layer = layers[l];
+    if (may_step(layer)) {
+      result.gradientSquared += sums[layer.gradient];
+      result.updateSquared += sums[layer.update];
+    } else {
+      result.skipped += 1u;
+    }
+    result.flags |= flags[layer.flag];
+  }
+  return result;
+}
 // What became of a step.
 const TAKEN = 0u;
 const HELD = 1u;
@@ -148,7 +164,7 @@ fn leave(result: Outcome) {
 @compute @workgroup_size(1)
 fn main() {
   let count = arrayLength(&layers);
-  var result = Outcome();
+  var result = counted();
   result.verdict = state[0].verdict;
   var gu = 0.0;
   var gv = 0.0;
@@ -159,16 +175,11 @@ fn main() {
     let layer = layers[l];
     if (may_step(layer)) {
       gu += sums[layer.inner];
-      result.gradientSquared += sums[layer.gradient];
-      result.updateSquared += sums[layer.update];
       gv += sums[3u * count + l];
       uv += sums[4u * count + l];
       vv += sums[5u * count + l];
       previous += sums[6u * count + l];
-    } else {
-      result.skipped += 1u;
     }
-    result.flags |= flags[layer.flag];
   }
   applied[0] = AppliedStep(1.0, 0.0, state[0].verdict, 1u, 1u, 0.0);
   if (state[0].verdict != TAKEN) {

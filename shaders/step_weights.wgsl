@@ -1,6 +1,7 @@
 // V ← μV + νU, W ← W − ηV − ηωW, layer by layer; where no V is kept, V is νU. ω is that of a decoupled weight decay. A layer
-// whose coefficient ν is 0 is left alone, and so is a weight that would not be finite. η, μ, ηω and the verdict are in `applied`. Where `good` is kept, it receives the
-// weights from which a step is taken; a step that is taken back puts them in their place again, and V to zero.
+// whose coefficient ν is 0 is left alone, and so is a weight that would not be finite. η, μ, ηω and the verdict are in
+// `applied`. Where `good` is kept, it receives the weights from which a step is taken; a step that is taken back puts them in
+// their place again, and V to zero.
 //
 // Layout: U, V, W and `good` share offsets and strides. A workgroup serves one row. Dispatched by src/optimizers/tail.ts,
 // all layers at once.

@@ -13,18 +13,12 @@
 
 @compute @workgroup_size(1)
 fn main() {
-  var result = Outcome();
+  var result = counted();
   var inner = 0.0;
   for (var l = 0u; l < arrayLength(&layers); l++) {
-    let layer = layers[l];
-    if (may_step(layer)) {
-      inner += sums[layer.inner];
-      result.gradientSquared += sums[layer.gradient];
-      result.updateSquared += sums[layer.update];
-    } else {
-      result.skipped += 1u;
+    if (may_step(layers[l])) {
+      inner += sums[layers[l].inner];
     }
-    result.flags |= flags[layer.flag];
   }
   result.clip = 1.0;
   if (settings.klClip > 0.0) {

@@ -274,6 +274,42 @@ for (const kind of ["kronecker", "ekfac", "diagonal"] as const) {
   );
 }
 
+for (const kind of ["kronecker", "ekfac", "diagonal"] as const) {
+  kernelTest(`skip: ${kind} forgets what came before where a word says so`, async (t) => {
+    using word = new Word(t);
+    const manager = managerOf(t);
+    const random = t.random(7);
+    const G = gradients(random);
+    const batches = Array.from({ length: 4 }, () => batchOf(t, random));
+    const options = { blocks: kind, damping: 0.1, emaDecay: 0.9 } as const;
+    const run = (curvature: Curvature, which: readonly number[], skips: readonly number[]) => {
+      for (const [k, skip] of skips.entries()) {
+        word.set(skip, Uint32Array);
+        submit(manager, (recorder) => {
+          curvature.accumulate(recorder, updatesOf(batches[which[k]!]!), { skip: word });
+          // Bases of the first batch, which EKFAC's spectrum is in.
+          if (k === 0) curvature.refresh(recorder);
+        });
+      }
+    };
+    await withCurvature(t, SHAPES, options, async (whole) => {
+      await withCurvature(t, SHAPES, options, async (own) => {
+        run(own, [0, 1, 2, 3], [0, 0, 2, 0]);
+        run(whole, [0, 2, 3], [0, 2, 0]);
+        // In the old bases the spectrum counts alone.
+        if (kind === "ekfac")
+          assertSame(await solved(t, own, G), await solved(t, whole, G), "U before a refresh");
+        await withCurvature(t, SHAPES, options, async (fresh) => {
+          run(fresh, [2, 3], [0, 0]);
+          for (const one of [own, fresh]) submit(manager, (recorder) => one.refresh(recorder));
+          assertSame(await solved(t, own, G), await solved(t, fresh, G), "U");
+          for (const state of await statusOf(manager, own)) assertEqual(state.batches.A, 2, "batches");
+        });
+      });
+    });
+  });
+}
+
 kernelTest("stored numbers: what is no element of a storage buffer is refused", async (t) => {
   const { manager } = t.engine;
   const buffer = manager.createStorage("short", 4);

@@ -6,3 +6,19 @@ fn may_step(layer: LayerStep) -> bool {
   }
   return flags[layer.flag] == 0u && ones == layer.words;
 }
+
+// What became of a step over all layers; sums of those that may step.
+fn counted() -> Outcome {
+  var result = Outcome();
+  for (var l = 0u; l < arrayLength(&layers); l++) {
+    let layer = layers[l];
+    if (may_step(layer)) {
+      result.gradientSquared += sums[layer.gradient];
+      result.updateSquared += sums[layer.update];
+    } else {
+      result.skipped += 1u;
+    }
+    result.flags |= flags[layer.flag];
+  }
+  return result;
+}

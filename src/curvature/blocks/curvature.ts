@@ -191,7 +191,8 @@ export class Curvature implements Disposable {
 
   /**
    * Records what takes in a batch of some of the layers. With `skip`, a u32 that the GPU keeps, the batch is left out of all
-   * means where that is 1 when the commands run, and all means start afresh with it where it is 2; a batch with numbers that are not finite is left out and counted either way.
+   * means where that is 1 when the commands run, and all means start afresh with it where it is 2; a batch with numbers that
+   * are not finite is left out and counted either way.
    *
    * @throws as `Block.accumulate`, ArgumentError when `skip` is no element of a storage buffer
    */

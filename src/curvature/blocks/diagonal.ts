@@ -19,8 +19,8 @@ import type {
 import { decide, noteDamping } from "./block-state.js";
 import { type RecordedExamples, recordExamples } from "./examples.js";
 import { FactorState } from "./factor-state.js";
+import { MeanBlock } from "./mean-block.js";
 import { Spectra } from "./spectra.js";
-import type { StoredNumber } from "./stored.js";
 import { DividingTrials } from "./trials.js";
 
 /**
@@ -29,51 +29,24 @@ import { DividingTrials } from "./trials.js";
  * G ∘ G, the squares of the mean gradient: the diagonal of another matrix, N times too small where the examples' gradients
  * are independent of each other and larger where they agree. `describe()` says which.
  */
-export class DiagonalBlock implements Block {
+export class DiagonalBlock extends MeanBlock implements Block {
   readonly name = "diagonal";
+  protected readonly state: FactorState;
   readonly #manager: PipelineManager;
   readonly #site: BlockSite;
   readonly #spectra: Spectra;
-  readonly #state: FactorState;
   #undamped = true;
 
   /** @throws UnsupportedLayerError for a layer that offers neither examples nor G */
   constructor(site: BlockSite) {
+    super();
+    requireDerivatives(site);
     const { manager, layers } = site;
-    for (const layer of layers) {
-      const { name, withoutExamples, G } = layer;
-      if (withoutExamples === undefined || G) continue;
-      throw new UnsupportedLayerError(name, withoutExamples, 'give the layer a G, or use "gradient"');
-    }
     this.#manager = manager;
     this.#site = site;
     this.#spectra = new Spectra(manager, "diagonals", layers);
-    this.#state = new FactorState(site);
+    this.state = new FactorState(site);
     site.states.reset(site.entries);
-  }
-
-  get damping(): number {
-    return this.#state.settings.damping;
-  }
-
-  set damping(value: number) {
-    this.#state.settings.damping = value;
-  }
-
-  get emaDecay(): number {
-    return this.#state.settings.decay;
-  }
-
-  set emaDecay(value: number) {
-    this.#state.settings.decay = value;
-  }
-
-  get storedDamping(): StoredNumber | undefined {
-    return this.#state.settings.stored;
-  }
-
-  set storedDamping(number: StoredNumber | undefined) {
-    this.#state.settings.stored = number;
   }
 
   /** D of a layer, out × in. */
@@ -92,7 +65,7 @@ export class DiagonalBlock implements Block {
 
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
     const { layers } = this.#site;
-    const state = this.#state;
+    const state = this.state;
     const buffer = recorder.scratch(this.#spectra.buffer.size / 4);
     const moments = updates.map(({ layer }) => ({ ...this.diagonal(layer), buffer }));
     recorder.clear(state.flags);
@@ -136,7 +109,7 @@ export class DiagonalBlock implements Block {
   /** Records that the means are damped by λ as it is now. */
   refresh(recorder: Recorder): void {
     const { entries, states, layers } = this.#site;
-    const { settings, status } = this.#state;
+    const { settings, status } = this.state;
     this.#undamped = settings.undamped;
     decide(
       recorder,
@@ -184,7 +157,7 @@ export class DiagonalBlock implements Block {
 
   dispose(): void {
     this.#spectra.dispose();
-    this.#state.dispose();
+    this.state.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -193,7 +166,7 @@ export class DiagonalBlock implements Block {
 
   #solve(recorder: Recorder, items: readonly BlockItem[], multiplier: number): void {
     const { entries, states } = this.#site;
-    noteDamping(recorder, this.#site, this.#state.settings);
+    noteDamping(recorder, this.#site, this.state.settings);
     if (this.#undamped) this.#spectra.findPeaks(recorder);
     this.#spectra.divide(
       recorder,
@@ -216,5 +189,13 @@ export function recordDiagonal(recorder: Recorder, groups: readonly RecordedExam
     const own = { ...into, offset: into.offset + row * into.stride, rows: rows.b.cols };
     jacobianMoments(recorder, rows, { scale: 1 / rows.divisor, into: own });
     row += rows.b.cols;
+  }
+}
+
+/** @throws UnsupportedLayerError for a layer that offers neither examples nor G */
+function requireDerivatives({ layers }: BlockSite): void {
+  for (const { name, withoutExamples, G } of layers) {
+    if (withoutExamples === undefined || G) continue;
+    throw new UnsupportedLayerError(name, withoutExamples, 'give the layer a G, or use "gradient"');
   }
 }

@@ -19,8 +19,8 @@ import { recordOneGroup, requireExamples, rotateRows, scratchRows } from "./exam
 import { accumulateFactors, FactorPairs } from "./factor-means.js";
 import { FactorState } from "./factor-state.js";
 import { KroneckerBases } from "./kronecker-bases.js";
+import { MeanBlock } from "./mean-block.js";
 import { layOutMatrices } from "./spectra.js";
-import type { StoredNumber } from "./stored.js";
 import { DividingTrials } from "./trials.js";
 
 /** The bit of a layer's flags that says that its second moments are not finite. */
@@ -38,13 +38,13 @@ const SPECTRUM_FLAG = 4;
  *
  * A convolution's inputs are made for this, (N · T) × in numbers of scratch.
  */
-export class EkfacBlock implements Block {
+export class EkfacBlock extends MeanBlock implements Block {
   readonly name = "ekfac";
+  protected readonly state: FactorState;
   readonly #manager: PipelineManager;
   readonly #site: BlockSite;
   readonly #factors: FactorPairs;
   readonly #bases: KroneckerBases;
-  readonly #state: FactorState;
   /** Batches in D since the bases were renewed; f32. */
   readonly #counts: GPUBuffer;
   /** (α, β) with which a layer's bases or spectrum change. */
@@ -54,40 +54,17 @@ export class EkfacBlock implements Block {
   #undamped = true;
 
   constructor(site: BlockSite) {
+    super();
     const { manager, layers } = site;
     this.#manager = manager;
     this.#site = site;
     this.#factors = new FactorPairs(manager, "ekfac factors", layers);
     this.#bases = new KroneckerBases(manager, layers);
-    this.#state = new FactorState(site);
+    this.state = new FactorState(site);
     this.#counts = manager.createStorage("spectrum counts", layers.length);
     this.#scales = manager.createStorage("spectrum scales", 2 * layers.length);
     this.#status = manager.createStorage("eigenvector status", 2 * layers.length);
     site.states.reset(site.entries);
-  }
-
-  get damping(): number {
-    return this.#state.settings.damping;
-  }
-
-  set damping(value: number) {
-    this.#state.settings.damping = value;
-  }
-
-  get emaDecay(): number {
-    return this.#state.settings.decay;
-  }
-
-  set emaDecay(value: number) {
-    this.#state.settings.decay = value;
-  }
-
-  get storedDamping(): StoredNumber | undefined {
-    return this.#state.settings.stored;
-  }
-
-  set storedDamping(number: StoredNumber | undefined) {
-    this.#state.settings.stored = number;
   }
 
   /** Ā of a layer, in × in. */
@@ -136,7 +113,7 @@ export class EkfacBlock implements Block {
   /** As `Block.accumulate`. @throws UnsupportedLayerError for statistics that are not example by example */
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
     const { layers, entries, states } = this.#site;
-    const state = this.#state;
+    const state = this.state;
     for (const { layer, statistics } of updates) requireExamples(layers[layer]!, statistics);
     accumulateFactors(recorder, updates, this.#factors, state, options.skip);
     const shapes = updates.map(({ layer }) => layers[layer]!);
@@ -181,7 +158,7 @@ export class EkfacBlock implements Block {
   refresh(recorder: Recorder): void {
     const { layers, entries, states } = this.#site;
     const { bases, spectra } = this.#bases;
-    this.#undamped = this.#state.settings.undamped;
+    this.#undamped = this.state.settings.undamped;
     const each = <T>(make: (layer: number) => T) => layers.map((_, layer) => make(layer));
     // Found in scratch first: what is not good enough must not touch the bases that stand.
     const vectors = recorder.scratch(bases.buffer.size / 4);
@@ -222,7 +199,7 @@ export class EkfacBlock implements Block {
       "adopt",
       each((layer) => ({ entry: entries[layer]!, layer, status: 2 * layer })),
       {
-        settings: this.#state.settings,
+        settings: this.state.settings,
         layers: states.buffer,
         status: this.#status,
         counts: this.#counts,
@@ -273,7 +250,7 @@ export class EkfacBlock implements Block {
   dispose(): void {
     this.#factors.dispose();
     this.#bases.dispose();
-    this.#state.dispose();
+    this.state.dispose();
     for (const buffer of [this.#counts, this.#scales, this.#status]) this.#manager.destroyBuffer(buffer);
   }
 
@@ -283,7 +260,7 @@ export class EkfacBlock implements Block {
 
   #solve(recorder: Recorder, items: readonly BlockItem[], multiplier: number): void {
     const { entries, states } = this.#site;
-    noteDamping(recorder, this.#site, this.#state.settings);
+    noteDamping(recorder, this.#site, this.state.settings);
     if (this.#undamped) this.#bases.spectra.findPeaks(recorder);
     this.#bases.solve(recorder, items, (layer) => states.damping(entries[layer]!, multiplier));
   }

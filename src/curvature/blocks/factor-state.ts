@@ -86,8 +86,8 @@ export class FactorState implements Disposable {
   }
 
   /**
-   * Records the weights of these layers' batches, from `flags`. Where `skip` is not 0, none is taken in, and bit 8 is set in the
-   * flags of those that could have been.
+   * Records the weights of these layers' batches, from `flags`. Where `skip` is 2, the means start afresh; where it is
+   * another number than 0, none is taken in, and bit 8 is set in the flags of those that could have been.
    */
   average(recorder: Recorder, batches: readonly BatchScale[], skip?: StoredNumber): void {
     this.#run(recorder, averageKernel, { batches, number: skip });

@@ -13,53 +13,30 @@ import type {
 import { accumulateFactors, FactorPairs } from "./factor-means.js";
 import { FactorState, type InversionWords } from "./factor-state.js";
 import { KroneckerTrials } from "./kronecker-trials.js";
-import type { StoredNumber } from "./stored.js";
+import { MeanBlock } from "./mean-block.js";
 
 /**
  * K-FAC's own block (Martens & Grosse 2015): H̃ = Ā ⊗ B̄ with moving means Ā and B̄ of the inputs' and derivatives' second
  * moments, and U = (B̄ + √λ/π I)⁻¹ G (Ā + π√λ I)⁻¹, the damping split between the factors by π² = (tr Ā / in)/(tr B̄ / out).
  * A factor that does not invert keeps its inverse, and λ is raised tenfold for the next refresh.
  */
-export class KroneckerBlock implements Block {
+export class KroneckerBlock extends MeanBlock implements Block {
   readonly name = "kronecker";
+  protected readonly state: FactorState;
   readonly #manager: PipelineManager;
   readonly #site: BlockSite;
   readonly #factors: FactorPairs;
   readonly #inverses: FactorPairs;
-  readonly #state: FactorState;
 
   constructor(site: BlockSite) {
+    super();
     const { manager, layers } = site;
     this.#manager = manager;
     this.#site = site;
     this.#factors = new FactorPairs(manager, "factors", layers);
     this.#inverses = new FactorPairs(manager, "inverses", layers);
-    this.#state = new FactorState(site);
+    this.state = new FactorState(site);
     this.#site.states.reset(site.entries);
-  }
-
-  get damping(): number {
-    return this.#state.settings.damping;
-  }
-
-  set damping(value: number) {
-    this.#state.settings.damping = value;
-  }
-
-  get emaDecay(): number {
-    return this.#state.settings.decay;
-  }
-
-  set emaDecay(value: number) {
-    this.#state.settings.decay = value;
-  }
-
-  get storedDamping(): StoredNumber | undefined {
-    return this.#state.settings.stored;
-  }
-
-  set storedDamping(number: StoredNumber | undefined) {
-    this.#state.settings.stored = number;
   }
 
   /** Ā of a layer, in × in. */
@@ -91,12 +68,12 @@ export class KroneckerBlock implements Block {
   }
 
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
-    accumulateFactors(recorder, updates, this.#factors, this.#state, options.skip);
+    accumulateFactors(recorder, updates, this.#factors, this.state, options.skip);
   }
 
   /** Records the damped inverses of all factors, in one grouped sweep. */
   refresh(recorder: Recorder): void {
-    const state = this.#state;
+    const state = this.state;
     this.#trace(recorder);
     state.damp(recorder);
     this.#invert(recorder, [this.#inverses], state);
@@ -108,7 +85,7 @@ export class KroneckerBlock implements Block {
     const parts = {
       site: this.#site,
       inverses: this.#inverses,
-      state: this.#state,
+      state: this.state,
       trace: (recorder: Recorder) => this.#trace(recorder),
       invert: (
         recorder: Recorder,
@@ -151,7 +128,7 @@ export class KroneckerBlock implements Block {
   dispose(): void {
     this.#factors.dispose();
     this.#inverses.dispose();
-    this.#state.dispose();
+    this.state.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -161,7 +138,7 @@ export class KroneckerBlock implements Block {
   #trace(recorder: Recorder): void {
     reduce(
       recorder,
-      this.#state.traces,
+      this.state.traces,
       this.#site.layers.flatMap((_, layer) => [
         { x: diagonalOf(this.A(layer)), index: 2 * layer },
         { x: diagonalOf(this.B(layer)), index: 2 * layer + 1 },
