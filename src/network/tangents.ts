@@ -17,8 +17,8 @@ import type { Passes } from "./passes.js";
 const OPERATION = "curvatureAlong";
 
 /** Why a network has no tangents, for people; undefined where it has them. */
-export function withoutTangents({ layers }: Pick<Built, "layers">): string | undefined {
-  const layer = layers.find((own) => moves(own) && !own.tangent);
+export function withoutTangents(built: Pick<Built, "layers">): string | undefined {
+  const layer = layerWithoutTangent(built);
   return layer && `${layer.name}: layers of the kind ${layer.kind} have no tangent()`;
 }
 
@@ -44,9 +44,13 @@ export function curvatureAlong(
 }
 
 /** @throws UnsupportedLayerError where there are none, naming the layer */
-function requireTangents({ layers }: Built): void {
-  const layer = layers.find((own) => moves(own) && !own.tangent);
+function requireTangents(built: Built): void {
+  const layer = layerWithoutTangent(built);
   if (layer) throw new UnsupportedLayerError(layer.name, layer.kind, "give the kind's layers a tangent()");
+}
+
+function layerWithoutTangent({ layers }: Pick<Built, "layers">): Layer | undefined {
+  return layers.find((layer) => moves(layer) && !layer.tangent);
 }
 
 /** @throws ArgumentError unless they are 1 to 4 buffers of so many numbers */
