@@ -405,6 +405,22 @@ kernelTest("kfac: a step that overflows although G does not is skipped", async (
   net.dispose();
 });
 
+kernelTest("kfac: a λ below the f32 floor is told where it was set, not where it was found", async (t) => {
+  for (const damping of [1e-18, "loss"] as const) {
+    const { net, kfac, batch } = single(t, {
+      fisher: "exact",
+      damping,
+      dampingShare: 1e-18,
+      leastDamping: 0,
+    });
+    const { status, layers } = await kfac.step(batch(1, 1));
+    assertEqual(layers[0]!.text, "damping below the f32 floor", "the layer");
+    assertEqual(status, damping === "loss" ? "ok" : `${layers[0]!.name}: ${layers[0]!.text}`, `λ ${damping}`);
+    kfac.dispose();
+    net.dispose();
+  }
+});
+
 kernelTest("kfac: a weight that would overflow stays as it is", async (t) => {
   const { net, kfac, batch } = single(t, { fisher: "exact", learningRate: 3e38 });
   const before = (await net.weights())[0]!;

@@ -1,5 +1,7 @@
 /** What K-FAC's settings mean for one step. */
+import { type LayerStatus, statusText } from "../../curvature/index.js";
 import { ArgumentError } from "../../errors.js";
+import { InvertStatus } from "../../linalg/index.js";
 import type { Model } from "../../model/index.js";
 import type { ControlPlan } from "../control/control.js";
 import type { ControlNumbers } from "../control/state.js";
@@ -86,4 +88,20 @@ export function numbersSet({ settings }: StepPlan<Schema>): Partial<ControlNumbe
     ...(typeof learningRate === "number" && { learningRate }),
     ...(typeof momentum === "number" && { momentum }),
   };
+}
+
+/**
+ * What the user should know of the layers. A λ that K-FAC finds by itself may be too small to count beside an f32 factor, as
+ * where the loss has become tiny; that is no trouble and nothing that could be acted on.
+ */
+export function troubleOf(
+  layers: readonly LayerStatus[],
+  { settings: { damping } }: StepPlan<Schema>,
+): { status?: string } {
+  const minor = typeof damping === "number" ? 0 : InvertStatus.dampingBelowFloor;
+  for (const { name, status, ready } of layers) {
+    const text = statusText((status.A | status.B) & ~minor, ready);
+    if (text !== "ok") return { status: `${name}: ${text}` };
+  }
+  return {};
 }

@@ -17,6 +17,7 @@ import {
   requireShared,
   samplesOf,
   takesFactors,
+  troubleOf,
 } from "./kfac-settings.js";
 
 /** Options of `Kfac`. */
@@ -98,9 +99,7 @@ export const kfac = defineDirection({
         plan: StepPlan<Schema>,
       ): ControlReport & { layers: readonly LayerStatus[] } {
         const layers = curvature.decode(state!);
-        const troubled = layers.find(({ text }) => text !== "ok");
-        const trouble = troubled && { status: `${troubled.name}: ${troubled.text}` };
-        return { layers, ...trouble, ...control.report(decided!, numbersSet(plan)) };
+        return { layers, ...troubleOf(layers, plan), ...control.report(decided!, numbersSet(plan)) };
       },
       dispose: () => curvature.dispose(),
     };
