@@ -54,6 +54,9 @@ struct StepState {
   momentumSlope: f32,
   momentumCurvature: f32,
   lastMomentum: f32,
+  promise: f32,
+  promisedSlope: f32,
+  freshSlope: f32,
   examples: f32,
   loss: f32,
   predicted: f32,
@@ -108,6 +111,8 @@ fn start_afresh(loss: f32) {
   state[0].slopeCount = 0.0;
   state[0].steepness = 0.0;
   state[0].steepnessCount = 0.0;
+  state[0].promisedSlope = 0.0;
+  state[0].freshSlope = 0.0;
 }
 
 fn take(loss: f32) {

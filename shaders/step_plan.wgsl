@@ -5,8 +5,9 @@
 //
 // corrected by what later batches say:
 // - ρ is at most the harmonic running mean of ⟨G, U⟩ / U'CU: one flat batch cannot make a long step.
-// - ρ is multiplied by s in [LEAST, 1], the running share of the promised slope ⟨G, U⟩ that the next batch finds along U,
-//   the bend of the step taken allowed for.
+// - ρ is multiplied by s, the running share of the promised slope ⟨G, U⟩ that the next batch finds along U, the bend of the
+//   step taken allowed for; but by no less than √(p / CLEAR) in [LEAST, 1], p what of a gradient is signal. That is the share of
+//   a step's slope ρ⟨G, U⟩ + μ⟨G, V⟩ which the next batch, with its own bend V'CV, finds where the step began.
 // - μ is Σ (⟨G, V⟩ − ρ U'CV) / Σ V'CV over the last batches: V is older than G, so ⟨G, V⟩ is a slope on unseen data.
 // - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
 //   times that share in [LEAST_TRUST, 1].
@@ -70,6 +71,9 @@ struct StepState {
   momentumSlope: f32,
   momentumCurvature: f32,
   lastMomentum: f32,
+  promise: f32,
+  promisedSlope: f32,
+  freshSlope: f32,
   examples: f32,
   loss: f32,
   predicted: f32,
@@ -144,6 +148,7 @@ const HELD = 1u;
 const RESTORED = 2u;
 
 const LEAST = 0.5;
+const CLEAR = 0.1;
 const LEAST_TRUST = 0.1;
 const QUIET = 0.8;
 const MEMORY = 0.95;
@@ -159,6 +164,14 @@ fn leave(result: Outcome) {
   state[0].predicted = 0.0;
   state[0].rate = 0.0;
   state[0].momentum = 0.0;
+}
+
+// Gradients of which a tenth or more is signal need no caution.
+fn least_share() -> f32 {
+  if (state[0].promisedSlope <= 0.0) {
+    return 1.0;
+  }
+  return clamp(sqrt(max(state[0].freshSlope / state[0].promisedSlope, 0.0) / CLEAR), LEAST, 1.0);
 }
 
 @compute @workgroup_size(1)
@@ -194,19 +207,26 @@ fn main() {
       state[0].slopeCount = MEMORY * state[0].slopeCount + (1.0 - MEMORY);
     }
   }
-  state[0].judgeable = 0u;
-  var s = 1.0;
-  var trust = 1.0;
-  if (state[0].slopeCount > 0.0) {
-    let share = state[0].slopeFound / state[0].slopeCount;
-    s = clamp(share, LEAST, 1.0);
-    trust = clamp(share, LEAST_TRUST, 1.0);
-  }
   let ridge = state[0].lambda + settings.penalty;
   let cuu = sums[7u * count] + ridge * result.updateSquared;
   let cuv = sums[7u * count + 1u] + ridge * uv;
   let cvv = sums[7u * count + 3u] + ridge * vv;
   let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
+  // The same where the step began, along all of it and with the unseen batch's own bend: what of a gradient is signal.
+  let promise = state[0].promise;
+  let fresh = gv + sums[7u * count + 3u] + settings.penalty * vv;
+  if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(fresh)) {
+    state[0].promisedSlope = MEMORY * state[0].promisedSlope + (1.0 - MEMORY) * promise;
+    state[0].freshSlope = MEMORY * state[0].freshSlope + (1.0 - MEMORY) * fresh;
+  }
+  state[0].judgeable = 0u;
+  var s = 1.0;
+  var trust = 1.0;
+  if (state[0].slopeCount > 0.0) {
+    let share = state[0].slopeFound / state[0].slopeCount;
+    s = clamp(share, least_share(), 1.0);
+    trust = clamp(share, LEAST_TRUST, 1.0);
+  }
   var model = 0.0;
   if (measured && gu > 0.0 && cuu > 0.0) {
     model = gu / cuu;
@@ -304,6 +324,7 @@ fn main() {
   if (measured && gu > 0.0 && result.skipped == 0u) {
     state[0].judgeable = 1u;
     state[0].slope = gu;
+    state[0].promise = rate * gu + momentum * gv;
     state[0].bend = rate * (sums[7u * count] + settings.penalty * result.updateSquared) +
       momentum * (sums[7u * count + 1u] + settings.penalty * uv);
   }

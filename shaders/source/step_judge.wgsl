@@ -41,6 +41,8 @@ fn start_afresh(loss: f32) {
   state[0].slopeCount = 0.0;
   state[0].steepness = 0.0;
   state[0].steepnessCount = 0.0;
+  state[0].promisedSlope = 0.0;
+  state[0].freshSlope = 0.0;
 }
 
 fn take(loss: f32) {

@@ -32,6 +32,10 @@ export interface ControlState {
   readonly momentumSlope: number;
   readonly momentumCurvature: number;
   readonly lastMomentum: number;
+  /** The slope that the last step promised; running sums of it, and of what the next batch finds of it. */
+  readonly promise: number;
+  readonly promisedSlope: number;
+  readonly freshSlope: number;
   readonly examples: number;
   /** The loss at the start. */
   readonly firstLoss: number;
@@ -119,6 +123,9 @@ export function initialControlState(): ControlState {
     momentumSlope: 0,
     momentumCurvature: 0,
     lastMomentum: 0,
+    promise: 0,
+    promisedSlope: 0,
+    freshSlope: 0,
     examples: 0,
   };
   const looks = { firstLoss: 0, loss: 0, predicted: 0, ratio: 0, steeredDamping: 0 };
@@ -181,6 +188,8 @@ function take(before: ControlState, loss: number): ControlState {
       slopeCount: 0,
       steepness: 0,
       steepnessCount: 0,
+      promisedSlope: 0,
+      freshSlope: 0,
     };
     return { ...common, ...forgotten, firstLoss: loss, mean: loss, statistics: "afresh" };
   }
@@ -237,12 +246,19 @@ export function planStep(
   const total = (name: Exclude<keyof ControlLayer, "maySteps">) =>
     stepping.reduce((sum, own) => sum + own[name], 0);
   const [gu, uu, gv, uv, vv] = [total("gu"), total("uu"), total("gv"), total("uv"), total("vv")];
-  const state = { ...before, ...shares(before, total("previous")), judgeable: false };
-  const share = state.slopeCount > 0 ? state.slopeFound / state.slopeCount : 1;
-  const s = clamp(share, 0.5, 1);
-  const ridge = state.lambda + settings.penalty;
+  const ridge = before.lambda + settings.penalty;
   const [cuu, cuv, cvv] = [forms[0] + ridge * uu, forms[1] + ridge * uv, forms[2] + ridge * vv];
   const measured = settings.measures && [cuu, cuv, cvv, gu, gv].every(finite);
+  const fresh = measured ? gv + forms[2] + settings.penalty * vv : Number.NaN;
+  const state = {
+    ...before,
+    ...shares(before, total("previous")),
+    ...signal(before, fresh),
+    judgeable: false,
+  };
+  const share = state.slopeCount > 0 ? state.slopeFound / state.slopeCount : 1;
+  const least = state.promisedSlope > 0 ? leastShare(state.freshSlope / state.promisedSlope) : 1;
+  const s = clamp(share, least, 1);
   let model = 0;
   if (measured && gu > 0 && cuu > 0) {
     model = modelRate(gu, gv, cuu, cuv, cvv);
@@ -294,7 +310,13 @@ export function planStep(
   const square = rate * rate * cuu + 2 * rate * momentum * cuv + momentum * momentum * cvv;
   const predicted = measured && skippedLayers === 0 ? 0.5 * square - rate * gu - momentum * gv : 0;
   return {
-    state: { ...state, predicted, rate: eta, momentum, ...(judges && { judgeable: true, slope: gu, bend }) },
+    state: {
+      ...state,
+      predicted,
+      rate: eta,
+      momentum,
+      ...(judges && { judgeable: true, slope: gu, bend, promise: rate * gu + momentum * gv }),
+    },
     coefficients: layers.map(({ maySteps }) => (maySteps ? rate : 0)),
     momentum,
     decay: rate * (settings.decoupled ?? 0),
@@ -327,6 +349,20 @@ function shares({ judgeable, bend, slope, slopeFound, slopeCount }: ControlState
   const share = (previous + bend) / slope;
   if (!judgeable || !finite(share)) return {};
   return { slopeFound: mix(0.95, slopeFound, clamp(share, -10, 10)), slopeCount: mix(0.95, slopeCount, 1) };
+}
+
+/**
+ * How much of the slope that the last step promised its start has on a batch that it has not seen: the slope there is now,
+ * and the bend along the step.
+ */
+function signal({ judgeable, promise, promisedSlope, freshSlope }: ControlState, fresh: number) {
+  if (!judgeable || !(promise > 0) || !finite(promise) || !finite(fresh)) return {};
+  return { promisedSlope: mix(0.95, promisedSlope, promise), freshSlope: mix(0.95, freshSlope, fresh) };
+}
+
+/** Least s: gradients of which a tenth or more is signal need no caution. */
+function leastShare(signal: number): number {
+  return clamp(Math.sqrt(Math.max(signal, 0) / 0.1), 0.5, 1);
 }
 
 /** ρ of the model in the plane of U and V, or along U alone where that is no plane. */
