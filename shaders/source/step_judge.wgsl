@@ -6,7 +6,7 @@
 // since the step was not to blame, and λ and the length of steps are as they were. Where PATIENCE batches in a row are bad and
 // the next is finite, the data have changed: its loss is the new normal, and the curvature starts afresh. So it does where the
 // first batches were bad: two in a row are below 1 / DROP of the running mean. λ, which the curvature reads, is fixed, follows
-// the running loss or is steered by step_ratio.wgsl, times `boost`.
+// the running loss, less of it the clearer gradients are (pieces/signal.wgsl), or is steered by step_ratio.wgsl, times `boost`.
 //
 // One thread; the state is one struct. Dispatched by src/optimizers/control/control.ts after a pass and before its statistics.
 
@@ -15,6 +15,7 @@
 # include("finite");
 # include("verdicts");
 # include("damping_rules");
+# include("signal");
 
 const REJECT = 3.0;
 const SPREAD = 6.0;
@@ -117,6 +118,10 @@ fn main() {
     var base = settings.damping;
     if (settings.rule != FIXED) {
       base *= abs(state[0].mean);
+      if (state[0].promisedSlope > 0.0) {
+        let clear = LEAST / least_share(state[0].freshSlope, state[0].promisedSlope);
+        base *= clear * clear;
+      }
     }
     if (settings.rule == RATIO) {
       // It begins where the running loss would have it.

@@ -23,9 +23,8 @@
 # include("finite");
 # include("may_step");
 # include("verdicts");
+# include("signal");
 
-const LEAST = 0.5;
-const CLEAR = 0.1;
 const LEAST_TRUST = 0.1;
 const QUIET = 0.8;
 const MEMORY = 0.95;
@@ -41,14 +40,6 @@ fn leave(result: Outcome) {
   state[0].predicted = 0.0;
   state[0].rate = 0.0;
   state[0].momentum = 0.0;
-}
-
-// Gradients of which a tenth or more is signal need no caution.
-fn least_share() -> f32 {
-  if (state[0].promisedSlope <= 0.0) {
-    return 1.0;
-  }
-  return clamp(sqrt(max(state[0].freshSlope / state[0].promisedSlope, 0.0) / CLEAR), LEAST, 1.0);
 }
 
 @compute @workgroup_size(1)
@@ -101,7 +92,11 @@ fn main() {
   var trust = 1.0;
   if (state[0].slopeCount > 0.0) {
     let share = state[0].slopeFound / state[0].slopeCount;
-    s = clamp(share, least_share(), 1.0);
+    var least = 1.0;
+    if (state[0].promisedSlope > 0.0) {
+      least = least_share(state[0].freshSlope, state[0].promisedSlope);
+    }
+    s = clamp(share, least, 1.0);
     trust = clamp(share, LEAST_TRUST, 1.0);
   }
   var model = 0.0;

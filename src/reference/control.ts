@@ -157,7 +157,7 @@ export function judgeBatch(
   const { damping, rule, leastDamping, mostDamping, refreshes } = settings;
   const common = { ...judged, loss, examples: mix(0.9, usually, examples) };
   if (!refreshes) return common;
-  const base = damping * (rule === "fixed" ? 1 : Math.abs(judged.mean));
+  const base = damping * (rule === "fixed" ? 1 : Math.abs(judged.mean) * caution(judged));
   // It begins where the running loss would have it.
   const begins = rule === "levenbergMarquardt" && judged.steeredDamping === 0 && judged.seen > 0;
   const steeredDamping = begins ? base : judged.steeredDamping;
@@ -358,6 +358,11 @@ function shares({ judgeable, bend, slope, slopeFound, slopeCount }: ControlState
 function signal({ judgeable, promise, promisedSlope, freshSlope }: ControlState, fresh: number) {
   if (!judgeable || !(promise > 0) || !finite(promise) || !finite(fresh)) return {};
   return { promisedSlope: mix(0.95, promisedSlope, promise), freshSlope: mix(0.95, freshSlope, fresh) };
+}
+
+/** Less of λ does where gradients are clear. */
+function caution({ promisedSlope, freshSlope }: ControlState): number {
+  return promisedSlope > 0 ? (0.5 / leastShare(freshSlope / promisedSlope)) ** 2 : 1;
 }
 
 /** Least s: gradients of which a tenth or more is signal need no caution. */
