@@ -1,5 +1,5 @@
-// The state of K-FAC's factors, kept on the GPU so that a step waits for nothing. A thread serves one layer of a block. Three
-// kernels:
+// The state of K-FAC's factors, kept on the GPU so that a step waits for nothing. A thread serves one layer of a block,
+// or leaves it alone where `serves` is 0. Three kernels:
 //
 // average  before the Gram matrices: (α, β) of each factor's moving mean, β_t = min(1 − 1/t, β), t counting the
 //          batches taken; a batch with numbers that are not finite is left out (α = 0, β = 1) and counted. Where the
@@ -23,7 +23,7 @@ struct LayerProblem {
   alphaB: f32,
   sizeA: f32,
   sizeB: f32,
-  takes: u32,
+  serves: u32,
   entry: u32,
   place: u32,
   word: u32,
@@ -77,7 +77,7 @@ fn moving(alpha: f32, count: u32) -> vec2f {
 @compute @workgroup_size(64)
 fn average(@builtin(global_invocation_id) id: vec3u) {
   let index = id.x;
-  if (index >= arrayLength(&problems) || problems[index].takes == 0u) {
+  if (index >= arrayLength(&problems) || problems[index].serves == 0u) {
     return;
   }
   let entry = problems[index].entry;
@@ -141,7 +141,7 @@ fn split(a: f32, b: f32, before: f32) -> f32 {
 @compute @workgroup_size(64)
 fn damp(@builtin(global_invocation_id) id: vec3u) {
   let index = id.x;
-  if (index >= arrayLength(&problems)) {
+  if (index >= arrayLength(&problems) || problems[index].serves == 0u) {
     return;
   }
   let entry = problems[index].entry;
@@ -163,7 +163,7 @@ fn damp(@builtin(global_invocation_id) id: vec3u) {
 @compute @workgroup_size(64)
 fn settle(@builtin(global_invocation_id) id: vec3u) {
   let index = id.x;
-  if (index >= arrayLength(&problems)) {
+  if (index >= arrayLength(&problems) || problems[index].serves == 0u) {
     return;
   }
   let entry = problems[index].entry;

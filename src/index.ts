@@ -47,6 +47,7 @@ export {
   createApproximation,
   DiagonalBlock,
   denseHessian,
+  EigenBlock,
   EkfacBlock,
   type ExampleSource,
   FALLBACKS,

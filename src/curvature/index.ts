@@ -52,6 +52,7 @@ export {
   type CurvatureOptions,
 } from "./blocks/curvature.js";
 export { DiagonalBlock } from "./blocks/diagonal.js";
+export { EigenBlock } from "./blocks/eigen.js";
 export { EkfacBlock } from "./blocks/ekfac.js";
 export { GradientBlock } from "./blocks/gradient.js";
 export { BLOCK_KINDS, type BlockKind, type MovingKind } from "./blocks/kinds.js";

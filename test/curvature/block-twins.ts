@@ -17,6 +17,7 @@ import { add, identity, type Matrix, matrix } from "../../src/reference/matrix.j
 import { meanFluctuation } from "../../src/reference/mean-fluctuation.js";
 import type { Factors } from "../../src/reference/network.js";
 import { blockJacobians, type PositionBlock } from "../../src/reference/operator.js";
+import { solve } from "../../src/reference/solve.js";
 
 export interface BlockTwin {
   /** The groups of a layer; most have one. `treatment` says how positions enter the factors. */
@@ -97,6 +98,73 @@ export class KroneckerTwin implements BlockTwin {
   }
 }
 
+/** s_B s_A', negative numbers counted as zero. */
+function outer(valuesB: ArrayLike<number>, valuesA: ArrayLike<number>): Matrix {
+  const D = matrix(valuesB.length, valuesA.length);
+  for (let k = 0; k < D.data.length; k++) {
+    const [o, i] = [Math.floor(k / D.cols), k % D.cols];
+    D.data[k] = Math.max(valuesB[o]!, 0) * Math.max(valuesA[i]!, 0);
+  }
+  return D;
+}
+
+/** (u_o ⊗ v_i)' H (u_o ⊗ v_i) for all columns u of B and v of A, with H on column-major vec(W). */
+export function diagonalIn(H: Matrix, { A, B }: { A: Matrix; B: Matrix }): Matrix {
+  const D = matrix(B.cols, A.cols);
+  for (let o = 0; o < B.cols; o++) {
+    for (let i = 0; i < A.cols; i++) {
+      const x = Float64Array.from(
+        { length: H.rows },
+        (_, k) => B.data[(k % B.rows) * B.cols + o]! * A.data[Math.floor(k / B.rows) * A.cols + i]!,
+      );
+      for (let row = 0; row < H.rows; row++) {
+        for (let col = 0; col < H.cols; col++) {
+          D.data[o * A.cols + i]! += x[row]! * H.data[row * H.cols + col]! * x[col]!;
+        }
+      }
+    }
+  }
+  return D;
+}
+
+/** Ā ⊗ B̄ + λI, solved as a dense system and not by eigenvectors. */
+export class EigenTwin implements BlockTwin {
+  mean: Factors | undefined;
+  #damped: Matrix | undefined;
+  #t = 0;
+  readonly #emaDecay: number;
+
+  constructor(emaDecay: number) {
+    this.#emaDecay = emaDecay;
+  }
+
+  accumulate([block]: readonly PositionBlock[]): void {
+    this.mean = updateFactors(this.mean, expandFactors(block!), ++this.#t, this.#emaDecay);
+  }
+
+  refresh(damping: number): void {
+    if (!this.mean) return;
+    const H = kroneckerApproximation("", this.mean).dense();
+    for (let k = 0; k < H.rows; k++) H.data[k * (H.cols + 1)]! += damping;
+    this.#damped = H;
+  }
+
+  solve(G: Matrix): Matrix {
+    return this.#damped ? solveDense(this.#damped, G) : matrix(G.rows, G.cols);
+  }
+}
+
+/** H⁻¹ vec(G), H on column-major vec(W). */
+function solveDense(H: Matrix, G: Matrix): Matrix {
+  const at = (k: number) => (k % G.rows) * G.cols + Math.floor(k / G.rows);
+  const g = matrix(H.rows, 1);
+  for (let k = 0; k < H.rows; k++) g.data[k] = G.data[at(k)]!;
+  const u = solve(H, g);
+  const U = matrix(G.rows, G.cols);
+  for (let k = 0; k < H.rows; k++) U.data[at(k)] = u.data[k]!;
+  return U;
+}
+
 export class EkfacTwin implements BlockTwin {
   mean: Factors | undefined;
   D: Matrix | undefined;
@@ -106,13 +174,19 @@ export class EkfacTwin implements BlockTwin {
   #damping = 0;
   readonly #emaDecay: number;
   readonly #factorsOf: FactorsOf;
-  /** Leaves the spectrum as the Kronecker product's own: what EKFAC must not be. */
+  /** Leaves the spectrum as the Kronecker product's own, or starts it afresh with the bases: what EKFAC must not do. */
   readonly #frozen: boolean;
+  readonly #restarts: boolean;
 
-  constructor(emaDecay: number, factorsOf: FactorsOf = expandFactors, frozen = false) {
+  constructor(
+    emaDecay: number,
+    factorsOf: FactorsOf = expandFactors,
+    { frozen = false, restarts = false } = {},
+  ) {
     this.#emaDecay = emaDecay;
     this.#factorsOf = factorsOf;
     this.#frozen = frozen;
+    this.#restarts = restarts;
   }
 
   accumulate([block]: readonly PositionBlock[]): void {
@@ -125,14 +199,17 @@ export class EkfacTwin implements BlockTwin {
   refresh(damping: number): void {
     if (!this.mean) return;
     const [A, B] = [eigh(this.mean.A), eigh(this.mean.B)];
+    const before = this.basis;
     this.basis = { A: A.vectors, B: B.vectors };
-    this.D = matrix(B.values.length, A.values.length);
-    for (let k = 0; k < this.D.data.length; k++) {
-      const [o, i] = [Math.floor(k / A.values.length), k % A.values.length];
-      this.D.data[k] = Math.max(B.values[o]!, 0) * Math.max(A.values[i]!, 0);
-    }
-    this.#count = 1;
     this.#damping = damping;
+    if (this.D && before && !this.#restarts) {
+      // The diagonal of what it was, in the new bases: dense, and by another way than the block's.
+      const H = eigenbasisApproximation("", before.A, before.B, this.D).dense();
+      this.D = diagonalIn(H, this.basis);
+      return;
+    }
+    this.D = outer(B.values, A.values);
+    this.#count = 1;
   }
 
   /** H̃. */
@@ -210,6 +287,8 @@ export function blockTwin(kind: BlockKind, emaDecay: number): BlockTwin {
   switch (kind) {
     case "kronecker":
       return new KroneckerTwin(emaDecay);
+    case "eigen":
+      return new EigenTwin(emaDecay);
     case "ekfac":
       return new EkfacTwin(emaDecay);
     case "diagonal":

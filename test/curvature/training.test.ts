@@ -213,7 +213,7 @@ kernelTest("training: ekfac is not K-FAC, nor a spectrum that stands still", asy
   const run = runs["ekfac on a dense network"]!;
   const wrong: Record<string, Run["twins"]> = {
     kronecker: (decay) => [0, 1, 2].map(() => new KroneckerTwin(decay)),
-    frozen: (decay) => [0, 1, 2].map(() => new EkfacTwin(decay, expandFactors, true)),
+    frozen: (decay) => [0, 1, 2].map(() => new EkfacTwin(decay, expandFactors, { frozen: true })),
   };
   for (const [name, twins] of Object.entries(wrong)) {
     const gaps: number[] = [];

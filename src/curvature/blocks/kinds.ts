@@ -8,6 +8,7 @@ import {
 } from "../names.js";
 import type { BlockFactory } from "./block.js";
 import { DiagonalBlock } from "./diagonal.js";
+import { EigenBlock } from "./eigen.js";
 import { EkfacBlock } from "./ekfac.js";
 import { GradientBlock } from "./gradient.js";
 import { KroneckerBlock } from "./kronecker.js";
@@ -27,6 +28,11 @@ const MOVING: Readonly<Record<MovingKind, BuiltIn>> = {
     create: (site) => new KroneckerBlock(site),
     needs: "kronecker",
     about: "Ā ⊗ B̄ of moving means, damped by the π rule",
+  },
+  eigen: {
+    create: (site) => new EigenBlock(site),
+    needs: "kronecker",
+    about: "Ā ⊗ B̄ of moving means in its eigenbases, damped by λI",
   },
   ekfac: {
     create: (site) => new EkfacBlock(site),

@@ -71,13 +71,13 @@ export class KroneckerBlock extends MeanBlock implements Block {
     accumulateFactors(recorder, updates, this.#factors, this.state, options.skip);
   }
 
-  /** Records the damped inverses of all factors, in one grouped sweep. */
-  refresh(recorder: Recorder): void {
+  /** Records the damped inverses of the layers' factors, in one grouped sweep. */
+  refresh(recorder: Recorder, layers = this.#everyLayer): void {
     const state = this.state;
-    this.#trace(recorder);
-    state.damp(recorder);
-    this.#invert(recorder, [this.#inverses], state);
-    state.settle(recorder);
+    this.#trace(recorder, layers);
+    state.damp(recorder, layers);
+    this.#invert(recorder, [this.#inverses], state, layers);
+    state.settle(recorder, layers);
   }
 
   /** Inverses of the same factors, a pair of matrices a layer more for each multiplier. */
@@ -135,31 +135,40 @@ export class KroneckerBlock extends MeanBlock implements Block {
     this.dispose();
   }
 
-  #trace(recorder: Recorder): void {
+  get #everyLayer(): readonly number[] {
+    return this.#site.layers.map((_, layer) => layer);
+  }
+
+  #trace(recorder: Recorder, layers = this.#everyLayer): void {
     reduce(
       recorder,
       this.state.traces,
-      this.#site.layers.flatMap((_, layer) => [
+      layers.flatMap((layer) => [
         { x: diagonalOf(this.A(layer)), index: 2 * layer },
         { x: diagonalOf(this.B(layer)), index: 2 * layer + 1 },
       ]),
     );
   }
 
-  /** Records the inverses of all factors into each of the targets, in one grouped sweep. */
+  /** Records the inverses of the layers' factors into each of the targets, in one grouped sweep. */
   #invert(
     recorder: Recorder,
     targets: readonly FactorPairs[],
     words: Pick<InversionWords, "dampings" | "status">,
+    layers = this.#everyLayer,
   ): void {
     const { dampings, status } = words;
+    const pairs = this.#site.layers.length;
     invert(
       recorder,
-      targets.flatMap((into) =>
-        this.#site.layers.flatMap((_, layer) => [
-          { S: this.A(layer), into: into.A(layer) },
-          { S: this.B(layer), into: into.B(layer) },
-        ]),
+      targets.flatMap((into, target) =>
+        layers.flatMap((layer) => {
+          const index = 2 * (target * pairs + layer);
+          return [
+            { S: this.A(layer), into: into.A(layer), index },
+            { S: this.B(layer), into: into.B(layer), index: index + 1 },
+          ];
+        }),
       ),
       { dampings, status },
     );
