@@ -87,8 +87,10 @@ export interface Block extends Disposable {
    * @throws ArgumentError when set to what is no element of a storage buffer
    */
   storedDamping?: StoredNumber | undefined;
-  /** Whether a refresh finds eigenvectors and nothing else has to wait for one: K-FAC's `basesEvery` then says when. */
+  /** Whether refreshes find eigenvectors, and λ and all else count without one: K-FAC's `basesEvery` then says when they come. */
   readonly eigenbases?: boolean;
+  /** About how many operations a refresh of a layer takes, to share them out evenly; absent where it is next to nothing. */
+  refreshCost?(layer: number): number;
   /** β of moving means; counts from the next batch on. Absent where there are none. @throws ArgumentError outside [0, 1) */
   emaDecay?: number;
   /**

@@ -118,6 +118,12 @@ export abstract class EigenbasisBlock extends MeanBlock implements Block {
     this.bases.settle(recorder, layers);
   }
 
+  /** Householder, QL and the rotations; see `eigh`. */
+  refreshCost(layer: number): number {
+    const { in: inputs, out } = this.site.layers[layer]!;
+    return 9 * (inputs ** 3 + out ** 3);
+  }
+
   precondition(recorder: Recorder, items: readonly BlockItem[]): void {
     this.#solve(recorder, items, 1);
   }

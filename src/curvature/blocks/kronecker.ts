@@ -80,6 +80,11 @@ export class KroneckerBlock extends MeanBlock implements Block {
     state.settle(recorder, layers);
   }
 
+  refreshCost(layer: number): number {
+    const { in: inputs, out } = this.#site.layers[layer]!;
+    return inputs ** 3 + out ** 3;
+  }
+
   /** Inverses of the same factors, a pair of matrices a layer more for each multiplier. */
   trials(multipliers: readonly number[], status: GPUBuffer): BlockTrials {
     const parts = {
