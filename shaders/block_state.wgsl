@@ -2,8 +2,9 @@
 // nothing. Six kernels:
 //
 // weigh   before a batch's spectrum is blended in: (1 − β_t, β_t), β_t = min(1 − 1/t, β), t counting the batches in the
-//         spectrum since the means started afresh, at first the Kronecker product's own eigenvalues as one. Left out, with (0, 1),
-//         before there is a basis, and where the batch's numbers are not finite.
+//         spectrum since its basis was renewed or the means started afresh; what it began with, the spectrum before or the Kronecker
+//         product's own eigenvalues, is the first. Left out, with (0, 1), before there is a basis, and where the batch's numbers
+//         are not finite.
 // carry   before a new basis is adopted: (1, 0) where there is a spectrum to carry over into it, (0, 1) where it is the first.
 // adopt   after a refresh: (1, 0) where a new basis replaces the old one, (0, 1) where the old one stays because numbers were
 //         not finite or the rotations did not suffice. A factor that is not finite starts afresh. λ is noted as it is.
@@ -137,7 +138,7 @@ fn adopt(@builtin(global_invocation_id) id: vec3u) {
   }
   layers[entry].readyA = 1u;
   layers[entry].readyB = 1u;
-  counts[problem.layer] = max(counts[problem.layer], 1.0);
+  counts[problem.layer] = 1.0;
   scales[problem.layer] = vec2f(1.0, 0.0);
 }
 

@@ -52,6 +52,7 @@ export {
   type ExampleSource,
   FALLBACKS,
   type Fallback,
+  FullBlock,
   GgnBlock,
   GradientBlock,
   KroneckerBlock,

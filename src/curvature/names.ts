@@ -17,14 +17,14 @@ export const APPROXIMATIONS = [
  */
 export type ApproximationKind = (typeof APPROXIMATIONS)[number];
 
-const MOVING_KINDS = ["kronecker", "eigen", "ekfac", "diagonal", "gradient"] as const;
+const MOVING_KINDS = ["kronecker", "eigen", "ekfac", "full", "diagonal", "gradient"] as const;
 
 /** The kinds with a memory: moving means, renewed by each batch. */
 export type MovingKind = (typeof MOVING_KINDS)[number];
 
 /**
  * A kind of block by name. `"kronecker"` is K-FAC's own, `"eigen"` the same product with λI added exactly, `"ekfac"` keeps the
- * spectrum in its eigenbases, `"diagonal"` the diagonal, `"gradient"` nothing. With `"batch:"` before it, an approximation is fitted to each batch anew and forgets the one
+ * spectrum in its eigenbases, `"full"` the whole block of a small layer, `"diagonal"` the diagonal, `"gradient"` nothing. With `"batch:"` before it, an approximation is fitted to each batch anew and forgets the one
  * before.
  */
 export type BlockKind = MovingKind | `batch:${ApproximationKind}`;

@@ -16,7 +16,12 @@ import { matmul } from "../../src/reference/matmul.js";
 import { add, identity, type Matrix, matrix } from "../../src/reference/matrix.js";
 import { meanFluctuation } from "../../src/reference/mean-fluctuation.js";
 import type { Factors } from "../../src/reference/network.js";
-import { blockJacobians, type PositionBlock } from "../../src/reference/operator.js";
+import {
+  blockJacobians,
+  denseHessian,
+  type PositionBlock,
+  positionOperator,
+} from "../../src/reference/operator.js";
 import { solve } from "../../src/reference/solve.js";
 
 export interface BlockTwin {
@@ -165,6 +170,34 @@ function solveDense(H: Matrix, G: Matrix): Matrix {
   return U;
 }
 
+/** The moving mean of H itself, solved as a dense system. */
+export class FullTwin implements BlockTwin {
+  H: Matrix | undefined;
+  #damped: Matrix | undefined;
+  #t = 0;
+  readonly #emaDecay: number;
+
+  constructor(emaDecay: number) {
+    this.#emaDecay = emaDecay;
+  }
+
+  accumulate(groups: readonly PositionBlock[]): void {
+    const fresh = denseHessian(positionOperator(groups));
+    const weight = emaWeight(++this.#t, this.#emaDecay);
+    this.H = this.H ? add(this.H, fresh, weight, 1 - weight) : fresh;
+  }
+
+  refresh(damping: number): void {
+    if (!this.H) return;
+    this.#damped = { ...this.H, data: this.H.data.slice() };
+    for (let k = 0; k < this.H.rows; k++) this.#damped.data[k * (this.H.cols + 1)]! += damping;
+  }
+
+  solve(G: Matrix): Matrix {
+    return this.#damped ? solveDense(this.#damped, G) : matrix(G.rows, G.cols);
+  }
+}
+
 export class EkfacTwin implements BlockTwin {
   mean: Factors | undefined;
   D: Matrix | undefined;
@@ -202,6 +235,7 @@ export class EkfacTwin implements BlockTwin {
     const before = this.basis;
     this.basis = { A: A.vectors, B: B.vectors };
     this.#damping = damping;
+    this.#count = 1;
     if (this.D && before && !this.#restarts) {
       // The diagonal of what it was, in the new bases: dense, and by another way than the block's.
       const H = eigenbasisApproximation("", before.A, before.B, this.D).dense();
@@ -209,7 +243,6 @@ export class EkfacTwin implements BlockTwin {
       return;
     }
     this.D = outer(B.values, A.values);
-    this.#count = 1;
   }
 
   /** H̃. */
@@ -291,6 +324,8 @@ export function blockTwin(kind: BlockKind, emaDecay: number): BlockTwin {
       return new EigenTwin(emaDecay);
     case "ekfac":
       return new EkfacTwin(emaDecay);
+    case "full":
+      return new FullTwin(emaDecay);
     case "diagonal":
       return new DiagonalTwin(emaDecay);
     case "gradient":

@@ -113,8 +113,8 @@ async function tried(t: TestContext, trials: CurvatureTrials, trial: number, G: 
   return Promise.all(items.map(({ into }) => download(t, into)));
 }
 
-/** Kinds whose damping is not λI have their own solution alone, since another would be another fit. */
-const FITTED: readonly BlockKind[] = ["batch:expandFactored", "batch:meanFluctuation"];
+/** Kinds that have their own solution alone: another would be another fit, or another inverse of the whole block. */
+const FITTED: readonly BlockKind[] = ["full", "batch:expandFactored", "batch:meanFluctuation"];
 
 for (const kind of BLOCK_KINDS) {
   kernelTest(`trials: ${kind} at several dampings, each as if it were λ`, async (t) => {

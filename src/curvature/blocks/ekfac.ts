@@ -14,16 +14,17 @@ import { layOutMatrices } from "./spectra.js";
 const SPECTRUM_FLAG = 4;
 
 /**
- * EKFAC (George et al. 2018), over moving means: the spectrum D is itself a moving mean,
- *
- *     D ← β_t D + (1 − β_t) (1/N) Σ_i Σ_c (U_B' J_ic U_A)∘²,   β_t = min(1 − 1/t, β), t = 2, 3, …,
- *
- * the best diagonal in the eigenbases, and begins as the Kronecker product's own eigenvalues, which count as one batch. A
- * refresh renews the bases and carries D over: with Q_A = U_A' V_A from the old bases U to the new ones V, and Q_B likewise,
+ * EKFAC (George et al. 2018), over moving means. The spectrum D begins as the Kronecker product's own eigenvalues. A refresh renews
+ * the bases and carries D over: with Q_A = U_A' V_A from the old bases U to the new ones V, and Q_B likewise,
  *
  *     D ← (Q_B ∘ Q_B)' D (Q_A ∘ Q_A),
  *
- * the diagonal of the H̃ before in the new bases, which of all diagonals there is the nearest to it; its trace stays.
+ * the diagonal in the new bases of what H̃ was in the old ones, which of all diagonals there is the nearest to it; its trace stays.
+ * What a refresh leaves counts as one batch. Each batch after that is blended in,
+ *
+ *     D ← β_t D + (1 − β_t) (1/N) Σ_i Σ_c (U_B' J_ic U_A)∘²,   β_t = min(1 − 1/t, β), t = 2, 3, … since the refresh,
+ *
+ * the best diagonal in that basis.
  *
  * A convolution's inputs are made for this, (N · T) × in numbers of scratch.
  */
@@ -102,7 +103,7 @@ export class EkfacBlock extends EigenbasisBlock implements Block {
     this.manager.destroyBuffer(this.#counts);
   }
 
-  /** Batches in D; f32, 0 while there are no bases. */
+  /** Batches in D since the bases were renewed; f32, 0 while there are none. */
   protected override get counts(): GPUBuffer {
     return this.#counts;
   }

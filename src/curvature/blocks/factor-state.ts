@@ -12,6 +12,7 @@ export const LayerProblem = d.struct({
   sizeA: d.f32,
   sizeB: d.f32,
   serves: d.u32,
+  whole: d.u32,
   entry: d.u32,
   place: d.u32,
   word: d.u32,
@@ -71,9 +72,12 @@ export class FactorState implements Disposable {
   readonly status: GPUBuffer;
   readonly #manager: PipelineManager;
   readonly #site: BlockSite;
+  readonly #whole: boolean;
 
-  constructor(site: BlockSite) {
+  /** With `whole` each layer has one matrix, A's, which λ is added to as it is. */
+  constructor(site: BlockSite, { whole = false } = {}) {
     const { manager, layers, damping, emaDecay } = site;
+    this.#whole = whole;
     const count = layers.length;
     this.#manager = manager;
     this.#site = site;
@@ -134,6 +138,7 @@ export class FactorState implements Disposable {
         sizeA: layer.in,
         sizeB: layer.out,
         serves: served ? 1 : 0,
+        whole: this.#whole ? 1 : 0,
         entry: entries[index]!,
         place: words.place + index,
         ...wordOf(number),

@@ -10,14 +10,15 @@ import type { BlockFactory } from "./block.js";
 import { DiagonalBlock } from "./diagonal.js";
 import { EigenBlock } from "./eigen.js";
 import { EkfacBlock } from "./ekfac.js";
+import { FullBlock } from "./full.js";
 import { GradientBlock } from "./gradient.js";
 import { KroneckerBlock } from "./kronecker.js";
 
 /** A kind of block that comes with the library. */
 interface BuiltIn {
   readonly create: BlockFactory;
-  /** What it asks of a layer: a Kronecker form of its curvature, or nothing that some layer may lack. */
-  readonly needs: "kronecker" | "nothing";
+  /** What it asks of a layer: a Kronecker form of its curvature, derivatives example by example, or nothing that some layer may lack. */
+  readonly needs: "kronecker" | "examples" | "nothing";
   readonly about: string;
 }
 
@@ -38,6 +39,11 @@ const MOVING: Readonly<Record<MovingKind, BuiltIn>> = {
     create: (site) => new EkfacBlock(site),
     needs: "kronecker",
     about: "moving spectrum in the eigenbases of moving means, damped by λI",
+  },
+  full: {
+    create: (site) => new FullBlock(site),
+    needs: "examples",
+    about: "moving mean of the whole block of a small layer, damped by λI",
   },
   diagonal: {
     create: (site) => new DiagonalBlock(site),
