@@ -217,7 +217,7 @@ kernelTest("blocks: means of ranks, weighed by their examples, are those of all 
       },
     );
   };
-  for (const kind of ["kronecker", "eigen", "ekfac", "diagonal"] as const) {
+  for (const kind of ["kronecker", "eigen", "ekfac", "full", "diagonal"] as const) {
     const options = { blocks: kind, damping: 0.1, emaDecay: 0.7 };
     const run = async (weights: readonly number[]) => {
       const curvatures = [0, 1, 2].map(() => new Curvature(managerOf(t), shapes, options));

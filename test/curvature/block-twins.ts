@@ -161,13 +161,22 @@ export class EigenTwin implements BlockTwin {
 
 /** H⁻¹ vec(G), H on column-major vec(W). */
 function solveDense(H: Matrix, G: Matrix): Matrix {
-  const at = (k: number) => (k % G.rows) * G.cols + Math.floor(k / G.rows);
-  const g = matrix(H.rows, 1);
-  for (let k = 0; k < H.rows; k++) g.data[k] = G.data[at(k)]!;
-  const u = solve(H, g);
-  const U = matrix(G.rows, G.cols);
-  for (let k = 0; k < H.rows; k++) U.data[at(k)] = u.data[k]!;
-  return U;
+  return throughVector(G, (g) => solve(H, g));
+}
+
+/** H vec(V), likewise. */
+export function appliedDense(H: Matrix, V: Matrix): Matrix {
+  return throughVector(V, (v) => matmul(H, v));
+}
+
+function throughVector(X: Matrix, change: (column: Matrix) => Matrix): Matrix {
+  const at = (k: number) => (k % X.rows) * X.cols + Math.floor(k / X.rows);
+  const x = matrix(X.rows * X.cols, 1);
+  for (let k = 0; k < x.rows; k++) x.data[k] = X.data[at(k)]!;
+  const y = change(x);
+  const Y = matrix(X.rows, X.cols);
+  for (let k = 0; k < x.rows; k++) Y.data[at(k)] = y.data[k]!;
+  return Y;
 }
 
 /** The moving mean of H itself, solved as a dense system. */

@@ -28,9 +28,9 @@ import {
   updatesOf,
   withCurvature,
 } from "./block-helpers.js";
-import { blockTwin, EkfacTwin } from "./block-twins.js";
+import { appliedDense, blockTwin, EkfacTwin, FullTwin } from "./block-twins.js";
 import { download } from "./helpers.js";
-import { store, submit } from "./layers.js";
+import { blank, store, submit } from "./layers.js";
 
 for (const kind of BLOCK_KINDS) {
   kernelTest(`blocks: ${kind} over several batches, each layer and step against f64`, async (t) => {
@@ -334,6 +334,35 @@ kernelTest("blocks: several kinds in one model, in one state and one call, and i
     for (const block of curvature.blocks) assertEqual(block.damping, 3, `damping of ${block.name}`);
   });
 });
+
+kernelTest(
+  "blocks: a full block is the mean of the exact blocks, also where Jacobians come in several chunks",
+  async (t) => {
+    // 4,000 weights and 1,100 pairs: two chunks of the Jacobians, the second one a part.
+    const large = { name: "large", in: 80, out: 50, positions: 1, examples: 550, columns: 2 };
+    for (const shapes of [SHAPES, [large]]) {
+      await withCurvature(t, shapes, { blocks: "full", emaDecay: 0.5, damping: 0.1 }, async (curvature) => {
+        const random = t.random(32);
+        const twins = shapes.map(() => new FullTwin(0.5));
+        const steps = shapes === SHAPES ? 3 : 1;
+        let layers = batchOf(t, random, shapes);
+        for (let step = 1; step <= steps; step++) {
+          submit(managerOf(t), (recorder) => curvature.accumulate(recorder, updatesOf(layers)));
+          if (shapes === SHAPES) for (const [l, { block }] of layers.entries()) twins[l]!.accumulate([block]);
+          if (step < steps) layers = batchOf(t, random, shapes);
+        }
+        for (const [l, { in: inputs, out }] of shapes.entries()) {
+          const V = gradients(random, [{ in: inputs, out }])[0]!;
+          const [own, into] = [store(t, V.data, out, inputs), blank(t, out, inputs)];
+          submit(managerOf(t), (recorder) => curvature.apply(recorder, [{ layer: l, V: own, into }]));
+          const wanted =
+            shapes === SHAPES ? appliedDense(twins[l]!.H!, V) : positionOperator(layers[l]!.block).apply(V);
+          assertClose(await download(t, into), wanted.data, 2e-5, `${shapes[l]!.name}: H V`);
+        }
+      });
+    }
+  },
+);
 
 kernelTest("blocks: a layer that offers G alone gets squares of the mean gradient, said so", async (t) => {
   const g = gradients(t.random(11), [SHAPES[0]!])[0]!;

@@ -48,7 +48,15 @@ import { managerOf } from "../linalg/helpers.js";
 import { convTwin, images, type Shape } from "../network/conv-helpers.js";
 import { matrixOf, randomBatch, targetsOf, twin } from "../network/helpers.js";
 import { assertSame, flat, moved } from "../optimizers/helpers.js";
-import { type BlockTwin, DiagonalTwin, EkfacTwin, GradientTwin, KroneckerTwin } from "./block-twins.js";
+import {
+  type BlockTwin,
+  DiagonalTwin,
+  EigenTwin,
+  EkfacTwin,
+  FullTwin,
+  GradientTwin,
+  KroneckerTwin,
+} from "./block-twins.js";
 
 const EXACT = { kind: "exact" } as const;
 
@@ -184,6 +192,14 @@ const runs: Record<string, Run> = {
     shape: [2, 4, 5],
     options: { ...OPTIONS, fallback: "diagonal" },
     twins: (decay) => [new DiagonalTwin(decay), new KroneckerTwin(decay)],
+  },
+  "the whole block for a grouped convolution, an exactly damped product for the dense layer": {
+    modules: [conv2d(2, 6, 2, { groups: 2 }), tanh(), globalAveragePool(), dense(6, 3)],
+    loss: softmaxCrossEntropy(),
+    count: 20,
+    shape: [2, 4, 5],
+    options: { ...OPTIONS, curvature: ({ in: inputs }) => (inputs === 7 ? "eigen" : "full") },
+    twins: (decay) => [new FullTwin(decay), new EigenTwin(decay)],
   },
   "the plain gradient for a grouped convolution of odd groups, ekfac for the dense layer": {
     modules: [conv2d(3, 9, [2, 1], { groups: 3, bias: false }), tanh(), globalAveragePool(), dense(9, 2)],

@@ -235,7 +235,7 @@ kernelTest(
   },
 );
 
-for (const kind of ["kronecker", "eigen", "ekfac", "diagonal"] as const) {
+for (const kind of ["kronecker", "eigen", "ekfac", "full", "diagonal"] as const) {
   kernelTest(
     `skip: ${kind} leaves out the batch that a word names, and counts what is not finite`,
     async (t) => {
@@ -274,7 +274,7 @@ for (const kind of ["kronecker", "eigen", "ekfac", "diagonal"] as const) {
   );
 }
 
-for (const kind of ["kronecker", "eigen", "ekfac", "diagonal"] as const) {
+for (const kind of ["kronecker", "eigen", "ekfac", "full", "diagonal"] as const) {
   kernelTest(`skip: ${kind} forgets what came before where a word says so`, async (t) => {
     using word = new Word(t);
     const manager = managerOf(t);
