@@ -48,7 +48,7 @@ kernelTest(
     assertThrows(
       make({ blocks: "kfac" as never }),
       ArgumentError,
-      /blocks of layer a must be one of kronecker, eigen, ekfac/,
+      /blocks of layer a must be one of kronecker, expand, reduce, eigen, ekfac/,
     );
     assertThrows(make({ blocks: (() => 7) as never }), ArgumentError, /blocks of layer a must be .* got 7/);
     assertThrows(make({ damping: -1 }), ArgumentError, /damping/);

@@ -66,7 +66,8 @@ for (const kind of BLOCK_KINDS.filter((one) => one !== "gradient")) {
             }
             const overflown = bad === 1e30;
             // Means of factors take a finite batch in, overflow and start afresh; kfoc's factors are scaled on the way.
-            const takes = overflown && ["kronecker", "eigen", "ekfac", "batch:kfoc"].includes(kind);
+            const takes =
+              overflown && ["kronecker", "expand", "reduce", "eigen", "ekfac", "batch:kfoc"].includes(kind);
             if (!takes) {
               assertEqual(state!.skipped, 1, `${what}: batches left out`);
               if (remembers) assertClose(first!, twins[0]!.solve(G[0]!).data, 3e-4, `${what}: U`);

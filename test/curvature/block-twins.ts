@@ -329,6 +329,10 @@ export function blockTwin(kind: BlockKind, emaDecay: number): BlockTwin {
   switch (kind) {
     case "kronecker":
       return new KroneckerTwin(emaDecay);
+    case "expand":
+      return new KroneckerTwin(emaDecay);
+    case "reduce":
+      return new KroneckerTwin(emaDecay, reduceFactors);
     case "eigen":
       return new EigenTwin(emaDecay);
     case "ekfac":

@@ -185,6 +185,21 @@ const runs: Record<string, Run> = {
     options: { ...OPTIONS, curvature: "ekfac" },
     twins: (decay) => [expandFactors, reduceFactors, expandFactors].map((of) => new EkfacTwin(decay, of)),
   },
+  "expand and reduce by the option, each where the layer was built for the other": {
+    modules: [
+      conv2d(2, 4, 3, { padding: 1, positions: "reduce" }),
+      tanh(),
+      conv2d(4, 3, 2),
+      tanh(),
+      globalAveragePool(),
+      dense(3, 2),
+    ],
+    loss: halfSquaredError(),
+    count: 24,
+    shape: [2, 5, 4],
+    options: { ...OPTIONS, curvature: ({ in: inputs }) => (inputs === 17 ? "reduce" : "expand") },
+    twins: (decay) => [expandFactors, reduceFactors, expandFactors].map((of) => new KroneckerTwin(decay, of)),
+  },
   "a diagonal for a grouped convolution, a Kronecker product for the dense layer": {
     modules: [conv2d(2, 6, 2, { groups: 2 }), tanh(), globalAveragePool(), dense(6, 3)],
     loss: softmaxCrossEntropy(),

@@ -132,7 +132,7 @@ kernelTest("options: bad values are refused with optimiser, option, value and wh
     "kfac",
     "curvature",
     ["batch", 3, null, {}],
-    /must be kronecker, eigen, ekfac, .* or batch:meanFluctuation, got/,
+    /must be kronecker, expand, reduce, eigen, ekfac, .* or batch:meanFluctuation, got/,
   );
   refuse("kfac", "fallback", ["none", null, () => "diagonal"], /must be diagonal or gradient, got/);
   refuse("newton", "preconditioner", ["none"], /must be diagonal, expand, .* or meanFluctuation, got "none"/);

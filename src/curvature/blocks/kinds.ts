@@ -30,6 +30,16 @@ const MOVING: Readonly<Record<MovingKind, BuiltIn>> = {
     needs: "kronecker",
     about: "Ā ⊗ B̄ of moving means, damped by the π rule",
   },
+  expand: {
+    create: (site) => new KroneckerBlock(site, "expand"),
+    needs: "kronecker",
+    about: "K-FAC's own, positions as further examples",
+  },
+  reduce: {
+    create: (site) => new KroneckerBlock(site, "reduce"),
+    needs: "kronecker",
+    about: "K-FAC's own, positions by their mean and sum",
+  },
   eigen: {
     create: (site) => new EigenBlock(site),
     needs: "kronecker",

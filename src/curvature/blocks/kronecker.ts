@@ -14,6 +14,7 @@ import { accumulateFactors, FactorPairs } from "./factor-means.js";
 import { FactorState, type InversionWords } from "./factor-state.js";
 import { KroneckerTrials } from "./kronecker-trials.js";
 import { MeanBlock } from "./mean-block.js";
+import { type PositionTreatment, treatedStatistics } from "./treated-statistics.js";
 
 /**
  * K-FAC's own block (Martens & Grosse 2015): H̃ = Ā ⊗ B̄ with moving means Ā and B̄ of the inputs' and derivatives' second
@@ -21,16 +22,20 @@ import { MeanBlock } from "./mean-block.js";
  * A factor that does not invert keeps its inverse, and λ is raised tenfold for the next refresh.
  */
 export class KroneckerBlock extends MeanBlock implements Block {
-  readonly name = "kronecker";
+  readonly name: "kronecker" | PositionTreatment;
   protected readonly state: FactorState;
   readonly #manager: PipelineManager;
   readonly #site: BlockSite;
   readonly #factors: FactorPairs;
   readonly #inverses: FactorPairs;
+  readonly #positions: PositionTreatment | undefined;
 
-  constructor(site: BlockSite) {
+  /** @param positions how the factors treat them; by default as each layer was built to */
+  constructor(site: BlockSite, positions?: PositionTreatment) {
     super();
     const { manager, layers } = site;
+    this.name = positions ?? "kronecker";
+    this.#positions = positions;
     this.#manager = manager;
     this.#site = site;
     this.#factors = new FactorPairs(manager, "factors", layers);
@@ -68,7 +73,13 @@ export class KroneckerBlock extends MeanBlock implements Block {
   }
 
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
-    accumulateFactors(recorder, updates, this.#factors, this.state, options.skip);
+    const positions = this.#positions;
+    const own = updates.map(({ layer, statistics }) => {
+      if (!positions) return { layer, statistics };
+      const shape = this.#site.layers[layer]!;
+      return { layer, statistics: treatedStatistics(recorder, shape, statistics, positions) };
+    });
+    accumulateFactors(recorder, own, this.#factors, this.state, options.skip);
   }
 
   /** Records the damped inverses of the layers' factors, in one grouped sweep. */
