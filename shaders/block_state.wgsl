@@ -1,9 +1,11 @@
 // The state of blocks of curvature other than Kronecker products with split damping, kept on the GPU so that a step waits for
-// nothing. Five kernels:
+// nothing. Six kernels:
 //
 // weigh   before a batch's spectrum is blended in: (1 − β_t, β_t), β_t = min(1 − 1/t, β), t counting the batches in the
-//         spectrum since its basis was renewed or the means started afresh, the Kronecker product's own eigenvalues as the first. Left out, with (0, 1),
-//         before there is a basis, and where the batch's numbers are not finite.
+//         spectrum since its basis was renewed or the means started afresh; what it began with, the spectrum before or the Kronecker
+//         product's own eigenvalues, is the first. Left out, with (0, 1), before there is a basis, and where the batch's numbers
+//         are not finite.
+// carry   before a new basis is adopted: (1, 0) where there is a spectrum to carry over into it, (0, 1) where it is the first.
 // adopt   after a refresh: (1, 0) where a new basis replaces the old one, (0, 1) where the old one stays because numbers were
 //         not finite or the rotations did not suffice. A factor that is not finite starts afresh. λ is noted as it is.
 // fitted  after a fit to one batch: whether there is a fit, or the batch was left out; (0, 1) or (0, 0), to wipe it out.
@@ -96,6 +98,15 @@ fn weigh(@builtin(global_invocation_id) id: vec3u) {
   let beta = min(1.0 - 1.0 / count, settings.decay);
   counts[problem.layer] = count;
   scales[problem.layer] = vec2f(1.0 - beta, beta);
+}
+
+@compute @workgroup_size(64)
+fn carry(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= arrayLength(&problems)) {
+    return;
+  }
+  let layer = problems[id.x].layer;
+  scales[layer] = select(vec2f(0.0, 1.0), vec2f(1.0, 0.0), counts[layer] > 0.0);
 }
 
 @compute @workgroup_size(64)

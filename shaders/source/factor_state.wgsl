@@ -1,12 +1,12 @@
-// The state of K-FAC's factors, kept on the GPU so that a step waits for nothing. A thread serves one layer of a block. Three
-// kernels:
+// The state of K-FAC's factors, kept on the GPU so that a step waits for nothing. A thread serves one layer of a block,
+// or leaves it alone where `serves` is 0. Three kernels:
 //
 // average  before the Gram matrices: (α, β) of each factor's moving mean, β_t = min(1 − 1/t, β), t counting the
 //          batches taken; a batch with numbers that are not finite is left out (α = 0, β = 1) and counted. Where the
 //          problems' word is 1, all are left out, and their flags say so; where it is 2, the means start afresh with this batch.
 // damp     before the inversions, at the problem's place: π² = (tr Ā / in) / (tr B̄ / out); Ā gets π√λ', B̄ gets √λ'/π, λ' = λ · boost. While a
 //          factor is not finite π stays what it was, to fit the inverse that is kept. A layer without data in one of
-//          its means is marked, so that its inverses stay as they are.
+//          its means is marked, so that its inverses stay as they are. Where `whole` is 1 the layer has one matrix, which gets λ'.
 // settle   after them: a factor that failed keeps its inverse, boosts λ tenfold for the next refresh, and starts
 //          afresh if it holds numbers that are not finite; otherwise the boost falls back by √10. A layer without
 //          data is left alone: nothing was tried.
@@ -36,7 +36,7 @@ fn moving(alpha: f32, count: u32) -> vec2f {
 @compute @workgroup_size(64)
 fn average(@builtin(global_invocation_id) id: vec3u) {
   let index = id.x;
-  if (index >= arrayLength(&problems) || problems[index].takes == 0u) {
+  if (index >= arrayLength(&problems) || problems[index].serves == 0u) {
     return;
   }
   let entry = problems[index].entry;
@@ -74,7 +74,7 @@ fn empty(entry: u32) -> bool {
 @compute @workgroup_size(64)
 fn damp(@builtin(global_invocation_id) id: vec3u) {
   let index = id.x;
-  if (index >= arrayLength(&problems)) {
+  if (index >= arrayLength(&problems) || problems[index].serves == 0u) {
     return;
   }
   let entry = problems[index].entry;
@@ -83,20 +83,25 @@ fn damp(@builtin(global_invocation_id) id: vec3u) {
     status[place] = vec2u(NOT_POSITIVE);
     return;
   }
+  let lambda = given_damping(problems[index].stored, problems[index].word) * layers[entry].boost;
+  layers[entry].lambda = lambda;
+  status[place] = vec2u();
+  if (problems[index].whole == 1u) {
+    layers[entry].pi = 1.0;
+    dampings[place] = vec2f(lambda);
+    return;
+  }
   let a = traces[index].x / problems[index].sizeA;
   let b = traces[index].y / problems[index].sizeB;
   let pi = split(a, b, layers[entry].pi);
-  let lambda = given_damping(problems[index].stored, problems[index].word) * layers[entry].boost;
-  layers[entry].lambda = lambda;
   layers[entry].pi = pi;
   dampings[place] = vec2f(pi, 1.0 / pi) * sqrt(lambda);
-  status[place] = vec2u();
 }
 
 @compute @workgroup_size(64)
 fn settle(@builtin(global_invocation_id) id: vec3u) {
   let index = id.x;
-  if (index >= arrayLength(&problems)) {
+  if (index >= arrayLength(&problems) || problems[index].serves == 0u) {
     return;
   }
   let entry = problems[index].entry;

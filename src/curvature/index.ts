@@ -52,7 +52,9 @@ export {
   type CurvatureOptions,
 } from "./blocks/curvature.js";
 export { DiagonalBlock } from "./blocks/diagonal.js";
+export { EigenBlock } from "./blocks/eigen.js";
 export { EkfacBlock } from "./blocks/ekfac.js";
+export { FullBlock } from "./blocks/full.js";
 export { GradientBlock } from "./blocks/gradient.js";
 export { BLOCK_KINDS, type BlockKind, type MovingKind } from "./blocks/kinds.js";
 export { KroneckerBlock } from "./blocks/kronecker.js";

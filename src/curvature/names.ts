@@ -17,14 +17,24 @@ export const APPROXIMATIONS = [
  */
 export type ApproximationKind = (typeof APPROXIMATIONS)[number];
 
-const MOVING_KINDS = ["kronecker", "ekfac", "diagonal", "gradient"] as const;
+const MOVING_KINDS = [
+  "kronecker",
+  "expand",
+  "reduce",
+  "eigen",
+  "ekfac",
+  "full",
+  "diagonal",
+  "gradient",
+] as const;
 
 /** The kinds with a memory: moving means, renewed by each batch. */
 export type MovingKind = (typeof MOVING_KINDS)[number];
 
 /**
- * A kind of block by name. `"kronecker"` is K-FAC's own, `"ekfac"` keeps the spectrum in its eigenbasis, `"diagonal"` the
- * diagonal, `"gradient"` nothing. With `"batch:"` before it, an approximation is fitted to each batch anew and forgets the one
+ * A kind of block by name. `"kronecker"` is K-FAC's own, `"expand"` and `"reduce"` are that with
+ * positions (of convolutions, sequences, tied layers) treated so, whatever the layer was built with, `"eigen"` the same product with λI added exactly, `"ekfac"` keeps the
+ * spectrum in its eigenbases, `"full"` the whole block of a small layer, `"diagonal"` the diagonal, `"gradient"` nothing. With `"batch:"` before it, an approximation is fitted to each batch anew and forgets the one
  * before.
  */
 export type BlockKind = MovingKind | `batch:${ApproximationKind}`;

@@ -37,6 +37,8 @@ export interface Inversion {
   S: MatrixView;
   /** X ← (S + λI)⁻¹. Keeps its old contents when the status has bit 1 or 2. */
   into: MatrixView;
+  /** The number of its damping and status word; defaults to its place among the inversions. */
+  index?: number;
 }
 
 export interface InvertBuffers {
@@ -67,7 +69,7 @@ export function invert(recorder: Recorder, inversions: readonly Inversion[], buf
   const scales = recorder.scratch(last.scaleOffset + last.size);
   const panel = recorder.scratch(last.oldOffset + BLOCK * last.size);
   const product = recorder.scratch(last.newOffset + BLOCK * last.size);
-  const norms = recorder.scratch(2 * plans.length);
+  const norms = recorder.scratch(2 * wordsOf(plans));
   const { dampings, status } = buffers;
   reduce(
     recorder,
@@ -132,7 +134,11 @@ function layOut(inversions: readonly Inversion[]): Plan[] {
   let workOffset = 0;
   let scaleOffset = 0;
   let panelOffset = 0;
-  return inversions.map((inversion, index) => {
+  return inversions.map((inversion, place) => {
+    const { index = place } = inversion;
+    if (!(Number.isInteger(index) && index >= 0)) {
+      throw new ArgumentError("invert", "index", `must be a whole number that is not negative, got ${index}`);
+    }
     const S = checkView("invert", "S", inversion.S);
     const X = checkView("invert", "into", inversion.into);
     if (S.rows !== S.cols) throw new ShapeError("invert", "S", [S.rows, S.cols], [S.rows, S.rows]);
@@ -160,9 +166,14 @@ function layOut(inversions: readonly Inversion[]): Plan[] {
   });
 }
 
+/** Words of each kind that the matrices' numbers reach to. */
+function wordsOf(plans: readonly Plan[]): number {
+  return Math.max(...plans.map(({ index }) => index)) + 1;
+}
+
 /** The kernels write the status while they read the matrices, and add to a word of it for each of them. */
 function checkBuffers(plans: readonly Plan[], { dampings, status }: InvertBuffers): void {
-  const words = { rows: 1, cols: plans.length };
+  const words = { rows: 1, cols: wordsOf(plans) };
   const lambda = checkView("invert", "dampings", { buffer: dampings, ...words });
   const bits = checkView("invert", "status", { buffer: status, ...words });
   requireDistinct("invert", ["status", bits], [["dampings", lambda]]);

@@ -206,6 +206,28 @@ export const KFAC_OPTIONS = {
     live: true,
     usual: [1, 50],
   }),
+  /**
+   * Steps between new eigenbases, of layers whose curvature is `"eigen"` or `"ekfac"`, in place of `inverseEvery`, which is the
+   * default. Early on they come at steps 1, 2, 4, 8 … as well. λ and EKFAC's spectrum do not wait for them.
+   */
+  basesEvery: whole({
+    optional: true,
+    label: "New eigenbases every",
+    help: "steps between new eigenbases, of eigen and ekfac",
+    live: true,
+    usual: [1, 200],
+  }),
+  /**
+   * Whether all inverses are renewed in one step of `inverseEvery`, or in turn: `"staggered"`, a share of the layers in each of
+   * several steps, so that no step takes much longer than others. Small layers stay together, where there is nothing to gain.
+   */
+  inverses: choice(["staggered", "together"], {
+    default: "staggered",
+    label: "Inverses",
+    titles: { staggered: "In turn", together: "All in one step" },
+    help: "whether large layers get their new inverses in turn or all in one step",
+    live: true,
+  }),
   ...FISHER_OPTIONS,
   /** Monte-Carlo samples for each example, or `"auto"`: as many as make 256 a batch. */
   samples: whole({

@@ -31,7 +31,7 @@ kernelTest(
     const both = /Layer c \(a kind without\).*fallback: "diagonal".*fallback: "gradient"/;
     assertThrows(make({}), UnsupportedLayerError, both);
     for (const kind of BLOCK_KINDS) {
-      const able = ["diagonal", "gradient", "batch:diagonal"].includes(kind);
+      const able = ["full", "diagonal", "gradient", "batch:diagonal"].includes(kind);
       if (able) make({ blocks: kind })().dispose();
       else assertThrows(make({ blocks: kind }), UnsupportedLayerError, both);
       for (const fallback of ["diagonal", "gradient"] as const) make({ blocks: kind, fallback })().dispose();
@@ -48,7 +48,7 @@ kernelTest(
     assertThrows(
       make({ blocks: "kfac" as never }),
       ArgumentError,
-      /blocks of layer a must be one of kronecker, ekfac/,
+      /blocks of layer a must be one of kronecker, expand, reduce, eigen, ekfac/,
     );
     assertThrows(make({ blocks: (() => 7) as never }), ArgumentError, /blocks of layer a must be .* got 7/);
     assertThrows(make({ damping: -1 }), ArgumentError, /damping/);
@@ -57,6 +57,14 @@ kernelTest(
     for (const kind of ["kronecker", "ekfac"] as const) {
       assertThrows(make({ blocks: kind }, [{ name: "x", in: 3, out: 3 }, vast]), LimitError);
     }
+    const large = [SHAPES[0]!, { name: "large", in: 241, out: 17 }];
+    assertThrows(
+      make({ blocks: "full" }, large),
+      UnsupportedLayerError,
+      /Layer large \(4097 weights\).*at most 4096.*"kronecker"/,
+    );
+    make({ blocks: ({ in: n, out: m }) => (n * m <= 4096 ? "full" : "kronecker") }, large)().dispose();
+    assertThrows(make({ blocks: "full" }, [blind]), UnsupportedLayerError, /Layer d .*fallback/);
     const mixed = ({ name }: CurvatureLayer) =>
       name === "e" ? ("kronecker" as const) : ("diagonal" as const);
     assertThrows(make({ blocks: mixed }, [{ name: "x", in: 3, out: 3 }, vast]), LimitError);

@@ -7,6 +7,7 @@ import {
   type EkfacBlock,
   GgnBlock,
 } from "../../src/curvature/index.js";
+import { ArgumentError } from "../../src/errors.js";
 import type { Matrix as View } from "../../src/linalg/index.js";
 import { dense, softmaxCrossEntropy, tanh, tied } from "../../src/network/index.js";
 import type { Recorder } from "../../src/pipeline/index.js";
@@ -27,9 +28,9 @@ import {
   updatesOf,
   withCurvature,
 } from "./block-helpers.js";
-import { blockTwin, EkfacTwin } from "./block-twins.js";
+import { appliedDense, blockTwin, EkfacTwin, FullTwin } from "./block-twins.js";
 import { download } from "./helpers.js";
-import { store, submit } from "./layers.js";
+import { blank, store, submit } from "./layers.js";
 
 for (const kind of BLOCK_KINDS) {
   kernelTest(`blocks: ${kind} over several batches, each layer and step against f64`, async (t) => {
@@ -118,7 +119,7 @@ kernelTest(
       const block = curvature.blocks[0] as EkfacBlock;
       const random = t.random(3);
       const twins = SHAPES.map(() => new EkfacTwin(emaDecay));
-      const frozen = SHAPES.map(() => new EkfacTwin(emaDecay, expandFactors, true));
+      const frozen = SHAPES.map(() => new EkfacTwin(emaDecay, expandFactors, { frozen: true }));
       for (let step = 1; step <= 6; step++) {
         const batch = batchOf(t, random);
         submit(managerOf(t), (recorder) => {
@@ -147,6 +148,80 @@ kernelTest(
     });
   },
 );
+
+kernelTest("blocks: ekfac carries its spectrum over into new bases, and leaves it in the same", async (t) => {
+  const emaDecay = 0.9;
+  await withCurvature(t, SHAPES, { blocks: "ekfac", emaDecay, damping: 0.2 }, async (curvature) => {
+    const block = curvature.blocks[0] as EkfacBlock;
+    const random = t.random(30);
+    const twins = SHAPES.map(() => new EkfacTwin(emaDecay));
+    const fresh = SHAPES.map(() => new EkfacTwin(emaDecay, expandFactors, { restarts: true }));
+    const spectra = () => Promise.all(SHAPES.map((_, l) => download(t, block.spectrum(l))));
+    for (let step = 1; step <= 6; step++) {
+      const batch = batchOf(t, random);
+      submit(managerOf(t), (recorder) => {
+        curvature.accumulate(recorder, updatesOf(batch));
+        if (step % 2 === 1) curvature.refresh(recorder);
+      });
+      for (const [l, own] of batch.entries()) {
+        for (const twin of [twins[l]!, fresh[l]!]) {
+          twin.accumulate([own.block]);
+          if (step % 2 === 1) twin.refresh(0.2);
+        }
+      }
+      for (const [l, D] of (await spectra()).entries()) {
+        assertClose(D, twins[l]!.D!.data, 2e-4, `step ${step}: D of layer ${l}`);
+        if (step < 3) continue;
+        const error = () => assertClose(D, fresh[l]!.D!.data, 1e-2, "a spectrum that starts afresh");
+        assertThrows(error, Error, /relative error/);
+      }
+    }
+    // Once the bases are those of the means, further refreshes change nothing but the last bits.
+    submit(managerOf(t), (recorder) => curvature.refresh(recorder));
+    const before = await spectra();
+    submit(managerOf(t), (recorder) => {
+      for (let k = 0; k < 10; k++) curvature.refresh(recorder);
+    });
+    for (const [l, D] of (await spectra()).entries())
+      assertClose(D, before[l]!, 2e-5, `D of layer ${l} after`);
+  });
+});
+
+kernelTest("blocks: a refresh of some layers leaves the others as they are", async (t) => {
+  for (const kind of BLOCK_KINDS) {
+    if (kind === "gradient") continue;
+    await withCurvature(t, SHAPES, { blocks: kind, emaDecay: 0.5, damping: 0.3 }, async (curvature) => {
+      const random = t.random(31);
+      const twins = SHAPES.map(() => blockTwin(kind, 0.5));
+      for (const layers of [undefined, [1], [2, 0]]) {
+        const batch = batchOf(t, random);
+        curvature.damping = layers ? 0.1 * layers.length : 0.3;
+        submit(managerOf(t), (recorder) => {
+          curvature.accumulate(recorder, updatesOf(batch));
+          curvature.refresh(recorder, layers);
+        });
+        for (const [l, { block }] of batch.entries()) {
+          twins[l]!.accumulate([block]);
+          if (!layers || layers.includes(l)) twins[l]!.refresh(curvature.damping);
+        }
+        // What a fit to one batch does before its refresh is promised nowhere.
+        const known = layers && kind.startsWith("batch:") ? layers : [0, 1, 2];
+        const G = gradients(random);
+        const U = await solved(t, curvature, G);
+        const bound = kind === "batch:kfoc" ? 5e-3 : 2e-4;
+        for (const l of known)
+          assertClose(U[l]!, twins[l]!.solve(G[l]!).data, bound, `${kind}, layer ${l}: U`);
+        for (const [l, state] of (await statusOf(managerOf(t), curvature)).entries()) {
+          assertEqual(state.text, "ok", `${kind}, layer ${l}: status`);
+          if (layers?.includes(l))
+            assertClose([state.lambda], [curvature.damping], 1e-6, `${kind}: λ of layer ${l}`);
+        }
+      }
+      const error = () => submit(managerOf(t), (recorder) => curvature.refresh(recorder, [3]));
+      assertThrows(error, ArgumentError, /layer/);
+    });
+  }
+});
 
 kernelTest(
   "blocks: batch for batch ekfac draws nearer to H than the Kronecker product, which stays",
@@ -259,6 +334,35 @@ kernelTest("blocks: several kinds in one model, in one state and one call, and i
     for (const block of curvature.blocks) assertEqual(block.damping, 3, `damping of ${block.name}`);
   });
 });
+
+kernelTest(
+  "blocks: a full block is the mean of the exact blocks, also where Jacobians come in several chunks",
+  async (t) => {
+    // 4,000 weights and 1,100 pairs: two chunks of the Jacobians, the second one a part.
+    const large = { name: "large", in: 80, out: 50, positions: 1, examples: 550, columns: 2 };
+    for (const shapes of [SHAPES, [large]]) {
+      await withCurvature(t, shapes, { blocks: "full", emaDecay: 0.5, damping: 0.1 }, async (curvature) => {
+        const random = t.random(32);
+        const twins = shapes.map(() => new FullTwin(0.5));
+        const steps = shapes === SHAPES ? 3 : 1;
+        let layers = batchOf(t, random, shapes);
+        for (let step = 1; step <= steps; step++) {
+          submit(managerOf(t), (recorder) => curvature.accumulate(recorder, updatesOf(layers)));
+          if (shapes === SHAPES) for (const [l, { block }] of layers.entries()) twins[l]!.accumulate([block]);
+          if (step < steps) layers = batchOf(t, random, shapes);
+        }
+        for (const [l, { in: inputs, out }] of shapes.entries()) {
+          const V = gradients(random, [{ in: inputs, out }])[0]!;
+          const [own, into] = [store(t, V.data, out, inputs), blank(t, out, inputs)];
+          submit(managerOf(t), (recorder) => curvature.apply(recorder, [{ layer: l, V: own, into }]));
+          const wanted =
+            shapes === SHAPES ? appliedDense(twins[l]!.H!, V) : positionOperator(layers[l]!.block).apply(V);
+          assertClose(await download(t, into), wanted.data, 2e-5, `${shapes[l]!.name}: H V`);
+        }
+      });
+    }
+  },
+);
 
 kernelTest("blocks: a layer that offers G alone gets squares of the mean gradient, said so", async (t) => {
   const g = gradients(t.random(11), [SHAPES[0]!])[0]!;

@@ -48,7 +48,15 @@ import { managerOf } from "../linalg/helpers.js";
 import { convTwin, images, type Shape } from "../network/conv-helpers.js";
 import { matrixOf, randomBatch, targetsOf, twin } from "../network/helpers.js";
 import { assertSame, flat, moved } from "../optimizers/helpers.js";
-import { type BlockTwin, DiagonalTwin, EkfacTwin, GradientTwin, KroneckerTwin } from "./block-twins.js";
+import {
+  type BlockTwin,
+  DiagonalTwin,
+  EigenTwin,
+  EkfacTwin,
+  FullTwin,
+  GradientTwin,
+  KroneckerTwin,
+} from "./block-twins.js";
 
 const EXACT = { kind: "exact" } as const;
 
@@ -177,6 +185,21 @@ const runs: Record<string, Run> = {
     options: { ...OPTIONS, curvature: "ekfac" },
     twins: (decay) => [expandFactors, reduceFactors, expandFactors].map((of) => new EkfacTwin(decay, of)),
   },
+  "expand and reduce by the option, each where the layer was built for the other": {
+    modules: [
+      conv2d(2, 4, 3, { padding: 1, positions: "reduce" }),
+      tanh(),
+      conv2d(4, 3, 2),
+      tanh(),
+      globalAveragePool(),
+      dense(3, 2),
+    ],
+    loss: halfSquaredError(),
+    count: 24,
+    shape: [2, 5, 4],
+    options: { ...OPTIONS, curvature: ({ in: inputs }) => (inputs === 17 ? "reduce" : "expand") },
+    twins: (decay) => [expandFactors, reduceFactors, expandFactors].map((of) => new KroneckerTwin(decay, of)),
+  },
   "a diagonal for a grouped convolution, a Kronecker product for the dense layer": {
     modules: [conv2d(2, 6, 2, { groups: 2 }), tanh(), globalAveragePool(), dense(6, 3)],
     loss: softmaxCrossEntropy(),
@@ -184,6 +207,14 @@ const runs: Record<string, Run> = {
     shape: [2, 4, 5],
     options: { ...OPTIONS, fallback: "diagonal" },
     twins: (decay) => [new DiagonalTwin(decay), new KroneckerTwin(decay)],
+  },
+  "the whole block for a grouped convolution, an exactly damped product for the dense layer": {
+    modules: [conv2d(2, 6, 2, { groups: 2 }), tanh(), globalAveragePool(), dense(6, 3)],
+    loss: softmaxCrossEntropy(),
+    count: 20,
+    shape: [2, 4, 5],
+    options: { ...OPTIONS, curvature: ({ in: inputs }) => (inputs === 7 ? "eigen" : "full") },
+    twins: (decay) => [new FullTwin(decay), new EigenTwin(decay)],
   },
   "the plain gradient for a grouped convolution of odd groups, ekfac for the dense layer": {
     modules: [conv2d(3, 9, [2, 1], { groups: 3, bias: false }), tanh(), globalAveragePool(), dense(9, 2)],
@@ -213,7 +244,7 @@ kernelTest("training: ekfac is not K-FAC, nor a spectrum that stands still", asy
   const run = runs["ekfac on a dense network"]!;
   const wrong: Record<string, Run["twins"]> = {
     kronecker: (decay) => [0, 1, 2].map(() => new KroneckerTwin(decay)),
-    frozen: (decay) => [0, 1, 2].map(() => new EkfacTwin(decay, expandFactors, true)),
+    frozen: (decay) => [0, 1, 2].map(() => new EkfacTwin(decay, expandFactors, { frozen: true })),
   };
   for (const [name, twins] of Object.entries(wrong)) {
     const gaps: number[] = [];

@@ -55,7 +55,7 @@ class Word {
 }
 
 /** Solutions that follow λ at once, without a refresh. */
-const DIVIDING: readonly BlockKind[] = ["ekfac", "diagonal"];
+const DIVIDING: readonly BlockKind[] = ["eigen", "ekfac", "diagonal"];
 
 for (const kind of BLOCK_KINDS) {
   kernelTest(`stored damping: ${kind} takes λ from the GPU, to the bit as from the host`, async (t) => {
@@ -85,8 +85,8 @@ for (const kind of BLOCK_KINDS) {
         word.set(7);
         if (DIVIDING.includes(kind)) {
           host.damping = 7;
-          take(host);
-          // The host's has taken the batch once more, which changes nothing but the last bits.
+          // A refresh from the same means changes nothing but λ and the last bits.
+          submit(managerOf(t), (recorder) => host.refresh(recorder));
           for (const [l, U] of (await solved(t, own, G)).entries()) {
             assertClose(U, (await solved(t, host, G))[l]!, 1e-5, `layer ${l}: U at once`);
           }
@@ -113,8 +113,8 @@ async function tried(t: TestContext, trials: CurvatureTrials, trial: number, G: 
   return Promise.all(items.map(({ into }) => download(t, into)));
 }
 
-/** Kinds whose damping is not λI have their own solution alone, since another would be another fit. */
-const FITTED: readonly BlockKind[] = ["batch:expandFactored", "batch:meanFluctuation"];
+/** Kinds that have their own solution alone: another would be another fit, or another inverse of the whole block. */
+const FITTED: readonly BlockKind[] = ["full", "batch:expandFactored", "batch:meanFluctuation"];
 
 for (const kind of BLOCK_KINDS) {
   kernelTest(`trials: ${kind} at several dampings, each as if it were λ`, async (t) => {
@@ -235,7 +235,7 @@ kernelTest(
   },
 );
 
-for (const kind of ["kronecker", "ekfac", "diagonal"] as const) {
+for (const kind of ["kronecker", "eigen", "ekfac", "full", "diagonal"] as const) {
   kernelTest(
     `skip: ${kind} leaves out the batch that a word names, and counts what is not finite`,
     async (t) => {
@@ -274,7 +274,7 @@ for (const kind of ["kronecker", "ekfac", "diagonal"] as const) {
   );
 }
 
-for (const kind of ["kronecker", "ekfac", "diagonal"] as const) {
+for (const kind of ["kronecker", "eigen", "ekfac", "full", "diagonal"] as const) {
   kernelTest(`skip: ${kind} forgets what came before where a word says so`, async (t) => {
     using word = new Word(t);
     const manager = managerOf(t);
@@ -296,9 +296,13 @@ for (const kind of ["kronecker", "ekfac", "diagonal"] as const) {
       await withCurvature(t, SHAPES, options, async (own) => {
         run(own, [0, 1, 2, 3], [0, 0, 2, 0]);
         run(whole, [0, 2, 3], [0, 2, 0]);
-        // In the old bases the spectrum counts alone.
-        if (kind === "ekfac")
+        if (kind === "ekfac") {
+          // Of what came before, the bases alone count: the spectrum is in them, and is carried over from them.
           assertSame(await solved(t, own, G), await solved(t, whole, G), "U before a refresh");
+          for (const one of [own, whole]) submit(manager, (recorder) => one.refresh(recorder));
+          assertSame(await solved(t, own, G), await solved(t, whole, G), "U after a refresh");
+          return;
+        }
         await withCurvature(t, SHAPES, options, async (fresh) => {
           run(fresh, [2, 3], [0, 0]);
           for (const one of [own, fresh]) submit(manager, (recorder) => one.refresh(recorder));

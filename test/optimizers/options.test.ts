@@ -36,7 +36,7 @@ kernelTest("options: the defaults, and what callers may leave out", () => {
   const step = '"weightDecay":0,"decay":"coupled","gradientClip":0,"klClip":0';
   assertEqual(
     defaults("kfac"),
-    `{"learningRate":"model",${step},"damping":"loss","dampingShare":0.001,"leastDamping":1e-10,"mostDamping":10000000000,"momentum":"model","trustRegion":1,"emaDecay":"window","factorEvery":1,"inverseEvery":10,"fisher":"monteCarlo","samples":"auto","seed":0,"curvature":"kronecker"}`,
+    `{"learningRate":"model",${step},"damping":"loss","dampingShare":0.001,"leastDamping":1e-10,"mostDamping":10000000000,"momentum":"model","trustRegion":1,"emaDecay":"window","factorEvery":1,"inverseEvery":10,"inverses":"staggered","fisher":"monteCarlo","samples":"auto","seed":0,"curvature":"kronecker"}`,
     "K-FAC",
   );
   assertEqual(
@@ -132,7 +132,7 @@ kernelTest("options: bad values are refused with optimiser, option, value and wh
     "kfac",
     "curvature",
     ["batch", 3, null, {}],
-    /must be kronecker, ekfac, .* or batch:meanFluctuation, got/,
+    /must be kronecker, expand, reduce, eigen, ekfac, .* or batch:meanFluctuation, got/,
   );
   refuse("kfac", "fallback", ["none", null, () => "diagonal"], /must be diagonal or gradient, got/);
   refuse("newton", "preconditioner", ["none"], /must be diagonal, expand, .* or meanFluctuation, got "none"/);

@@ -82,11 +82,13 @@ describe("public names", () => {
       DeviceLostError
       DeviceMatrices
       DiagonalBlock
+      EigenBlock
       EighStatus
       EkfacBlock
       Engine
       FALLBACKS
       FitAbortedError
+      FullBlock
       GgnBlock
       GradientBlock
       InvertStatus

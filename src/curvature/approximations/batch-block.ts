@@ -103,11 +103,11 @@ export class BatchBlock implements Block {
     }
   }
 
-  refresh(recorder: Recorder): void {
+  refresh(recorder: Recorder, layers: readonly number[] = [...this.fits.keys()]): void {
     const { damping, storedDamping } = this;
     const lambda = storedDamping ? { ...storedDamping, otherwise: damping } : damping;
-    for (const [layer, fit] of this.fits.entries()) {
-      fit.damp(recorder, lambda);
+    for (const layer of layers) {
+      this.fits[layer]!.damp(recorder, lambda);
       this.#decide(recorder, "damped", layer);
     }
   }

@@ -27,7 +27,7 @@ export const blockStateLayout = tgpu
   })
   .$idx(0);
 
-const ENTRIES = ["weigh", "adopt", "fitted", "damped", "note"] as const;
+const ENTRIES = ["weigh", "carry", "adopt", "fitted", "damped", "note"] as const;
 const kernels = Object.fromEntries(
   ENTRIES.map((entryPoint) => [
     entryPoint,
@@ -58,7 +58,7 @@ export interface BlockStateBuffers {
 
 /**
  * Records a decision of `block_state.wgsl` for layers of one block: `"weigh"` reads flags and writes counts and scales,
- * `"adopt"` and `"fitted"` read status and write counts and scales, `"damped"` reads status and writes counts. `"adopt"`,
+ * `"carry"` reads counts and writes scales, `"adopt"` and `"fitted"` read status and write counts and scales, `"damped"` reads status and writes counts. `"adopt"`,
  * `"damped"` and `"note"` write down λ.
  */
 export function decide(

@@ -87,6 +87,10 @@ export interface Block extends Disposable {
    * @throws ArgumentError when set to what is no element of a storage buffer
    */
   storedDamping?: StoredNumber | undefined;
+  /** Whether refreshes find eigenvectors, and λ and all else count without one: K-FAC's `basesEvery` then says when they come. */
+  readonly eigenbases?: boolean;
+  /** About how many operations a refresh of a layer takes, to share them out evenly; absent where it is next to nothing. */
+  refreshCost?(layer: number): number;
   /** β of moving means; counts from the next batch on. Absent where there are none. @throws ArgumentError outside [0, 1) */
   emaDecay?: number;
   /**
@@ -107,8 +111,11 @@ export interface Block extends Disposable {
    *   what this block needs.
    */
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options?: BlockBatch): void;
-  /** Records what renews the solution of all layers from the batches taken in, with the damping as it is now. */
-  refresh(recorder: Recorder): void;
+  /**
+   * Records what renews the solution of some layers, each at most once, or of all, from the batches taken in, with the damping as
+   * it is now. A block may renew more than it is asked for.
+   */
+  refresh(recorder: Recorder, layers?: readonly number[]): void;
   /**
    * Records U ← (H̃ + λI)⁻¹ G of some layers; each kind says where its damping is other than λI. U is zero before the layer's
    * first successful refresh. Numbers of G that are not finite reach U.

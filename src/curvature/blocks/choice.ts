@@ -76,8 +76,10 @@ function chosen(
       `must be one of ${known}, or a factory from a function of the layer (() => factory), got ${String(asked)}`,
     );
   }
-  const lack = layer.withoutKronecker ?? layer.withoutExamples;
-  if (BLOCKS[asked].needs === "nothing" || lack === undefined) return { choice: asked, reason };
+  const { needs } = BLOCKS[asked];
+  const lack =
+    needs === "kronecker" ? (layer.withoutKronecker ?? layer.withoutExamples) : layer.withoutExamples;
+  if (needs === "nothing" || lack === undefined) return { choice: asked, reason };
   if (fallback !== undefined) return { choice: fallback, reason: `fallback: ${lack}` };
   throw new UnsupportedLayerError(
     layer.name,

@@ -11,7 +11,7 @@ import type {
   CurvatureLayer,
 } from "./block.js";
 import { type BlockOptions, planBlocks } from "./choice.js";
-import { EkfacBlock } from "./ekfac.js";
+import { EigenbasisBlock } from "./eigenbasis-block.js";
 import { KroneckerBlock } from "./kronecker.js";
 import { LayerStates } from "./layer-states.js";
 import { requireDamping, requireDecay } from "./options.js";
@@ -159,10 +159,10 @@ export class Curvature implements Disposable {
     throw new ArgumentError("curvature", "layer", `must be below ${this.layers.length}, got ${layer}`);
   }
 
-  /** Ā, in × in, and B̄, out × out, of a layer whose block keeps them: K-FAC's own or EKFAC; undefined elsewhere. */
+  /** Ā, in × in, and B̄, out × out, of a layer whose block keeps them: K-FAC's own, `"eigen"` or EKFAC; undefined elsewhere. */
   factors(layer: number): { A: Matrix; B: Matrix } | undefined {
     const { block, index } = this.place(layer);
-    if (!(block instanceof KroneckerBlock || block instanceof EkfacBlock)) return undefined;
+    if (!(block instanceof KroneckerBlock || block instanceof EigenbasisBlock)) return undefined;
     return { A: block.A(index), B: block.B(index) };
   }
 
@@ -201,9 +201,21 @@ export class Curvature implements Disposable {
     this.#each(updates, (block, own) => block.accumulate(recorder, own, options));
   }
 
-  /** Records what renews the solution of all layers, with the damping as it is now. */
-  refresh(recorder: Recorder): void {
-    for (const block of this.blocks) block.refresh(recorder);
+  /**
+   * Records what renews the solution of all layers, or of some, with the damping as it is now. Of a list, the layers of one block are
+   * renewed together; a block of the caller's own may renew all that it has.
+   *
+   * @throws ArgumentError for a layer that there is not
+   */
+  refresh(recorder: Recorder, layers: readonly number[] = this.layers.map((_, layer) => layer)): void {
+    this.#each(
+      [...new Set(layers)].map((layer) => ({ layer })),
+      (block, own) =>
+        block.refresh(
+          recorder,
+          own.map(({ layer }) => layer),
+        ),
+    );
   }
 
   /** Records U ← (H̃ + λI)⁻¹ G of some of the layers; zero until a layer's first successful refresh. */

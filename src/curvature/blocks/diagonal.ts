@@ -106,15 +106,15 @@ export class DiagonalBlock extends MeanBlock implements Block {
     );
   }
 
-  /** Records that the means are damped by λ as it is now. */
-  refresh(recorder: Recorder): void {
+  /** Records that the layers' means are damped by λ as it is now. */
+  refresh(recorder: Recorder, own = this.#site.layers.map((_, layer) => layer)): void {
     const { entries, states, layers } = this.#site;
     const { settings, status } = this.state;
     this.#undamped = settings.undamped;
     decide(
       recorder,
       "adopt",
-      layers.map((_, layer) => ({ entry: entries[layer]!, layer, status: 2 * layer })),
+      own.map((layer) => ({ entry: entries[layer]!, layer, status: 2 * layer })),
       // Nothing can fail: the status stays 0.
       {
         settings,

@@ -11,7 +11,8 @@ export const LayerProblem = d.struct({
   alphaB: d.f32,
   sizeA: d.f32,
   sizeB: d.f32,
-  takes: d.u32,
+  serves: d.u32,
+  whole: d.u32,
   entry: d.u32,
   place: d.u32,
   word: d.u32,
@@ -71,9 +72,12 @@ export class FactorState implements Disposable {
   readonly status: GPUBuffer;
   readonly #manager: PipelineManager;
   readonly #site: BlockSite;
+  readonly #whole: boolean;
 
-  constructor(site: BlockSite) {
+  /** With `whole` each layer has one matrix, A's, which λ is added to as it is. */
+  constructor(site: BlockSite, { whole = false } = {}) {
     const { manager, layers, damping, emaDecay } = site;
+    this.#whole = whole;
     const count = layers.length;
     this.#manager = manager;
     this.#site = site;
@@ -90,17 +94,17 @@ export class FactorState implements Disposable {
    * another number than 0, none is taken in, and bit 8 is set in the flags of those that could have been.
    */
   average(recorder: Recorder, batches: readonly BatchScale[], skip?: StoredNumber): void {
-    this.#run(recorder, averageKernel, { batches, number: skip });
+    this.#run(recorder, averageKernel, batches, { number: skip });
   }
 
-  /** Records how λ is split, from `traces`. */
-  damp(recorder: Recorder, words: InversionWords = this.#words): void {
-    this.#run(recorder, dampKernel, { number: this.settings.stored, words });
+  /** Records how λ is split in these layers, from `traces`. */
+  damp(recorder: Recorder, layers: readonly number[], words: InversionWords = this.#words): void {
+    this.#run(recorder, dampKernel, unscaled(layers), { number: this.settings.stored, words });
   }
 
-  /** Records what follows from the status words. */
-  settle(recorder: Recorder, words: InversionWords = this.#words): void {
-    this.#run(recorder, settleKernel, { words });
+  /** Records what follows from the status words of these layers. */
+  settle(recorder: Recorder, layers: readonly number[], words: InversionWords = this.#words): void {
+    this.#run(recorder, settleKernel, unscaled(layers), { words });
   }
 
   dispose(): void {
@@ -121,18 +125,20 @@ export class FactorState implements Disposable {
   #run(
     recorder: Recorder,
     kernel: Kernel,
-    operands: { batches?: readonly BatchScale[]; number?: StoredNumber | undefined; words?: InversionWords },
+    own: readonly BatchScale[],
+    operands: { number?: StoredNumber | undefined; words?: InversionWords },
   ): void {
-    const { batches = [], number, words = this.#words } = operands;
+    const { number, words = this.#words } = operands;
     const { layers, entries, states } = this.#site;
     const problems = layers.map((layer, index) => {
-      const batch = batches.find((candidate) => candidate.layer === index);
+      const served = own.find((candidate) => candidate.layer === index);
       return {
-        alphaA: batch?.alphaA ?? 0,
-        alphaB: batch?.alphaB ?? 0,
+        alphaA: served?.alphaA ?? 0,
+        alphaB: served?.alphaB ?? 0,
         sizeA: layer.in,
         sizeB: layer.out,
-        takes: batch ? 1 : 0,
+        serves: served ? 1 : 0,
+        whole: this.#whole ? 1 : 0,
         entry: entries[index]!,
         place: words.place + index,
         ...wordOf(number),
@@ -156,4 +162,8 @@ export class FactorState implements Disposable {
       Math.ceil(layers.length / WORKGROUP),
     );
   }
+}
+
+function unscaled(layers: readonly number[]): BatchScale[] {
+  return layers.map((layer) => ({ layer, alphaA: 0, alphaB: 0 }));
 }

@@ -1,18 +1,11 @@
-import {
-  copyStrided,
-  type Matrix,
-  multiplyPacked,
-  packed,
-  packedTarget,
-  paddedLength,
-  paddedView,
-} from "../../linalg/index.js";
+import { copyStrided, type Matrix, multiplyPacked, packed, packedTarget } from "../../linalg/index.js";
 import { copyInto } from "../../linalg/layout/pack.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { StoredDamping } from "../kernels/spectrum.js";
 import type { BlockItem, BlockProduct } from "./block.js";
 import type { LayerShape } from "./examples.js";
 import { FactorPairs } from "./factor-means.js";
+import { scratchMatrices } from "./scratch.js";
 import { Spectra, type SpectrumItem } from "./spectra.js";
 
 /**
@@ -51,12 +44,12 @@ export class KroneckerBases implements Disposable {
     return this.bases.A(layer);
   }
 
-  /** Records what follows a change of the bases. */
-  settle(recorder: Recorder): void {
+  /** Records what follows a change of the bases of some layers, by default of all. */
+  settle(recorder: Recorder, layers: readonly number[] = this.#layers.map((_, layer) => layer)): void {
     const { bases, transposes } = this;
     copyStrided(
       recorder,
-      this.#layers.flatMap((_, layer) => [
+      layers.flatMap((layer) => [
         copyInto(bases.A(layer), transposes.A(layer), true),
         copyInto(bases.B(layer), transposes.B(layer), true),
       ]),
@@ -90,10 +83,13 @@ export class KroneckerBases implements Disposable {
     change: (inside: readonly SpectrumItem[]) => void,
   ): void {
     const sizes = items.map(({ layer }) => this.#layers[layer]!);
-    const upright = scratchMatrices(recorder, sizes, false);
-    const flat = scratchMatrices(recorder, sizes, true);
-    const changed = scratchMatrices(recorder, sizes, false);
-    const back = scratchMatrices(recorder, sizes, true);
+    const scratch = (turned: boolean) =>
+      scratchMatrices(
+        recorder,
+        sizes.map(({ in: inputs, out }) => (turned ? [inputs, out] : [out, inputs])),
+      );
+    const [upright, flat] = [scratch(false), scratch(true)];
+    const [changed, back] = [scratch(false), scratch(true)];
     const gradients = items.map(({ G }) => packed(recorder, G, false));
     const targets = items.map(({ into }) => packedTarget(recorder, into, false));
     // Every product C = A'B reads both operands along rows, so each result is what the next one needs: G'L, then L'G R, …
@@ -109,19 +105,4 @@ export class KroneckerBases implements Disposable {
     multiply((k, layer) => ({ A: back[k]!, B: this.transposes.A(layer), C: targets[k]!.target }));
     for (const { unpack } of targets) unpack();
   }
-}
-
-/** Scratch for matrices of the layers' shapes, out × in or in × out, in one buffer. */
-function scratchMatrices(recorder: Recorder, layers: readonly LayerShape[], turned: boolean): Matrix[] {
-  const shapes = layers.map(
-    ({ in: inputs, out }) => (turned ? [inputs, out] : [out, inputs]) as [number, number],
-  );
-  const lengths = shapes.map(([rows, cols]) => paddedLength(rows, cols));
-  const buffer = recorder.scratch(lengths.reduce((sum, length) => sum + length, 0));
-  let offset = 0;
-  return shapes.map(([rows, cols], index) => {
-    const view = paddedView(buffer, offset, rows, cols);
-    offset += lengths[index]!;
-    return view;
-  });
 }

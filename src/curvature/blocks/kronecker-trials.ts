@@ -51,11 +51,12 @@ export class KroneckerTrials implements BlockTrials {
     const { state, inverses, site, trace, invert } = this.#parts;
     const { words, multipliers } = this.#operands;
     const behind = { ...words, place: multipliers.length * site.layers.length };
+    const layers = site.layers.map((_, layer) => layer);
     trace(recorder);
-    if (own) state.damp(recorder, behind);
+    if (own) state.damp(recorder, layers, behind);
     dampTrials(recorder, this.#operands);
     invert(recorder, own ? [...this.#inverses, inverses] : this.#inverses, words);
-    if (own) state.settle(recorder, behind);
+    if (own) state.settle(recorder, layers, behind);
     judgeTrials(recorder, this.#operands);
   }
 

@@ -14,6 +14,7 @@ import { accumulateFactors, FactorPairs } from "./factor-means.js";
 import { FactorState, type InversionWords } from "./factor-state.js";
 import { KroneckerTrials } from "./kronecker-trials.js";
 import { MeanBlock } from "./mean-block.js";
+import { type PositionTreatment, treatedStatistics } from "./treated-statistics.js";
 
 /**
  * K-FAC's own block (Martens & Grosse 2015): H̃ = Ā ⊗ B̄ with moving means Ā and B̄ of the inputs' and derivatives' second
@@ -21,16 +22,20 @@ import { MeanBlock } from "./mean-block.js";
  * A factor that does not invert keeps its inverse, and λ is raised tenfold for the next refresh.
  */
 export class KroneckerBlock extends MeanBlock implements Block {
-  readonly name = "kronecker";
+  readonly name: "kronecker" | PositionTreatment;
   protected readonly state: FactorState;
   readonly #manager: PipelineManager;
   readonly #site: BlockSite;
   readonly #factors: FactorPairs;
   readonly #inverses: FactorPairs;
+  readonly #positions: PositionTreatment | undefined;
 
-  constructor(site: BlockSite) {
+  /** @param positions how the factors treat them; by default as each layer was built to */
+  constructor(site: BlockSite, positions?: PositionTreatment) {
     super();
     const { manager, layers } = site;
+    this.name = positions ?? "kronecker";
+    this.#positions = positions;
     this.#manager = manager;
     this.#site = site;
     this.#factors = new FactorPairs(manager, "factors", layers);
@@ -68,16 +73,27 @@ export class KroneckerBlock extends MeanBlock implements Block {
   }
 
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
-    accumulateFactors(recorder, updates, this.#factors, this.state, options.skip);
+    const positions = this.#positions;
+    const own = updates.map(({ layer, statistics }) => {
+      if (!positions) return { layer, statistics };
+      const shape = this.#site.layers[layer]!;
+      return { layer, statistics: treatedStatistics(recorder, shape, statistics, positions) };
+    });
+    accumulateFactors(recorder, own, this.#factors, this.state, options.skip);
   }
 
-  /** Records the damped inverses of all factors, in one grouped sweep. */
-  refresh(recorder: Recorder): void {
+  /** Records the damped inverses of the layers' factors, in one grouped sweep. */
+  refresh(recorder: Recorder, layers = this.#everyLayer): void {
     const state = this.state;
-    this.#trace(recorder);
-    state.damp(recorder);
-    this.#invert(recorder, [this.#inverses], state);
-    state.settle(recorder);
+    this.#trace(recorder, layers);
+    state.damp(recorder, layers);
+    this.#invert(recorder, [this.#inverses], state, layers);
+    state.settle(recorder, layers);
+  }
+
+  refreshCost(layer: number): number {
+    const { in: inputs, out } = this.#site.layers[layer]!;
+    return inputs ** 3 + out ** 3;
   }
 
   /** Inverses of the same factors, a pair of matrices a layer more for each multiplier. */
@@ -135,31 +151,40 @@ export class KroneckerBlock extends MeanBlock implements Block {
     this.dispose();
   }
 
-  #trace(recorder: Recorder): void {
+  get #everyLayer(): readonly number[] {
+    return this.#site.layers.map((_, layer) => layer);
+  }
+
+  #trace(recorder: Recorder, layers = this.#everyLayer): void {
     reduce(
       recorder,
       this.state.traces,
-      this.#site.layers.flatMap((_, layer) => [
+      layers.flatMap((layer) => [
         { x: diagonalOf(this.A(layer)), index: 2 * layer },
         { x: diagonalOf(this.B(layer)), index: 2 * layer + 1 },
       ]),
     );
   }
 
-  /** Records the inverses of all factors into each of the targets, in one grouped sweep. */
+  /** Records the inverses of the layers' factors into each of the targets, in one grouped sweep. */
   #invert(
     recorder: Recorder,
     targets: readonly FactorPairs[],
     words: Pick<InversionWords, "dampings" | "status">,
+    layers = this.#everyLayer,
   ): void {
     const { dampings, status } = words;
+    const pairs = this.#site.layers.length;
     invert(
       recorder,
-      targets.flatMap((into) =>
-        this.#site.layers.flatMap((_, layer) => [
-          { S: this.A(layer), into: into.A(layer) },
-          { S: this.B(layer), into: into.B(layer) },
-        ]),
+      targets.flatMap((into, target) =>
+        layers.flatMap((layer) => {
+          const index = 2 * (target * pairs + layer);
+          return [
+            { S: this.A(layer), into: into.A(layer), index },
+            { S: this.B(layer), into: into.B(layer), index: index + 1 },
+          ];
+        }),
       ),
       { dampings, status },
     );

@@ -52,6 +52,8 @@ export interface ExampleRows {
 /** Where the numbers of J_k go: element (o, i) is number offset + o · row + (k − first) · example + i · column. */
 export interface JacobianTarget {
   buffer: GPUBuffer;
+  /** Defaults to 0. */
+  offset?: number;
   row: number;
   example: number;
   column: number;
@@ -64,8 +66,8 @@ export function formJacobians(
   range: { first: number; count: number },
   target: JacobianTarget,
 ): void {
-  const { buffer, row, example, column } = target;
-  const place = { outOffset: 0, outRow: row, outExample: example, outColumn: column };
+  const { buffer, offset = 0, row, example, column } = target;
+  const place = { outOffset: offset, outRow: row, outExample: example, outColumn: column };
   const tiles = Math.ceil(rows.b.cols / 4) * Math.ceil(rows.a.cols / 4);
   run(recorder, formKernel, rows, { ...range, ...place, scale: 1 }, buffer, range.count * tiles);
 }

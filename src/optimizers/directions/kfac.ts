@@ -12,13 +12,13 @@ import {
   controlPlan,
   emaDecayOf,
   numbersSet,
-  refreshes,
   requireRatio,
   requireShared,
   samplesOf,
   takesFactors,
   troubleOf,
 } from "./kfac-settings.js";
+import { RefreshPlan } from "./refresh-plan.js";
 
 /** Options of `Kfac`. */
 export interface KfacOptions extends OptionsOf<typeof KFAC_OPTIONS> {}
@@ -44,6 +44,7 @@ export const kfac = defineDirection({
     // The last to take memory, which it frees itself where it fails.
     const curvature = new Curvature(manager, layers, { emaDecay: emaDecayOf(emaDecay, 1), blocks, fallback });
     curvature.storedDamping = control.lambda;
+    const refreshPlan = new RefreshPlan(curvature);
     const words = layers.map((_, l) => ({ ...READY, first: (l * LAYER_STATE_BYTES) / 4 + READY.first }));
     const { layerState, ...tensors } = curvature.tensors;
     const means = Object.entries(curvature.means).map(([name, mean]) => [
@@ -85,11 +86,12 @@ export const kfac = defineDirection({
           { skip: control.skip },
         );
       },
-      record(recorder, { number, settings: { inverseEvery, damping, dampingShare } }: Step<Schema>) {
+      record(recorder, { number, settings }: Step<Schema>) {
+        const { damping, dampingShare } = settings;
         // For blocks that do not know of a λ that the GPU keeps.
         const known = typeof damping === "number" ? damping : dampingShare;
         if (curvature.damping !== known) curvature.damping = known;
-        if (refreshes(number, inverseEvery)) curvature.refresh(recorder);
+        for (const own of refreshPlan.at(number, settings)) curvature.refresh(recorder, own);
         const items = layers.map(({ G }, layer) => ({ layer, G, into: { ...G, buffer } }));
         curvature.precondition(recorder, items);
         return { buffer, ready: { state: curvature.state, words } };
