@@ -155,9 +155,9 @@ export const KFAC_OPTIONS = {
   /** η > 0, a schedule of it, or `"model"`: from the quadratic model of each batch, corrected by what the next batches say. */
   learningRate: positive({ ...LEARNING_RATE, default: "model", words: ["model"] }),
   /**
-   * λ ≥ 0, a schedule of it, `"loss"`: `dampingShare` times the running loss, or `"levenbergMarquardt"`: from there on by the
-   * reduction ratio on the batch just used (Martens & Grosse 2015, section 6.5), for large batches. Counts from the next inversion on. It is raised
-   * for a while after a step that had to be taken back.
+   * λ ≥ 0, a schedule of it, `"loss"`: `dampingShare` times the running loss, a quarter of that where gradients are clear of noise,
+   * or `"levenbergMarquardt"`: from there on by the reduction ratio on the batch just used (Martens & Grosse 2015, section 6.5),
+   * for large batches. Counts from the next inversion on. It is raised for a while after a step that had to be taken back.
    */
   damping: nonNegative({ ...DAMPING, default: "loss", words: ["loss", "levenbergMarquardt"] }),
   /** λ over the running loss, where `damping` is `"loss"`. */
