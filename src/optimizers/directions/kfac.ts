@@ -77,18 +77,27 @@ export const kfac = defineDirection({
           ? { kind: settings.fisher, samples, seed: options.seed, step: number }
           : undefined;
       },
-      statistics(recorder, { pass, examples }: Step<Schema>) {
+      recording(plan: StepPlan<Schema>) {
+        const blocks = curvature.recording;
+        if (blocks === undefined) return undefined;
+        const { number, settings } = plan;
+        const decided = control.recording(controlPlan(plan, true));
+        return `${refreshes(number, settings.inverseEvery)} ${decided} ${blocks}`;
+      },
+      write({ examples, settings: { damping, dampingShare } }: Step<Schema>) {
         curvature.emaDecay = emaDecayOf(emaDecay, examples);
+        // For blocks that do not know of a λ that the GPU keeps.
+        const known = typeof damping === "number" ? damping : dampingShare;
+        if (curvature.damping !== known) curvature.damping = known;
+      },
+      statistics(recorder, { pass }: Step<Schema>) {
         curvature.accumulate(
           recorder,
           pass.layers.map((statistics, layer) => ({ layer, statistics })),
           { skip: control.skip },
         );
       },
-      record(recorder, { number, settings: { inverseEvery, damping, dampingShare } }: Step<Schema>) {
-        // For blocks that do not know of a λ that the GPU keeps.
-        const known = typeof damping === "number" ? damping : dampingShare;
-        if (curvature.damping !== known) curvature.damping = known;
+      record(recorder, { number, settings: { inverseEvery } }: Step<Schema>) {
         if (refreshes(number, inverseEvery)) curvature.refresh(recorder);
         const items = layers.map(({ G }, layer) => ({ layer, G, into: { ...G, buffer } }));
         curvature.precondition(recorder, items);
