@@ -128,6 +128,7 @@ function record(
 export const scaleShiftKind: LayerKind<ScaleShiftModule> = {
   kind: "scaleShift",
   treatment: "no Kronecker form: K-FAC takes it with a fallback",
+  repeats: true,
   trainable: true,
   traits: { anyForm: true },
   shape: (_module, [input]) => input!,

@@ -96,6 +96,7 @@ const backKernel = defineKernel({ name: "softplus", code, layout, entryPoint: "b
 export const softplusKind: LayerKind<SoftplusModule> = {
   kind: "softplus",
   treatment: "nothing to train",
+  repeats: true,
   traits: { anyForm: true },
   shape: (_module, [input]) => input!,
   build(module, { name, inputs, ...site }): Layer {

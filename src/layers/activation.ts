@@ -55,6 +55,7 @@ export function logistic(): ActivationModule {
 export const activationKinds: readonly LayerKind<ActivationModule>[] = ACTIVATIONS.map((kind) => ({
   kind,
   treatment: "nothing to train",
+  repeats: true,
   traits: { anyForm: true, sharesBuffer: true, leavesTransposes: true },
   shape(_module, [input], name) {
     if (input!.kind === "indices") return refuseForm(name, input!, "numbers", "");

@@ -21,6 +21,7 @@ export function add(): AddModule {
 export const addKind: LayerKind<AddModule> = {
   kind: "add",
   treatment: "nothing to train",
+  repeats: true,
   arity: "several",
   traits: { sparesOutput: true },
   shape(_module, inputs, name) {

@@ -42,6 +42,7 @@ export function globalAveragePool(): GlobalPoolModule {
 export const averagePoolKind: LayerKind<PoolModule> = {
   kind: "averagePool2d",
   treatment: "nothing to train",
+  repeats: true,
   traits: { sharesBuffer: true, sparesOutput: true },
   shape: (module, [input], name) => pooledForm(module, input!, name),
   build: (module, site) =>
@@ -52,6 +53,7 @@ export const averagePoolKind: LayerKind<PoolModule> = {
 export const globalAveragePoolKind: LayerKind<GlobalPoolModule> = {
   kind: "globalAveragePool",
   treatment: "nothing to train",
+  repeats: true,
   traits: { sharesBuffer: true, sparesOutput: true },
   shape(_module, [input], name) {
     const image = imageOf(input!);

@@ -24,6 +24,7 @@ export function concat(): ConcatModule {
 export const concatKind: LayerKind<ConcatModule> = {
   kind: "concat",
   treatment: "nothing to train",
+  repeats: true,
   arity: "several",
   traits: { sparesOutput: true },
   shape(_module, inputs, name) {

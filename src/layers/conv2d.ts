@@ -100,6 +100,7 @@ export function conv2d(
 export const conv2dKind: LayerKind<Conv2dModule> = {
   kind: "conv2d",
   treatment: "K-FAC, positions by expand (KFC) or reduce",
+  repeats: true,
   trainable: true,
   traits: { sharesBuffer: true, sparesOutput: true },
   shape(module, [input], name) {

@@ -61,6 +61,7 @@ export function dense(inputs: number, outputs: number, options: DenseOptions = {
 export const denseKind: LayerKind<DenseModule> = {
   kind: "dense",
   treatment: "K-FAC (exact, Monte-Carlo or empirical Fisher)",
+  repeats: true,
   trainable: true,
   traits: { sharesBuffer: true, sparesOutput: true, readsTransposes: true },
   takes: ({ in: features }) => ({ kind: "vector", features }),

@@ -25,6 +25,7 @@ export function flatten(): FlattenModule {
 export const flattenKind: LayerKind<FlattenModule> = {
   kind: "flatten",
   treatment: "nothing to train",
+  repeats: true,
   traits: { sharesBuffer: true, sparesOutput: true },
   shape(_module, [input], name) {
     if (!imageOf(input!)) return refuseForm(name, input!, "positions", "it takes images and sequences");

@@ -83,6 +83,11 @@ export interface LayerKind<M extends LayerModule = LayerModule> {
   /** Whether it has weights; defaults to false. */
   readonly trainable?: boolean;
   readonly traits?: Traits;
+  /**
+   * What its layers record for so many examples and rows is always the same, and they write nothing themselves meanwhile: then
+   * a training step records them once and sends the same commands again. Defaults to false.
+   */
+  readonly repeats?: boolean;
   /** The form that it takes, where the description alone says so: a network that begins with it needs no `input`. */
   takes?(module: M): Form | undefined;
   /** What it makes of its inputs. @throws ShapeError for inputs that it cannot take, ArgumentError for a bad description */

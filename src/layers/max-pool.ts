@@ -31,6 +31,7 @@ export function maxPool2d(kernel: number | Pair, options: PoolOptions = {}): Poo
 export const maxPoolKind: LayerKind<PoolModule> = {
   kind: "maxPool2d",
   treatment: "nothing to train",
+  repeats: true,
   traits: { sharesBuffer: true, sparesOutput: true },
   shape: (module, [input], name) => pooledForm(module, input!, name),
   build: (module, site) => new MaxPoolLayer(module, site),

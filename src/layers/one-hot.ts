@@ -25,6 +25,7 @@ export function oneHot(): OneHotModule {
 export const oneHotKind: LayerKind<OneHotModule> = {
   kind: "oneHot",
   treatment: "nothing to train",
+  repeats: true,
   traits: { sharesBuffer: true, sparesOutput: true },
   shape(_module, [input], name) {
     const form = input!;

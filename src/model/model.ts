@@ -37,6 +37,12 @@ export interface Pass {
     into: NumberPlace,
     options?: { readonly examples?: number },
   ): void;
+  /**
+   * Asks whether `recordPass` with `fisher` would record the commands of this pass again for the batch that is loaded now, and so
+   * would whatever was recorded of the pass and `recordLoss`. If so, makes that batch and the draws of `fisher` count for them, and
+   * they may be sent again; the pass stays over. Absent: they never may.
+   */
+  repeat?(fisher?: FisherOptions): boolean;
 }
 
 /** What an optimiser trains: a `Network`, or anything of the caller's that keeps weights and gradients like one. */

@@ -18,6 +18,8 @@ export interface Built {
   /** Layers with weights in the order of their first use, each with all its uses. */
   readonly trainable: readonly (readonly TrainableLayer[])[];
   readonly output: Values;
+  /** Whether commands may be sent again without asking any layer: all are of kinds that `repeats`. */
+  readonly repeats: boolean;
 }
 
 /** Turns a plan into layers and takes their places in the workspace. */
@@ -56,7 +58,13 @@ export function buildLayers(plan: NetworkPlan, workspace: Workspace): Built {
     }
     offer(node.name, layer.output);
   }
-  return { ports, layers, trainable: [...uses.values()], output: built.get(plan.output)!.output };
+  return {
+    ports,
+    layers,
+    trainable: [...uses.values()],
+    output: built.get(plan.output)!.output,
+    repeats: plan.nodes.every(({ kind }) => kind.repeats === true),
+  };
 }
 
 /** The layers that read each value, as often as they read it. */

@@ -1,5 +1,4 @@
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
-import { packRows } from "../host/index.js";
 import { type Form, featuresOf } from "../layers/form.js";
 import { columnsOfForm, positionsOfForm, Values } from "../layers/values.js";
 import type { RowPlace } from "../memory/storage.js";
@@ -58,23 +57,36 @@ export class InputPort {
   /** Uploads `count` examples. */
   write(queue: GPUQueue, array: InputArray, count: number): void {
     const { buffer, offset, stride } = this.values.rows(count);
+    const cols = this.#cols;
     const rows = count * this.#rows;
+    if (stride === cols) {
+      queue.writeBuffer(
+        buffer,
+        4 * offset,
+        array as InputArray & ArrayBufferView<ArrayBuffer>,
+        0,
+        rows * cols,
+      );
+      return;
+    }
+    // All at once, and then row by row to its place, the last one first: a view of each row would be garbage at every step.
     const staging = this.#ensureStaging(stride);
-    packRows(array, { rows, cols: this.#cols, stride }, staging);
+    staging.set(array);
+    const bias = this.values.place.cols > cols ? 1 : 0;
+    for (let i = rows - 1; i >= 0; i--) {
+      const start = i * stride;
+      if (i > 0) staging.copyWithin(start, i * cols, (i + 1) * cols);
+      staging[start + cols] = bias;
+      for (let at = start + cols + 1; at < start + stride; at++) staging[at] = 0;
+    }
     queue.writeBuffer(buffer, 4 * offset, staging, 0, rows * stride);
   }
 
   /** Rows as on the GPU. Behind vectors stands the bias's 1; those that become images have room for no more. */
   #ensureStaging(stride: number): Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> {
-    if (this.#staging) return this.#staging;
-    const { place } = this.values;
-    const length = place.storage.capacity * stride;
-    const staging = this.form.kind === "indices" ? new Uint32Array(length) : new Float32Array(length);
-    if (place.cols > this.#cols) {
-      for (let at = this.#cols; at < length; at += stride) staging[at] = 1;
-    }
-    this.#staging = staging;
-    return staging;
+    const length = this.values.place.storage.capacity * stride;
+    this.#staging ??= this.form.kind === "indices" ? new Uint32Array(length) : new Float32Array(length);
+    return this.#staging;
   }
 }
 
@@ -161,14 +173,33 @@ export function requireLength(
   throw new ShapeError(operation, operand, [values.length], [count * width], `it holds ${count} × ${width}`);
 }
 
-/** A sum of differences x − x is zero unless some x is not finite: one pass without a branch. @throws DataError */
+/** @throws DataError */
 export function requireFinite(operand: string, values: Float32Array, width: number): void {
-  let sum = 0;
-  for (let k = 0; k < values.length; k++) sum += values[k]! - values[k]!;
-  if (sum === 0) return;
+  if (Number.isFinite(sumOf(values))) return;
   const bad = values.findIndex((x) => !Number.isFinite(x));
   const message = `hold ${values[bad]} in ${placeIn(bad, width)}; pass finite numbers`;
   throw new DataError(operand, message, { actual: values[bad] });
+}
+
+/**
+ * Σ x in f64, which is finite just where all x are: no array is so long that its f32 numbers add up to more than f64 holds. Eight
+ * sums at once, since each addition waits for the one before; a batch is looked through at every step.
+ */
+function sumOf(x: Float32Array): number {
+  let [a, b, c, d, e, f, g, h] = [0, 0, 0, 0, 0, 0, 0, 0];
+  const whole = x.length - (x.length % 8);
+  for (let k = 0; k < whole; k += 8) {
+    a += x[k]!;
+    b += x[k + 1]!;
+    c += x[k + 2]!;
+    d += x[k + 3]!;
+    e += x[k + 4]!;
+    f += x[k + 5]!;
+    g += x[k + 6]!;
+    h += x[k + 7]!;
+  }
+  for (let k = whole; k < x.length; k++) a += x[k]!;
+  return a + b + (c + d) + (e + f) + (g + h);
 }
 
 function placeIn(index: number, width: number): string {

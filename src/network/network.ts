@@ -248,7 +248,8 @@ export class Network implements Model {
   recordPass(recorder: Recorder, fisher?: FisherOptions): Pass {
     this.#assertUsable("recordPass");
     if (!this.#loaded) throw new ArgumentError("recordPass", "batch", "must be loaded first: call load()");
-    const facts = this.#record(recorder, this.#loaded, fisher);
+    const loaded = this.#loaded;
+    const facts = this.#record(recorder, loaded, fisher);
     if (fisher?.kind === "monteCarlo") this.#passes.writeKey(fisher);
     const pass = this.#workspace.beginPass(facts);
     const parts = { built: this.#built, workspace: this.#workspace, passes: this.#passes };
@@ -257,6 +258,7 @@ export class Network implements Model {
       fisher: pass.fisher,
       layers: this.#passes.curvature(pass),
       curvatureAlong: (along, ...operands) => curvatureAlong(along, parts, pass, ...operands),
+      ...(this.#built.repeats && { repeat: (other) => this.#repeat(facts, loaded, other) }),
     };
   }
 
@@ -350,6 +352,17 @@ export class Network implements Model {
       write: (batch) => this.#write("evaluate", batch),
       prepareLoss: () => this.#built.output.delta!.storage.ensure(this.#deltaRows),
     };
+  }
+
+  /** As `Pass.repeat`, of a pass over a batch like `before`. */
+  #repeat({ count, columns, fisher }: PassFacts, { indexed }: Loaded, other?: FisherOptions): boolean {
+    const loaded = this.#loaded;
+    if (this.#disposed || loaded?.count !== count || loaded.indexed !== indexed) return false;
+    if (other?.kind !== fisher?.kind) return false;
+    if (fisherColumns("recordPass", other, this.outputs) !== columns) return false;
+    if (other?.kind === "monteCarlo") this.#passes.writeKey(other);
+    this.#workspace.endPass();
+    return true;
   }
 
   #record(recorder: Recorder, loaded: Loaded, fisher: FisherOptions | undefined): PassFacts {

@@ -37,6 +37,7 @@ export class Passes {
   readonly #targets: GPUBuffer;
   readonly #results: GPUBuffer;
   readonly #key: GPUBuffer;
+  readonly #draws = new Uint32Array(2);
 
   /** @param storage makes a buffer of the network's */
   constructor(
@@ -96,7 +97,9 @@ export class Passes {
 
   /** Says which draws the next recorded Monte-Carlo columns are. */
   writeKey({ seed = 0, step = 0 }: FisherOptions): void {
-    this.#manager.device.queue.writeBuffer(this.#key, 0, Uint32Array.of(seed, step));
+    this.#draws[0] = seed;
+    this.#draws[1] = step;
+    this.#manager.device.queue.writeBuffer(this.#key, 0, this.#draws);
   }
 
   /** Records the columns of Bᵢ at the outputs, below the loss's derivative. */

@@ -1,4 +1,4 @@
-import type { Model } from "../model/index.js";
+import type { Model, Pass } from "../model/index.js";
 import type { Recorder } from "../pipeline/index.js";
 import type { Direction, Step, StepPlan } from "./direction.js";
 import { type StepRecord, statusOf } from "./record.js";
@@ -18,16 +18,33 @@ export class StepCommands {
     this.#scope = scope;
   }
 
-  /** Records forward and backward pass. */
+  /** Records forward and backward pass, and writes what the commands of a step read. */
   pass(recorder: Recorder, plan: StepPlan): Step {
     const pass = this.#model.recordPass(recorder, this.#direction.fisher?.(plan));
-    return { ...plan, pass, flags: this.#tail.flags };
+    const step = { ...plan, pass, flags: this.#tail.flags };
+    this.#write(step);
+    return step;
+  }
+
+  /** Steps of one kind have the same commands, as long as their passes do; undefined where each may have its own. */
+  kind(plan: StepPlan): string | undefined {
+    const own = this.#direction.recording?.(plan);
+    if (own === undefined) return undefined;
+    const fisher = this.#direction.fisher?.(plan);
+    const { gradientClip, klClip } = tailSettings(plan);
+    return `${plan.examples} ${fisher?.kind} ${fisher?.samples} ${gradientClip > 0} ${klClip > 0} ${own}`;
+  }
+
+  /** Makes the commands of a step that had this pass ready for another one. False where the model would record others. */
+  repeat(pass: Pass, plan: StepPlan): boolean {
+    if (!pass.repeat?.(this.#direction.fisher?.(plan))) return false;
+    this.#write({ ...plan, pass, flags: this.#tail.flags });
+    return true;
   }
 
   /** Records the verdict on the batch, and what is kept of its pass. */
   statistics(recorder: Recorder, step: Step): void {
-    const { control } = this.#direction;
-    control?.state.judge(recorder, control.plan(step));
+    this.#direction.control?.state.judge(recorder);
     if (step.pass.fisher) this.#direction.statistics?.(recorder, step);
   }
 
@@ -35,7 +52,7 @@ export class StepCommands {
   update(recorder: Recorder, step: Step): void {
     const settings = tailSettings(step);
     const { control } = this.#direction;
-    this.#tail.begin(recorder, settings);
+    this.#tail.begin(recorder, settings.gradientClip > 0);
     if (control) this.#tail.measureSlope(recorder, control.state, control.update);
     const update = this.#direction.record?.(recorder, step);
     const controlled = control && { control: control.state, pass: step.pass };
@@ -44,10 +61,11 @@ export class StepCommands {
   }
 
   /** Records all three. */
-  whole(recorder: Recorder, plan: StepPlan): void {
+  whole(recorder: Recorder, plan: StepPlan): Step {
     const step = this.pass(recorder, plan);
     this.statistics(recorder, step);
     this.update(recorder, step);
+    return step;
   }
 
   /** Records what reads the step's record back, with what the direction adds to it. */
@@ -72,6 +90,13 @@ export class StepCommands {
         status: statusOf({ ...tail, flags }, this.#scope, trouble),
       };
     });
+  }
+
+  #write(step: Step): void {
+    const { control } = this.#direction;
+    this.#tail.write(tailSettings(step));
+    control?.state.write(control.plan(step));
+    this.#direction.write?.(step);
   }
 }
 

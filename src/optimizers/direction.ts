@@ -66,6 +66,14 @@ export interface Direction<S = OptionSchema, R extends DirectionReport = Directi
    */
   record?(recorder: Recorder, step: Step<S>): Update;
   /**
+   * What the commands of a step follow from beside its pass, as a text: of steps with the same text the first alone is recorded
+   * (`statistics`, `record`), and its commands are sent again for the others, with what `write` has written. Undefined, or
+   * without this member, every step is recorded afresh.
+   */
+  recording?(plan: StepPlan<S>): string | undefined;
+  /** Puts a step's numbers into uniforms and the like, before each step is sent; `step.pass` is the one that was recorded. */
+  write?(step: Step<S>): void;
+  /**
    * Decides on the GPU whether a batch is taken and how far its step goes, in the place of learning rate and momentum. It needs a
    * velocity; `record` must give a buffer of its own, the same at every step.
    */

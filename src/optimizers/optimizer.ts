@@ -1,7 +1,7 @@
 import { ArgumentError } from "../errors.js";
 import { type AnyBatch, copyBatch } from "../model/batch.js";
 import type { Model } from "../model/index.js";
-import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
+import type { CommandRecorder, Kernel, PipelineManager } from "../pipeline/index.js";
 import { kernelKey } from "../pipeline/kernel.js";
 import { bufferOf, checkState, numbersOf, type OptimizerState } from "./checkpoint.js";
 import { StepCommands } from "./commands.js";
@@ -17,6 +17,7 @@ import { OptimizerMemory } from "./memory.js";
 import { STEP_OPTIONS } from "./options.js";
 import type { StateTensor } from "./ranges.js";
 import type { StepRecord } from "./record.js";
+import { StepRecordings } from "./recordings.js";
 import { changeOptions, resolveOptions, settingsAt } from "./resolve.js";
 import type { Schedule } from "./schedules.js";
 import type { ChangesOf, OptionSchema, OptionsOf, ResolvedOptions, SettingsOf } from "./schema.js";
@@ -70,6 +71,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   readonly #model: Model;
   readonly #memory: OptimizerMemory;
   readonly #commands: StepCommands;
+  readonly #recordings: StepRecordings;
   readonly #schema: OptionSchema;
   readonly #tensors: Readonly<Record<string, StateTensor>>;
   readonly #turns = new Turns();
@@ -102,6 +104,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
       const context: DirectionContext = { manager, model, memory, options: this.#options, settings };
       this.#direction = kind.create(context as Parameters<K["create"]>[0]);
       this.#commands = new StepCommands(model, this.#direction, tail, scope);
+      this.#recordings = new StepRecordings(manager, this.#commands);
       const V = tail.velocity;
       this.#tensors = { ...this.#direction.tensors, ...(V && { [velocity]: V }) };
     } catch (error) {
@@ -237,6 +240,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#recordings.dispose();
     this.#direction.dispose?.();
     this.#memory.dispose();
   }
@@ -317,7 +321,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   /** Submits a step as a whole. */
   #send(plan: StepPlan): Promise<RecordOf<K>> {
     const record = this.#submit((recorder) => {
-      this.#commands.whole(recorder, plan);
+      this.#recordings.step(recorder, plan);
       return this.#commands.record(recorder, plan) as Promise<RecordOf<K>>;
     });
     this.#steps = plan.number;
@@ -358,7 +362,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     return { record };
   }
 
-  #submit<T>(record: (recorder: Recorder) => T): T {
+  #submit<T>(record: (recorder: CommandRecorder) => T): T {
     const recorder = this.#manager.record();
     let result: T;
     try {

@@ -53,13 +53,19 @@ export function settingsAt<S extends OptionSchema>(
   options: ResolvedOptions<S>,
   step: number,
 ): SettingsOf<S> {
-  const settings = Object.entries(options).map(([name, value]): [string, unknown] => [
-    name,
-    typeof value === "function" && schema[name]!.type !== "choice"
-      ? checkValue(optimizer, name, schema[name]!, (value as Schedule)(step), ` at step ${step}`)
-      : value,
-  ]);
-  return Object.fromEntries(settings) as SettingsOf<S>;
+  const settings: Record<string, unknown> = { ...options };
+  for (const name in settings) {
+    const value = settings[name];
+    if (typeof value !== "function" || schema[name]!.type === "choice") continue;
+    settings[name] = checkValue(
+      optimizer,
+      name,
+      schema[name]!,
+      (value as Schedule)(step),
+      ` at step ${step}`,
+    );
+  }
+  return settings as SettingsOf<S>;
 }
 
 /** @throws ArgumentError unless `value` is one that the option takes */

@@ -171,8 +171,22 @@ export class StepTail {
     this.#noGood = memory.storage("no good weights", 1);
   }
 
-  /** Records the gradient clip, G ← G + ωW, and the flags of what is then not finite. */
-  begin(recorder: Recorder, settings: TailSettings): void {
+  /** Writes the numbers of a step, which the commands of `begin` and `finish` read. */
+  write(settings: TailSettings): void {
+    const { learningRate, momentum = 0, gradientClip, klClip } = settings;
+    this.#settings.write({
+      learningRate,
+      momentum,
+      penalty: penaltyOf(settings),
+      decoupled: decoupledOf(settings),
+      gradientClip,
+      klClip,
+      velocity: this.velocity ? 1 : 0,
+    });
+  }
+
+  /** Records the gradient clip, where there is one, G ← G + ωW, and the flags of what is then not finite. */
+  begin(recorder: Recorder, clips: boolean): void {
     const { layers, parameters: weights, gradients } = this.#model;
     const { rows, groups } = group(
       layers.map(({ G }, layer) => ({
@@ -186,7 +200,7 @@ export class StepTail {
     const { flags } = this;
     recorder.clear(flags);
     const squares = this.#squares;
-    if (settings.gradientClip > 0) {
+    if (clips) {
       reduce(
         recorder,
         squares,
@@ -195,7 +209,7 @@ export class StepTail {
     }
     recorder.dispatch(
       gradientKernel,
-      { problems, settings: this.#write(settings), squares, weights, gradients, flags },
+      { problems, settings: this.#settings.buffer, squares, weights, gradients, flags },
       groups,
     );
   }
@@ -293,19 +307,6 @@ export class StepTail {
 
   #flagOf(layer: number): number {
     return this.#network ? 0 : layer;
-  }
-
-  #write(settings: TailSettings): GPUBuffer {
-    const { learningRate, momentum = 0, gradientClip, klClip } = settings;
-    return this.#settings.write({
-      learningRate,
-      momentum,
-      penalty: penaltyOf(settings),
-      decoupled: decoupledOf(settings),
-      gradientClip,
-      klClip,
-      velocity: this.velocity ? 1 : 0,
-    });
   }
 
   #sumsFor(control: StepControl | undefined): GPUBuffer {

@@ -1,8 +1,10 @@
 import type { Kernel } from "./kernel.js";
+import { type Command, Recording } from "./recording.js";
 import type { Binding, Resources } from "./resources.js";
 
 /** The largest number of workgroups WebGPU guarantees in one dimension. */
 const MAX_GROUPS = 65535;
+const PASS: GPUComputePassDescriptor = { label: "kfac-webgpu" };
 
 interface Readback {
   staging: GPUBuffer;
@@ -80,9 +82,12 @@ export class CommandRecorder implements Recorder {
   readonly #released = new Map<number, GPUBuffer[]>();
   readonly #sizes = new Map<GPUBuffer, number>();
   #dispatches = 0;
+  /** Where commands are noted, to be sent again. */
+  #kept: Recording | undefined;
 
-  constructor(manager: Resources, encoder?: GPUCommandEncoder) {
+  constructor(manager: Resources, encoder?: GPUCommandEncoder, kept?: Recording) {
     this.manager = manager;
+    this.#kept = kept;
     this.#own = encoder === undefined;
     this.encoder = encoder ?? manager.device.createCommandEncoder({ label: "kfac-webgpu" });
   }
@@ -100,17 +105,19 @@ export class CommandRecorder implements Recorder {
     if (timestamps) this.#endPass();
     if (!this.#pass) {
       this.#pass = this.encoder.beginComputePass(
-        timestamps ? { label: kernel.name, timestampWrites: timestamps } : { label: "kfac-webgpu" },
+        timestamps ? { label: kernel.name, timestampWrites: timestamps } : PASS,
       );
       this.#pipeline = undefined;
     }
     if (this.#pipeline !== pipeline) this.#pass.setPipeline(pipeline);
     this.#pipeline = pipeline;
     this.#pass.setBindGroup(0, group);
-    const rows = Math.ceil(groups / MAX_GROUPS);
-    this.#pass.dispatchWorkgroups(Math.ceil(groups / rows), rows);
+    const y = Math.ceil(groups / MAX_GROUPS);
+    const x = Math.ceil(groups / y);
+    this.#pass.dispatchWorkgroups(x, y);
     this.#dispatches++;
     if (timestamps) this.#endPass();
+    this.#kept?.add({ type: "dispatch", pipeline, group, x, y }, buffersOf(bindings));
   }
 
   copy(
@@ -122,11 +129,54 @@ export class CommandRecorder implements Recorder {
   ): void {
     this.#endPass();
     this.encoder.copyBufferToBuffer(source, sourceOffset, target, targetOffset, bytes);
+    this.#kept?.add({ type: "copy", source, sourceOffset, target, targetOffset, bytes }, [source, target]);
   }
 
   clear(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): void {
     this.#endPass();
     this.encoder.clearBuffer(buffer, offset, bytes);
+    this.#kept?.add({ type: "clear", buffer, offset, bytes }, [buffer]);
+  }
+
+  /**
+   * Records what `record` records, and keeps it to be sent again by `repeat`: in later recordings too, as often as the same
+   * commands are due. Nothing may be read back meanwhile.
+   */
+  keep(record: (recorder: Recorder) => void): Recording {
+    const outer = this.#kept;
+    const kept = new Recording(this.manager);
+    this.#kept = kept;
+    try {
+      record(this);
+    } finally {
+      this.#kept = outer;
+    }
+    return kept;
+  }
+
+  /** Records such commands once more. They must stand, and scratch of this recording that is still read must not be theirs. */
+  repeat(recording: Recording): void {
+    const { commands } = recording;
+    let pipeline: GPUComputePipeline | undefined;
+    for (const command of commands) {
+      if (command.type !== "dispatch") {
+        this.#endPass();
+        this.#encode(command);
+        continue;
+      }
+      if (!this.#pass) {
+        this.#pass = this.encoder.beginComputePass(PASS);
+        pipeline = undefined;
+      }
+      if (pipeline !== command.pipeline) {
+        pipeline = command.pipeline;
+        this.#pass.setPipeline(pipeline);
+      }
+      this.#pass.setBindGroup(0, command.group);
+      this.#pass.dispatchWorkgroups(command.x, command.y);
+      this.#dispatches++;
+    }
+    this.#pipeline = pipeline;
   }
 
   scratch(length: number): GPUBuffer {
@@ -149,7 +199,7 @@ export class CommandRecorder implements Recorder {
 
   nested(): Recorder {
     this.#endPass();
-    return new CommandRecorder(this.manager, this.encoder);
+    return new CommandRecorder(this.manager, this.encoder, this.#kept);
   }
 
   async read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {
@@ -159,6 +209,7 @@ export class CommandRecorder implements Recorder {
 
   readRanges(ranges: readonly ReadRange[]): Promise<ArrayBuffer[]> {
     if (!this.#own) throw new Error("reading needs a recorder that submits its own commands");
+    if (this.#kept) throw new Error("what is read back cannot be sent again");
     const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0);
     const staging = this.manager.pool.take(total, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
     let start = 0;
@@ -212,8 +263,21 @@ export class CommandRecorder implements Recorder {
     this.#sizes.clear();
   }
 
+  #encode(command: Exclude<Command, { type: "dispatch" }>): void {
+    if (command.type === "clear") {
+      this.encoder.clearBuffer(command.buffer, command.offset, command.bytes);
+    } else {
+      const { source, sourceOffset, target, targetOffset, bytes } = command;
+      this.encoder.copyBufferToBuffer(source, sourceOffset, target, targetOffset, bytes);
+    }
+  }
+
   #endPass(): void {
     this.#pass?.end();
     this.#pass = undefined;
   }
+}
+
+function buffersOf(bindings: Readonly<Record<string, Binding>>): GPUBuffer[] {
+  return Object.values(bindings).map((bound) => ("buffer" in bound ? bound.buffer : bound));
 }

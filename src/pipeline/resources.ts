@@ -31,6 +31,8 @@ export class Resources {
   readonly pool: BufferPool;
   /** When set, every dispatch is timed (needs `timestamp-query`). */
   profiler: Profiler | undefined;
+  /** Training steps are recorded once and then sent again. False records each one afresh: to measure what that costs. */
+  repeats = true;
   /** Kernels are being collected: tables are not made, since nothing will read them. */
   protected collecting = false;
   readonly #root: TgpuRoot;
@@ -40,6 +42,7 @@ export class Resources {
   readonly #owned = new Set<GPUBuffer>();
   readonly #ids = new WeakMap<GPUBuffer, number>();
   #nextId = 1;
+  #destroyed = 0;
   #counts = { bindGroups: 0, tables: 0, buffers: 0, liveBytes: 0 };
 
   constructor(handle: DeviceHandle) {
@@ -60,6 +63,16 @@ export class Resources {
 
   get counts(): ManagerCounts {
     return { ...this.#counts, pipelines: this.#compiler.size, liveBuffers: this.#owned.size };
+  }
+
+  /** Buffers destroyed so far: while it stays, what was there is there. */
+  get destroyed(): number {
+    return this.#destroyed;
+  }
+
+  /** Whether this manager made the buffer and has not destroyed it. */
+  owns(buffer: GPUBuffer): boolean {
+    return this.#owned.has(buffer);
   }
 
   /** Compiles kernels ahead of use, side by side. @throws ShaderError */
@@ -96,6 +109,7 @@ export class Resources {
   destroyBuffer(buffer: GPUBuffer): void {
     if (!this.#owned.delete(buffer)) return;
     this.#counts.liveBytes -= buffer.size;
+    this.#destroyed++;
     buffer.destroy();
   }
 

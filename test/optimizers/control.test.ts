@@ -126,7 +126,8 @@ class Pair {
       ...{ flag: l, inner: 3 * l, gradient: 3 * l + 1, update: 3 * l + 2, ready: 2 * l, words: 2 },
     }));
     run(managerOf(t), (recorder) => {
-      this.control.judge(recorder, settings);
+      this.control.write(settings);
+      this.control.judge(recorder);
       this.control.plan(recorder, { rows, sums, flags, ready, coefficients, applied, outcome });
       this.control.measureRatio(recorder);
     });

@@ -82,7 +82,8 @@ function setUp(
   const tail = new StepTail(manager, model, memory, { scope, momentum });
   const step = async (settings: TailSettings, update: Update | undefined = { buffer }) => {
     const recorder = manager.record();
-    tail.begin(recorder, settings);
+    tail.write(settings);
+    tail.begin(recorder, settings.gradientClip > 0);
     tail.finish(recorder, settings, update);
     const bytes = recorder.read(tail.outcome.buffer, 0, tail.outcome.bytes);
     recorder.submit();

@@ -94,6 +94,12 @@ export interface Block extends Disposable {
   /** β of moving means; counts from the next batch on. Absent where there are none. @throws ArgumentError outside [0, 1) */
   emaDecay?: number;
   /**
+   * What the block's commands follow from beside the arguments of its methods, as a text: while it stays, the commands of
+   * `accumulate`, `refresh` and `precondition` may be sent again without asking the block. λ and β need not be in it where they
+   * are in a uniform that is written when they are set. Undefined, or without this member, the block is always asked.
+   */
+  readonly recording?: string | undefined;
+  /**
    * What a checkpoint must hold besides the layer states: written back, the block goes on bit for bit. Finite f32 numbers;
    * the names count within the block.
    */

@@ -113,6 +113,12 @@ export class Curvature implements Disposable {
     for (const block of this.blocks) block.damping = value;
   }
 
+  /** As `Block.recording`, of all blocks together. */
+  get recording(): string | undefined {
+    const all = this.blocks.map(({ recording }) => recording);
+    return all.includes(undefined) ? undefined : all.join(" ");
+  }
+
   /** β of the moving means of all blocks; counts from the next batch on. @throws ArgumentError outside [0, 1) */
   set emaDecay(value: number) {
     const decay = requireDecay(value);

@@ -54,6 +54,11 @@ export class DiagonalBlock extends MeanBlock implements Block {
     return this.#spectra.matrices[layer]!;
   }
 
+  /** What the last refresh left counts too, so that one that would change it is not sent again unasked. */
+  override get recording(): string | undefined {
+    return this.#undamped === this.state.settings.undamped ? super.recording : undefined;
+  }
+
   get tensors(): Readonly<Record<string, GPUBuffer>> {
     return { mean: this.#spectra.buffer };
   }

@@ -88,6 +88,11 @@ export abstract class EigenbasisBlock extends MeanBlock implements Block {
     return this.bases.spectra.matrices[layer]!;
   }
 
+  /** What the last refresh left counts too, so that one that would change it is not sent again unasked. */
+  override get recording(): string | undefined {
+    return this.#undamped === this.state.settings.undamped ? super.recording : undefined;
+  }
+
   abstract get tensors(): Readonly<Record<string, GPUBuffer>>;
 
   abstract get means(): Readonly<Record<string, GPUBuffer>>;

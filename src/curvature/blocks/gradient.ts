@@ -8,6 +8,7 @@ import type { StoredNumber } from "./stored.js";
 /** No curvature: U = G as it is, whatever λ. Always ready. For layers whose gradient alone is known. */
 export class GradientBlock implements Block {
   readonly name = "gradient";
+  readonly recording = "";
   readonly tensors: Readonly<Record<string, GPUBuffer>> = {};
   readonly means: Readonly<Record<string, GPUBuffer>> = {};
   readonly #site: BlockSite;

@@ -6,6 +6,10 @@ export abstract class MeanBlock {
   /** The last to take memory: what may be too large comes before it. */
   protected abstract readonly state: FactorState;
 
+  get recording(): string | undefined {
+    return this.state.settings.recording;
+  }
+
   get damping(): number {
     return this.state.settings.damping;
   }

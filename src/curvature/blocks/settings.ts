@@ -15,6 +15,8 @@ export class BlockSettings implements Disposable {
   #decay: number;
   #damping: number;
   #stored: StoredNumber | undefined;
+  /** How often it was said where λ is stored. */
+  #places = 0;
 
   /** @throws ArgumentError for a bad λ or β */
   constructor(manager: PipelineManager, damping: number, emaDecay: number) {
@@ -54,6 +56,12 @@ export class BlockSettings implements Disposable {
   /** @throws ArgumentError when it is no element of a storage buffer */
   set stored(number: StoredNumber | undefined) {
     this.#stored = number && requireStored("curvature", "storedDamping", number);
+    this.#places++;
+  }
+
+  /** As `Block.recording`: what commands that read λ and β here follow from. */
+  get recording(): string {
+    return `${this.#places} ${this.undamped}`;
   }
 
   /** Whether λ is known to be 0. */

@@ -164,12 +164,17 @@ export class StepControl {
     return 7 * layers + 4;
   }
 
-  /** Records the verdict on the batch of a pass. */
-  judge(recorder: Recorder, plan: ControlPlan): void {
+  /** What the commands of a step with this plan follow from. */
+  recording(plan: ControlPlan): string {
+    return `${plan.measures} ${asksForRatio(plan)}`;
+  }
+
+  /** Writes the numbers of a step, before anything of it is recorded here. */
+  write(plan: ControlPlan): void {
     const { learningRate = 0, momentum = -1, rule, number, measures, refreshes, ...rest } = plan;
     this.#measures = measures;
-    this.#asksForRatio = rule === "levenbergMarquardt" && (number - 1) % RATIO_EVERY === 0;
-    const settings = this.#settings.write({
+    this.#asksForRatio = asksForRatio(plan);
+    this.#settings.write({
       ...rest,
       learningRate,
       momentum,
@@ -178,7 +183,12 @@ export class StepControl {
       measures: measures ? 1 : 0,
       refreshes: refreshes ? 1 : 0,
     });
-    recorder.dispatch(judgeKernel, { settings, statistics: this.#model.statistics, state: this.state }, 1);
+  }
+
+  /** Records the verdict on the batch of the pass. */
+  judge(recorder: Recorder): void {
+    const { statistics } = this.#model;
+    recorder.dispatch(judgeKernel, { settings: this.#settings.buffer, statistics, state: this.state }, 1);
   }
 
   /** Records the slope that the batch finds along the direction before, of which `updates` still hold U. */
@@ -250,4 +260,8 @@ export class StepControl {
   #exact({ curvatureAlong }: Pass): boolean {
     return curvatureAlong !== undefined && this.#model.withoutTangent === undefined;
   }
+}
+
+function asksForRatio({ rule, number }: ControlPlan): boolean {
+  return rule === "levenbergMarquardt" && (number - 1) % RATIO_EVERY === 0;
 }

@@ -47,9 +47,13 @@ const moments = <S extends typeof ADAM_OPTIONS | typeof ADAMW_OPTIONS>({
   const uniform = memory.settings("adam settings", AdamSettings);
   return {
     tensors: { first, second },
-    record(recorder, { number, settings: { beta1, beta2, epsilon }, flags }) {
+    recording: () => "",
+    write({ number, settings: { beta1, beta2, epsilon } }) {
       const [correction1, correction2] = [1 - beta1 ** number, 1 - beta2 ** number];
-      const settings = uniform.write({ length, beta1, beta2, correction1, correction2, epsilon });
+      uniform.write({ length, beta1, beta2, correction1, correction2, epsilon });
+    },
+    record(recorder, { flags }) {
+      const settings = uniform.buffer;
       recorder.dispatch(kernel, { settings, flags, gradient, first, second, update }, flatGroups(length));
       return { buffer: update, finite: true };
     },

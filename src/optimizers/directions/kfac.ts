@@ -78,8 +78,21 @@ export const kfac = defineDirection({
           ? { kind: settings.fisher, samples, seed: options.seed, step: number }
           : undefined;
       },
-      statistics(recorder, { pass, examples }: Step<Schema>) {
+      recording(plan: StepPlan<Schema>) {
+        const blocks = curvature.recording;
+        if (blocks === undefined) return undefined;
+        const { number, settings } = plan;
+        const decided = control.recording(controlPlan(plan, true));
+        const due = refreshPlan.at(number, settings).map((own) => own.join());
+        return `${due.join(";")} ${decided} ${blocks}`;
+      },
+      write({ examples, settings: { damping, dampingShare } }: Step<Schema>) {
         curvature.emaDecay = emaDecayOf(emaDecay, examples);
+        // For blocks that do not know of a λ that the GPU keeps.
+        const known = typeof damping === "number" ? damping : dampingShare;
+        if (curvature.damping !== known) curvature.damping = known;
+      },
+      statistics(recorder, { pass }: Step<Schema>) {
         curvature.accumulate(
           recorder,
           pass.layers.map((statistics, layer) => ({ layer, statistics })),
@@ -87,10 +100,6 @@ export const kfac = defineDirection({
         );
       },
       record(recorder, { number, settings }: Step<Schema>) {
-        const { damping, dampingShare } = settings;
-        // For blocks that do not know of a λ that the GPU keeps.
-        const known = typeof damping === "number" ? damping : dampingShare;
-        if (curvature.damping !== known) curvature.damping = known;
         for (const own of refreshPlan.at(number, settings)) curvature.refresh(recorder, own);
         const items = layers.map(({ G }, layer) => ({ layer, G, into: { ...G, buffer } }));
         curvature.precondition(recorder, items);

@@ -9,7 +9,11 @@ import type { OptionsOf } from "../schema.js";
 export interface SgdOptions extends OptionsOf<typeof SGD_OPTIONS> {}
 
 /** U is G itself. */
-export const sgd = defineDirection({ name: "sgd", options: SGD_OPTIONS, create: () => ({}) });
+export const sgd = defineDirection({
+  name: "sgd",
+  options: SGD_OPTIONS,
+  create: () => ({ recording: () => "" }),
+});
 
 /** Stochastic gradient descent with momentum: the yardstick, on the same engine. */
 export class Sgd extends Optimizer<typeof sgd> {
