@@ -1,5 +1,6 @@
 import type { Model, Pass } from "../model/index.js";
 import type { Recorder } from "../pipeline/index.js";
+import type { WeightAverage } from "./average.js";
 import type { Direction, Step, StepPlan } from "./direction.js";
 import { type StepRecord, statusOf } from "./record.js";
 import type { StepTail, TailSettings } from "./tail.js";
@@ -10,8 +11,16 @@ export class StepCommands {
   readonly #direction: Direction;
   readonly #tail: StepTail;
   readonly #scope: "network" | "layer";
+  readonly #average: WeightAverage | undefined;
 
-  constructor(model: Model, direction: Direction, tail: StepTail, scope: "network" | "layer") {
+  constructor(
+    model: Model,
+    direction: Direction,
+    tail: StepTail,
+    scope: "network" | "layer",
+    average?: WeightAverage,
+  ) {
+    this.#average = average;
     this.#model = model;
     this.#direction = direction;
     this.#tail = tail;
@@ -52,6 +61,7 @@ export class StepCommands {
   update(recorder: Recorder, step: Step): void {
     const settings = tailSettings(step);
     const { control } = this.#direction;
+    this.#average?.record(recorder);
     this.#tail.begin(recorder, settings.gradientClip > 0);
     if (control) this.#tail.measureSlope(recorder, control.state, control.update);
     const update = this.#direction.record?.(recorder, step);
@@ -94,15 +104,17 @@ export class StepCommands {
 
   #write(step: Step): void {
     const { control } = this.#direction;
-    this.#tail.write(tailSettings(step));
+    const settings = tailSettings(step);
+    this.#tail.write(settings);
+    this.#average?.write(settings.averageDecay, step.number);
     control?.state.write(control.plan(step));
     this.#direction.write?.(step);
   }
 }
 
 /** What the tail takes of a step's settings; every schema has these. */
-function tailSettings({ settings }: StepPlan): TailSettings {
-  const given = settings as unknown as TailSettings;
+function tailSettings({ settings }: StepPlan): TailSettings & { averageDecay: number } {
+  const given = settings as unknown as TailSettings & { averageDecay: number };
   // Where it is a word, the GPU finds the number.
   const known = (value: unknown) => (typeof value === "number" ? value : 0);
   return { ...given, learningRate: known(given.learningRate), momentum: known(given.momentum) };

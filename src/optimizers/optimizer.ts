@@ -3,6 +3,7 @@ import { type AnyBatch, copyBatch } from "../model/batch.js";
 import type { Model } from "../model/index.js";
 import type { CommandRecorder, Kernel, PipelineManager } from "../pipeline/index.js";
 import { kernelKey } from "../pipeline/kernel.js";
+import { SWAP_KERNELS, WeightAverage } from "./average.js";
 import { bufferOf, checkState, numbersOf, type OptimizerState } from "./checkpoint.js";
 import { StepCommands } from "./commands.js";
 import type {
@@ -72,6 +73,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   readonly #memory: OptimizerMemory;
   readonly #commands: StepCommands;
   readonly #recordings: StepRecordings;
+  readonly #average: WeightAverage | undefined;
   readonly #schema: OptionSchema;
   readonly #tensors: Readonly<Record<string, StateTensor>>;
   readonly #turns = new Turns();
@@ -82,6 +84,8 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   #seam: Seam | undefined;
   #steps = 0;
   #disposed = false;
+  /** The mean is in the weights' place. */
+  #swapped = false;
 
   /**
    * @throws ArgumentError for a bad option, LimitError when the device cannot hold what it needs, UnsupportedLayerError when
@@ -103,10 +107,18 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
       const tail = new StepTail(manager, model, memory, { scope, momentum });
       const context: DirectionContext = { manager, model, memory, options: this.#options, settings };
       this.#direction = kind.create(context as Parameters<K["create"]>[0]);
-      this.#commands = new StepCommands(model, this.#direction, tail, scope);
+      const { averageDecay } = settings as { averageDecay?: number };
+      const verdict = this.#direction.control?.state.verdict;
+      this.#average = averageDecay ? new WeightAverage(model, memory, verdict) : undefined;
+      this.#commands = new StepCommands(model, this.#direction, tail, scope, this.#average);
       this.#recordings = new StepRecordings(manager, this.#commands);
       const V = tail.velocity;
-      this.#tensors = { ...this.#direction.tensors, ...(V && { [velocity]: V }) };
+      const mean = this.#average?.mean;
+      this.#tensors = {
+        ...this.#direction.tensors,
+        ...(V && { [velocity]: V }),
+        ...(mean && { meanWeights: mean }),
+      };
     } catch (error) {
       memory.dispose();
       throw error;
@@ -149,6 +161,44 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     this.#seam = requireSeam(this.name, seam);
   }
 
+  /** Whether it keeps a running mean of the weights: `averageDecay` is not 0. */
+  get averages(): boolean {
+    return this.#average !== undefined;
+  }
+
+  /**
+   * Does something with the running mean of the weights in the weights' place: to evaluate, to predict, to save. After that the
+   * weights are back, bit for bit, whether it fails or not. It begins once all steps asked for before are sent. Until it is
+   * over, steps and the optimiser's own state are refused, and weights that are set meanwhile do not stay. Before the first step
+   * the weights are their own mean.
+   *
+   *     const { loss } = await optimizer.withAverage(() => net.evaluate(test));
+   *
+   * @throws (by rejection) ArgumentError where `averageDecay` is 0, or once this optimiser is disposed of, DeviceLostError, and
+   *   what `use` throws
+   */
+  async withAverage<T>(use: () => T | Promise<T>): Promise<T> {
+    this.#assertUsable("withAverage");
+    if (!this.#average) {
+      throw new ArgumentError(
+        `${this.name}.withAverage`,
+        "averageDecay",
+        "must be above 0, got 0: there is no mean",
+      );
+    }
+    return this.#turns.take(async () => {
+      this.#assertUsable("withAverage");
+      await this.#manager.prepare(SWAP_KERNELS);
+      this.#assertUsable("withAverage");
+      this.#swap();
+      try {
+        return await use();
+      } finally {
+        if (this.#swapped) this.#swap();
+      }
+    });
+  }
+
   /**
    * Changes options that may change in mid-run; counts from the next step on.
    *
@@ -170,6 +220,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     const order: Order = { batch, options: this.#options, seam: this.#seam };
     let missing: readonly Kernel[] | undefined;
     try {
+      this.#refuseSwapped("step");
       requireBatch(this.name, batch);
       if (this.#turns.idle) {
         const plan = this.#begin(order);
@@ -196,6 +247,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   /** Reads everything a run needs to continue bitwise, besides the model's weights. @throws ArgumentError, DeviceLostError */
   async state(): Promise<OptimizerState> {
     const entries = Object.entries(this.#tensors);
+    this.#refuseSwapped("state");
     const read = () => {
       this.#assertUsable("state");
       const whole = entries.map(([, tensor]) => ({ buffer: bufferOf(tensor), bytes: bufferOf(tensor).size }));
@@ -219,6 +271,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
    */
   restore(state: OptimizerState): void {
     this.#assertUsable("restore");
+    this.#refuseSwapped("restore");
     const step = checkState(this.name, this.#tensors, state);
     const write = (own: OptimizerState) => {
       this.#assertUsable("restore");
@@ -239,6 +292,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   /** Frees its memory. Steps that have not been sent yet are refused. */
   dispose(): void {
     if (this.#disposed) return;
+    if (this.#swapped) this.#swap();
     this.#disposed = true;
     this.#recordings.dispose();
     this.#direction.dispose?.();
@@ -269,6 +323,22 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     this.#manager.handle.assertUsable();
     if (!this.#disposed) return;
     throw new ArgumentError(`${this.name}.${operation}`, "optimizer", "is disposed of; make another one");
+  }
+
+  #refuseSwapped(operation: string): void {
+    if (!this.#swapped) return;
+    throw new ArgumentError(
+      `${this.name}.${operation}`,
+      "optimizer",
+      "is in withAverage; wait for that to end",
+    );
+  }
+
+  /** Puts the mean into the weights' place, or them back. */
+  #swap(): void {
+    this.#swapped = !this.#swapped;
+    // Before the first step there is no mean yet.
+    if (this.#steps > 0) this.#submit((recorder) => this.#average!.swap(recorder));
   }
 
   /** Checks and loads a batch. */

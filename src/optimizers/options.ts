@@ -86,6 +86,16 @@ export const STEP_OPTIONS = {
     help: "bound on η² Σ⟨G, U⟩, the size of a step in the curvature's metric; 0 for none",
     live: true,
   }),
+  /**
+   * β in [0, 1) of a running mean of the weights, W̄ ← β_t W̄ + (1 − β_t) W with β_t = min(β, t / (t + 9)) in step t, to evaluate
+   * (Polyak & Juditsky 1992); 0 for none. It takes the memory of the weights once more. See `withAverage`.
+   */
+  averageDecay: fraction({
+    default: 0,
+    label: "Mean of weights",
+    help: "share that stays in each step of a running mean of the weights, to evaluate; 0 for no mean",
+    usual: [0.9, 0.999],
+  }),
 } as const;
 
 /** For optimisers that keep V: its part of V ← μV + νU. */

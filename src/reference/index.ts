@@ -25,6 +25,7 @@ export {
   reduceFactors,
   rowMeans,
 } from "./approximations.js";
+export { averageWeights } from "./average.js";
 export { type CgOptions, type CgResult, conjugateGradients } from "./cg.js";
 export { CHAIN_INPUT, type ChainGraph, type ChainLayer, chainGraph } from "./chain.js";
 export {

@@ -123,7 +123,9 @@ class Run<R extends StepRecord> {
     if (by !== "halt") this.#at = { epoch: epoch + 1, step: 0 };
     if (means.steps === 0) return ended;
     const evaluation =
-      validation && (ended || epoch % validateEvery === 0) ? await validation(signal) : undefined;
+      validation && (ended || epoch % validateEvery === 0)
+        ? await this.#averaged(() => validation(signal))
+        : undefined;
     const summary: EpochSummary = {
       ...means.summary(epoch, (performance.now() - began) / 1000),
       ...(evaluation && { validationLoss: evaluation.loss, validationAccuracy: evaluation.accuracy }),
@@ -225,8 +227,14 @@ class Run<R extends StepRecord> {
 
   async #keepWeights(): Promise<void> {
     const { net, restoreBest } = this.#plan;
-    if (restoreBest) this.#weights = await net.weights!();
+    if (restoreBest) this.#weights = await this.#averaged(() => net.weights!());
     this.#since = 0;
+  }
+
+  /** With the mean of the weights in their place, where there is one. */
+  #averaged<T>(use: () => Promise<T>): Promise<T> {
+    const { optimizer } = this.#plan;
+    return optimizer.averages && optimizer.withAverage ? optimizer.withAverage(use) : use();
   }
 
   /** Puts the weights after the best epoch back, where there are others now. */

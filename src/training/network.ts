@@ -14,5 +14,8 @@ export interface FitNetwork
 /** What trains it: an `Optimizer`, or what steps like one. A batch is taken in, or copied, before `step` returns. */
 export interface FitOptimizer<R extends StepRecord = StepRecord> {
   readonly model?: Model;
+  /** As `Optimizer.averages` and `withAverage`. */
+  readonly averages?: boolean;
   step(batch: AnyBatch): Promise<R>;
+  withAverage?<T>(use: () => T | Promise<T>): Promise<T>;
 }

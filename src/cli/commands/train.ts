@@ -183,9 +183,14 @@ class Run {
 
   /** Measures, tells and saves; also where --steps ends the run within an epoch. */
   async #endEpoch(epoch: number): Promise<void> {
-    const { network, data, options } = this.#parts;
-    const testAccuracy = data.test ? await accuracyOf(network, data.test) : null;
-    const trainLoss = await meanLoss(network, data.train);
+    const { network, optimizer, data, options } = this.#parts;
+    const measure = async () => ({
+      testAccuracy: data.test ? await accuracyOf(network, data.test) : null,
+      trainLoss: await meanLoss(network, data.train),
+    });
+    const { testAccuracy, trainLoss } = await (optimizer.averages
+      ? optimizer.withAverage(measure)
+      : measure());
     if (!Number.isFinite(trainLoss)) {
       throw new Failure(
         `Training stopped: the training loss after step ${this.#trainer.step} is not finite; lower the learning rate or look at the data.`,

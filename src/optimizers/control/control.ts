@@ -139,6 +139,11 @@ export class StepControl {
     return { buffer: this.state, index: STATE_WORDS.skip };
   }
 
+  /** One of `Verdict`, a u32: on this step's batch. */
+  get verdict(): StoredNumber {
+    return { buffer: this.state, index: STATE_WORDS.verdict };
+  }
+
   /** λ for the curvature. */
   get lambda(): StoredNumber {
     return { buffer: this.state, index: STATE_WORDS.lambda };

@@ -56,6 +56,7 @@ export const StepState = d.struct({
 
 /** Words of the state that others read. */
 export const STATE_WORDS = {
+  verdict: d.memoryLayoutOf(StepState, ({ verdict }) => verdict).offset / 4,
   skip: d.memoryLayoutOf(StepState, ({ skip }) => skip).offset / 4,
   lambda: d.memoryLayoutOf(StepState, ({ lambda }) => lambda).offset / 4,
 };
