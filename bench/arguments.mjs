@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 export const HELP = `npm run bench [-- options]
 
   --quick             small sizes, few samples: the whole thing in about a minute
-  --only A,B          of: OPERATIONS; or optimizers, which runs alone and has options of its own:
+  --only A,B          of: OPERATIONS; or optimizers or host, which run alone and have options of their own:
                       npm run bench -- --only optimizers --help
   --cases A,B         only cases whose name holds one of these, such as "512x4096" or "invert 1024"
   --peers A,B         of: PEERS (none for no peers)

@@ -7,6 +7,7 @@ import { enterDriver } from "../scripts/enter-driver.mjs";
 import { chooseDriver, describeMachine, ownVersions } from "./adapter.mjs";
 import { HELP, readArguments } from "./arguments.mjs";
 import { compare, History } from "./compare.mjs";
+import { asksForHost, runHost } from "./host/index.mjs";
 import { loadLibrary, loadReference } from "./library.mjs";
 import { measureAccuracy } from "./operations/accuracy.mjs";
 import { OPERATIONS } from "./operations/index.mjs";
@@ -35,6 +36,7 @@ const CACHE_BYTES = { quick: 2 ** 20, software: 32 * 2 ** 20, hardware: 64 * 2 *
 /** @param {readonly string[]} argv @returns {Promise<number>} the exit code */
 async function main(argv) {
   if (asksForOptimizers(argv)) return runOptimizers(argv, fileURLToPath(import.meta.url));
+  if (asksForHost(argv)) return runHost(argv, fileURLToPath(import.meta.url));
   const known = { operations: [...OPERATIONS.map(({ id }) => id), "steps", "accuracy"], peers: PEERS };
   const options = readArguments(argv, known);
   if (options.help) {

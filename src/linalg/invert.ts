@@ -60,8 +60,53 @@ export interface InvertBuffers {
  *   ArgumentError when the status shares a buffer with anything else.
  */
 export function invert(recorder: Recorder, inversions: readonly Inversion[], buffers: InvertBuffers): void {
-  const { manager } = recorder;
   if (inversions.length === 0) throw new ArgumentError("invert", "inversions", "must be at least one");
+  // Many matrices take long to check and to lay out, and are mostly the same ones again.
+  recorder.recall(keyOf(recorder.manager, inversions, buffers), (own) => record(own, inversions, buffers));
+}
+
+/** All that the commands follow from. What is no number becomes NaN, and is then checked and refused. */
+function keyOf(
+  manager: Recorder["manager"],
+  inversions: readonly Inversion[],
+  { dampings, status }: InvertBuffers,
+): Float64Array {
+  const key = new Float64Array(3 + 10 * inversions.length);
+  key[0] = manager.idOf(invert);
+  key[1] = manager.idOf(dampings);
+  key[2] = manager.idOf(status);
+  for (const side of ["S", "into"] as const) {
+    let at = side === "S" ? 3 : 8;
+    let last: GPUBuffer | undefined;
+    let id = 0;
+    for (const { [side]: view } of inversions) {
+      // Most lie in the buffer of the one before.
+      if (view.buffer !== last) {
+        last = view.buffer;
+        id = manager.idOf(last);
+      }
+      writeView(id, view, key, at);
+      at += 10;
+    }
+  }
+  return key;
+}
+
+function writeView(buffer: number, view: MatrixView, key: Float64Array, at: number): void {
+  const { rows, cols, offset = 0, stride = cols } = view;
+  key[at] = buffer;
+  key[at + 1] = numberOf(rows);
+  key[at + 2] = numberOf(cols);
+  key[at + 3] = numberOf(offset);
+  key[at + 4] = numberOf(stride);
+}
+
+function numberOf(value: unknown): number {
+  return typeof value === "number" ? value : Number.NaN;
+}
+
+function record(recorder: Recorder, inversions: readonly Inversion[], buffers: InvertBuffers): void {
+  const { manager } = recorder;
   const plans = layOut(inversions);
   checkBuffers(plans, buffers);
   const last = plans.at(-1)!;

@@ -56,6 +56,12 @@ export interface Recorder {
    */
   nested(): Recorder;
 
+  /**
+   * Records what `record` does, or sends again what it recorded for the same `key`: all numbers that its commands follow from, with
+   * `manager.idOf` for buffers and the operation itself. It may take scratch, of which nothing is read afterwards, and not read back.
+   */
+  recall(key: Float64Array, record: (recorder: Recorder) => void): void;
+
   /** Records a copy out of `buffer`; the promise resolves some time after `submit()`, never before. */
   read(buffer: GPUBuffer, offset?: number, bytes?: number): Promise<ArrayBuffer>;
 
@@ -67,6 +73,11 @@ export interface Recorder {
 
   /** Sends everything recorded, in one submit, and starts the read-backs. Waits for nothing. */
   submit(): void;
+}
+
+interface Noted {
+  readonly kept?: Recording | undefined;
+  readonly taken?: Map<GPUBuffer, number> | undefined;
 }
 
 /** Records into one command encoder. Dispatches share one compute pass until a copy, or timing, ends it. */
@@ -82,12 +93,14 @@ export class CommandRecorder implements Recorder {
   readonly #released = new Map<number, GPUBuffer[]>();
   readonly #sizes = new Map<GPUBuffer, number>();
   #dispatches = 0;
-  /** Where commands are noted, to be sent again. */
+  /** Where commands are noted, to be sent again, and the scratch that they use. */
   #kept: Recording | undefined;
+  #taken: Map<GPUBuffer, number> | undefined;
 
-  constructor(manager: Resources, encoder?: GPUCommandEncoder, kept?: Recording) {
+  constructor(manager: Resources, encoder?: GPUCommandEncoder, noted: Noted = {}) {
     this.manager = manager;
-    this.#kept = kept;
+    this.#kept = noted.kept;
+    this.#taken = noted.taken;
     this.#own = encoder === undefined;
     this.encoder = encoder ?? manager.device.createCommandEncoder({ label: "kfac-webgpu" });
   }
@@ -177,9 +190,46 @@ export class CommandRecorder implements Recorder {
       this.#dispatches++;
     }
     this.#pipeline = pipeline;
+    this.#kept?.append(recording);
+  }
+
+  recall(key: Float64Array, record: (recorder: Recorder) => void): void {
+    const { remembered, repeats, profiler } = this.manager;
+    if (!repeats || profiler) {
+      record(this);
+      return;
+    }
+    const known = remembered.get(key);
+    if (known?.recording.stands) {
+      // The same scratch must be free here: the pool hands out what came back last, so it is, once things run as before.
+      const scratch = known.scratch.map(({ length }) => this.scratch(length));
+      const free = scratch.every((buffer, index) => buffer === known.scratch[index]!.buffer);
+      if (free) this.repeat(known.recording);
+      this.release(...scratch.reverse());
+      if (free) return;
+    }
+    const outer = { kept: this.#kept, taken: this.#taken };
+    const taken = new Map<GPUBuffer, number>();
+    this.#taken = taken;
+    let recording: Recording;
+    try {
+      recording = this.keep(record);
+    } finally {
+      this.#taken = outer.taken;
+    }
+    outer.kept?.append(recording);
+    for (const [buffer, length] of taken) outer.taken?.set(buffer, length);
+    remembered.set(key, { recording, scratch: [...taken].map(([buffer, length]) => ({ buffer, length })) });
   }
 
   scratch(length: number): GPUBuffer {
+    const buffer = this.#scratch(length);
+    // The first to ask: one that was released and taken again is the same.
+    if (this.#taken && !this.#taken.has(buffer)) this.#taken.set(buffer, length);
+    return buffer;
+  }
+
+  #scratch(length: number): GPUBuffer {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const size = Math.ceil(length / 4) * 16;
     const released = this.#released.get(size)?.pop();
@@ -199,7 +249,7 @@ export class CommandRecorder implements Recorder {
 
   nested(): Recorder {
     this.#endPass();
-    return new CommandRecorder(this.manager, this.encoder, this.#kept);
+    return new CommandRecorder(this.manager, this.encoder, { kept: this.#kept, taken: this.#taken });
   }
 
   async read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {

@@ -57,6 +57,12 @@ export class Recording {
     return true;
   }
 
+  /** The commands of another one, behind those that there are. */
+  append(other: Recording): void {
+    this.commands.push(...other.commands);
+    for (const buffer of other.#buffers) this.#buffers.add(buffer);
+  }
+
   add(command: Command, buffers: Iterable<GPUBuffer>): void {
     this.commands.push(command);
     // Those of others are theirs to keep.

@@ -6,6 +6,7 @@ import { Compiler } from "./compile.js";
 import type { Kernel } from "./kernel.js";
 import { BufferPool } from "./pool.js";
 import type { Profiler } from "./profiler.js";
+import { RememberedRecordings } from "./remembered.js";
 import { standIn } from "./stand-in.js";
 
 /** A part of a buffer bound to a kernel: the whole buffer unless offset (multiple of 256) and size say otherwise. */
@@ -33,6 +34,8 @@ export class Resources {
   profiler: Profiler | undefined;
   /** Training steps are recorded once and then sent again. False records each one afresh: to measure what that costs. */
   repeats = true;
+  /** What operations recorded, by what they were given. */
+  readonly remembered = new RememberedRecordings();
   /** Kernels are being collected: tables are not made, since nothing will read them. */
   protected collecting = false;
   readonly #root: TgpuRoot;
@@ -144,7 +147,7 @@ export class Resources {
    */
   table<S extends d.AnyWgslStruct>(schema: S, rows: readonly d.InferInput<S>[]): GPUBuffer {
     if (this.collecting) return standIn(rows.length * d.sizeOf(schema));
-    const key = `${this.#idOf(schema)}${textOf(rows)}`;
+    const key = `${this.idOf(schema)}${textOf(rows)}`;
     let table = this.#tables.get(key);
     if (!table) {
       const array = d.arrayOf(schema, rows.length);
@@ -165,14 +168,14 @@ export class Resources {
   /** The bind group of `kernel` over these buffers, made once. The names are those of the TypeGPU layout. */
   bindGroup(kernel: Kernel, bindings: Readonly<Record<string, Binding>>): GPUBindGroup {
     const names = Object.keys(kernel.layout.entries);
-    let key = `${this.#idOf(kernel.layout)}`;
+    let key = `${this.idOf(kernel.layout)}`;
     for (const name of names) {
       const binding = bindings[name];
       if (!binding) throw new Error(`${kernel.name}: nothing bound to ${name}`);
       key +=
         "buffer" in binding
-          ? `,${this.#idOf(binding.buffer)}:${binding.offset}:${binding.size}`
-          : `,${this.#idOf(binding)}`;
+          ? `,${this.idOf(binding.buffer)}:${binding.offset}:${binding.size}`
+          : `,${this.idOf(binding)}`;
     }
     let group = this.#bindGroups.get(key);
     if (!group) {
@@ -196,6 +199,7 @@ export class Resources {
     for (const buffer of [...this.#owned]) this.destroyBuffer(buffer);
     this.#bindGroups.clear();
     this.#tables.clear();
+    this.remembered.clear();
   }
 
   /** Forgets a table. Commands that use it may not be submitted yet, so it is left to the garbage collector. */
@@ -203,7 +207,8 @@ export class Resources {
     if (this.#owned.delete(table)) this.#counts.liveBytes -= table.size;
   }
 
-  #idOf(object: object): number {
+  /** A number for an object, the same as long as it lives and nobody else's. */
+  idOf(object: object): number {
     let id = this.#ids.get(object as GPUBuffer);
     if (id === undefined) {
       id = this.#nextId++;
