@@ -68,6 +68,9 @@ const optimizers: Record<string, Make> = {
   "kfac, empirical": kfac({ fisher: "empirical", weightDecay: 0.01 }),
   "kfac, Monte-Carlo": kfac({ fisher: "monteCarlo", seed: 5 }),
   "kfac, ekfac": kfac({ curvature: "ekfac", fisher: "exact" }),
+  "kfac, eigen": kfac({ curvature: "eigen" }),
+  "kfac, reduce": kfac({ curvature: "reduce", fisher: "exact" }),
+  "kfac, full": kfac({ curvature: "full", fisher: "exact" }),
   "kfac, diagonal": kfac({ curvature: "diagonal", fisher: "exact" }),
   "kfac, gradient": kfac({ curvature: "gradient" }),
   "kfac, blocks of several kinds": kfac({
@@ -160,6 +163,8 @@ for (const [name, make] of Object.entries(optimizers)) {
   same(`micro-batches: ${name}`, make, vectors, 2e-4);
 }
 same("micro-batches: kfac on convolutions", optimizers["kfac, exact"]!, images, 2e-4);
+same("micro-batches: positions reduced", optimizers["kfac, reduce"]!, images, 2e-4);
+same("micro-batches: whole blocks of convolutions", optimizers["kfac, full"]!, images, 2e-4);
 same("micro-batches: ekfac on convolutions", optimizers["kfac, ekfac"]!, images, 5e-4);
 same("micro-batches: diagonal on convolutions", optimizers["kfac, diagonal"]!, images, 2e-4);
 same("micro-batches: sgd on convolutions", optimizers.sgd!, images, 2e-4);
