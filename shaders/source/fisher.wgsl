@@ -2,11 +2,12 @@
 // - exact:       column k of Λ^½: softmax √p_k (e_k − p), sigmoid √(σ(1−σ)) e_k, half squared error e_k
 // - monteCarlo:  ∂Jᵢ/∂z at a target drawn from the model, sample k: softmax p − onehot(class), sigmoid σ(z) − y,
 //                half squared error −ε
-// Draws are Threefry-2x32, 20 rounds (Salmon et al. 2011), key (seed, step), counter (index, sample): index i for
-// softmax, i·outputs + c for the others, as src/reference/loss.ts describes; the bits are the same there.
+// Draws are Threefry-2x32, 20 rounds (Salmon et al. 2011), key (seed, step), counter (index, sample): index e for
+// softmax, e·outputs + c for the others, as src/reference/loss.ts describes; the bits are the same there. e = first + i is the
+// number of the example in a batch that comes in parts.
 //
 // Layout: outputs are examples × outputs in `values`; the rows go to `deltas`, offsets and strides in elements. `key` is
-// (seed, step), a buffer of its own because it changes every step. One invocation a row. Dispatched by
+// (seed, step, first), a buffer of its own because it changes every step. One invocation a row. Dispatched by
 // src/network/fisher.ts.
 
 # bindings("network/fisher", "fisherLayout");
@@ -76,7 +77,7 @@ fn softmaxRow(problem: FisherProblem, example: u32, column: u32, z: u32, row: u3
   var chosen = column;
   var factor = -sqrt(exp(values[z + column % problem.outputs] - largest) / total);
   if (problem.sampled == 1u) {
-    let u = uniformOf(threefry(key, vec2u(example, column)).x);
+    let u = uniformOf(threefry(key.xy, vec2u(key.z + example, column)).x);
     chosen = sampledClass(z, problem.outputs, largest, total, u);
     factor = 1.0;
   }
@@ -98,7 +99,7 @@ fn sigmoidRow(problem: FisherProblem, example: u32, column: u32, z: u32, row: u3
     let p = select(e, 1.0, output >= 0.0) / (1.0 + e);
     let complement = select(1.0, e, output >= 0.0) / (1.0 + e);
     if (problem.sampled == 1u) {
-      let u = uniformOf(threefry(key, vec2u(example * problem.outputs + c, column)).x);
+      let u = uniformOf(threefry(key.xy, vec2u((key.z + example) * problem.outputs + c, column)).x);
       deltas[row + c] = select(p, -complement, u < p);
     } else {
       deltas[row + c] = select(0.0, sqrt(p * complement), c == column);
@@ -109,7 +110,7 @@ fn sigmoidRow(problem: FisherProblem, example: u32, column: u32, z: u32, row: u3
 fn squaredRow(problem: FisherProblem, example: u32, column: u32, row: u32) {
   for (var c = 0u; c < problem.outputs; c++) {
     if (problem.sampled == 1u) {
-      let words = threefry(key, vec2u(example * problem.outputs + c, column));
+      let words = threefry(key.xy, vec2u((key.z + example) * problem.outputs + c, column));
       // A logarithm near 1 may come out on the wrong side of 0.
       let radius = sqrt(max(-2.0 * log(uniformOf(words.x)), 0.0));
       deltas[row + c] = -radius * cosineOfTurn(uniformOf(words.y));

@@ -31,5 +31,7 @@ export interface NetworkPlan {
   activation: ActivationName;
   loss: LossName;
   batchSize: number;
+  /** Most examples of a pass, where a step takes several; all of a batch by default. */
+  microBatch?: number | undefined;
   seed: number;
 }

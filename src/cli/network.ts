@@ -6,14 +6,14 @@ import { type Size, shapeOf, specOf } from "./layers.js";
 import type { Library } from "./library.js";
 
 export function networkOf(library: Library, engine: Engine, plan: NetworkPlan): Network {
-  const { sizes, activation, loss, batchSize, seed } = plan;
+  const { sizes, activation, loss, batchSize, microBatch = batchSize, seed } = plan;
   const losses = {
     softmax: library.softmaxCrossEntropy,
     squared: library.halfSquaredError,
     sigmoid: library.sigmoidCrossEntropy,
   };
   return engine.network(modulesOf(library, sizes, activation), losses[loss](), {
-    batchSize,
+    batchSize: Math.min(microBatch, batchSize),
     seed,
     input: shapeOf(sizes[0]!),
   });

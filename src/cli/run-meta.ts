@@ -21,6 +21,7 @@ export interface RunMeta {
   optimizer: OptimizerKind;
   settings: HyperParameters;
   batch: number;
+  microBatch?: number;
   epochs: number;
   seed: number;
   examples: number;
@@ -37,6 +38,7 @@ export function runMeta(plan: TrainPlan, data: Dataset, step: number, seconds: n
     kind: "train",
     ...runIdentity(plan, data),
     settings: { ...plan.settings } as JsonObject,
+    ...(plan.network.microBatch !== undefined && { microBatch: plan.network.microBatch }),
     epochs: plan.epochs,
     step,
     seconds,
@@ -88,6 +90,7 @@ export function parseRunMeta(meta: JsonObject): RunMeta {
     optimizer: oneOf("optimizer", OPTIMIZERS),
     settings: parseSettings(meta.settings, fail),
     batch: count("batch"),
+    ...(meta.microBatch !== undefined && { microBatch: count("microBatch") }),
     epochs: count("epochs"),
     seed: count("seed", 0),
     examples: count("examples"),

@@ -1,5 +1,5 @@
 /** The loop that both training commands share: keeps a few steps in flight and takes their records in order. */
-import type { BatchStream } from "../data/index.js";
+import { type BatchStream, microBatches } from "../data/index.js";
 import type { Optimizer, StepRecord } from "../optimizers/index.js";
 import { Failure } from "./failure.js";
 import type { Interrupt } from "./interrupt.js";
@@ -32,6 +32,7 @@ export class Trainer {
   step: number;
   readonly #optimizer: Optimizer;
   readonly #stream: BatchStream;
+  readonly #microBatch: number | undefined;
   readonly #interrupt: Interrupt;
   readonly #onStep: (done: DoneStep) => void;
   readonly #rate: ((step: number) => number) | undefined;
@@ -39,6 +40,8 @@ export class Trainer {
   constructor(options: {
     optimizer: Optimizer;
     stream: BatchStream;
+    /** Most examples of a pass; all of a batch by default. */
+    microBatch?: number | undefined;
     interrupt: Interrupt;
     onStep: (done: DoneStep) => void;
     /** Steps already taken in an earlier run. */
@@ -48,6 +51,7 @@ export class Trainer {
   }) {
     this.#optimizer = options.optimizer;
     this.#stream = options.stream;
+    this.#microBatch = options.microBatch;
     this.#interrupt = options.interrupt;
     this.#onStep = options.onStep;
     this.step = options.step ?? 0;
@@ -65,7 +69,9 @@ export class Trainer {
       for (;;) {
         while (next < target && pending.length < IN_FLIGHT && !this.#interrupt.requested) {
           if (this.#rate) this.#optimizer.learningRate = this.#rate(next);
-          const promise = this.#optimizer.step(this.#stream.batch(next++));
+          const batch = this.#stream.batch(next++);
+          const size = this.#microBatch ?? batch.count;
+          const promise = this.#optimizer.step(size < batch.count ? microBatches(batch, size) : batch);
           // It is awaited below; a rejection before that must not count as unhandled.
           promise.catch(() => {});
           pending.push(promise);

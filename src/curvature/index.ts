@@ -43,6 +43,7 @@ export type {
   BlockTrials,
   BlockUpdate,
   CurvatureLayer,
+  MicroBatches,
 } from "./blocks/block.js";
 export { type BlockChoice, type BlockOptions, FALLBACKS, type Fallback } from "./blocks/choice.js";
 export {
@@ -72,3 +73,4 @@ export {
   type PreconditionerOptions,
   type PreconditionOperands,
 } from "./preconditioner.js";
+export { CurvatureSums, withoutMicroBatches } from "./sums.js";

@@ -11,4 +11,5 @@ export {
 export { batches, type Dataset, gather, imageDataset } from "./dataset.js";
 export { type IdxArray, type IdxData, parseIdx } from "./idx.js";
 export { type LabelledData, type LabelledImages, labelledData, readIdx } from "./labelled.js";
+export { microBatches } from "./micro-batches.js";
 export { restoreRun, type SavedNetwork, type SavedOptimizer, saveRun } from "./run.js";

@@ -12,4 +12,6 @@ export interface FisherOptions {
   /** Key of the counter-based generator, with `step`: the same pair gives the same draws on every device. */
   seed?: number;
   step?: number;
+  /** Number of the pass's first example in a larger batch, whose draws these then are; defaults to 0. */
+  first?: number;
 }

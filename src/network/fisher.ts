@@ -21,7 +21,7 @@ export const FisherProblem = d.struct({
 export const fisherLayout = tgpu
   .bindGroupLayout({
     problems: { storage: d.arrayOf(FisherProblem), access: "readonly", visibility: ["compute"] },
-    key: { storage: d.vec2u, access: "readonly", visibility: ["compute"] },
+    key: { storage: d.vec3u, access: "readonly", visibility: ["compute"] },
     values: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
     deltas: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
   })
@@ -37,7 +37,7 @@ export interface FisherOperands {
   kind: number;
   /** Whether the rows are Monte-Carlo samples, else exact columns. */
   sampled: boolean;
-  /** Two u32: seed and step. */
+  /** Three u32: seed, step, and the number of the first example. */
   key: GPUBuffer;
   /** Z, count × outputs. */
   outputs: Matrix;
@@ -70,7 +70,7 @@ export function fisher(recorder: Recorder, operands: FisherOperands): void {
 /**
  * Columns of Bᵢ that are propagated beside the gradient: one per output, one per sample, or none.
  *
- * @throws ArgumentError for an unknown kind, or samples, seed or step out of range.
+ * @throws ArgumentError for an unknown kind, or samples, seed, step or first out of range.
  */
 export function fisherColumns(
   operation: string,
@@ -78,7 +78,7 @@ export function fisherColumns(
   outputs: number,
 ): number {
   if (!options) return 0;
-  const { kind, samples = 1, seed = 0, step = 0 } = options;
+  const { kind, samples = 1, seed = 0, step = 0, first = 0 } = options;
   switch (kind) {
     case "exact":
       return outputs;
@@ -86,7 +86,7 @@ export function fisherColumns(
       return 0;
     case "monteCarlo":
       requireSize(operation, "samples", samples);
-      for (const [name, value] of Object.entries({ seed, step })) {
+      for (const [name, value] of Object.entries({ seed, step, first })) {
         if (!(Number.isInteger(value) && value >= 0 && value <= 0xffffffff)) {
           throw new ArgumentError(operation, name, `must be an integer from 0 to 2³² − 1, got ${value}`);
         }

@@ -33,11 +33,11 @@ export class Passes {
   readonly #built: Built;
   readonly #loss: Loss;
   readonly #batchSize: number;
-  /** Class indices or target values; losses and flags of the examples; (seed, step). */
+  /** Class indices or target values; losses and flags of the examples; (seed, step, first). */
   readonly #targets: GPUBuffer;
   readonly #results: GPUBuffer;
   readonly #key: GPUBuffer;
-  readonly #draws = new Uint32Array(2);
+  readonly #draws = new Uint32Array(3);
 
   /** @param storage makes a buffer of the network's */
   constructor(
@@ -54,7 +54,7 @@ export class Passes {
     this.#results = storage("losses", 2 * batchSize);
     this.statistics = storage("statistics", 2);
     this.evaluated = storage("evaluation", 2);
-    this.#key = storage("random key", 2);
+    this.#key = storage("random key", 4);
   }
 
   writeTargets({ buffer, byteOffset, byteLength }: Float32Array | Uint32Array): void {
@@ -96,9 +96,8 @@ export class Passes {
   }
 
   /** Says which draws the next recorded Monte-Carlo columns are. */
-  writeKey({ seed = 0, step = 0 }: FisherOptions): void {
-    this.#draws[0] = seed;
-    this.#draws[1] = step;
+  writeKey({ seed = 0, step = 0, first = 0 }: FisherOptions): void {
+    this.#draws.set([seed, step, first]);
     this.#manager.device.queue.writeBuffer(this.#key, 0, this.#draws);
   }
 

@@ -1,7 +1,9 @@
 import type { Model, Pass } from "../model/index.js";
 import type { Recorder } from "../pipeline/index.js";
+import type { Accumulation } from "./accumulation.js";
 import type { WeightAverage } from "./average.js";
 import type { Direction, Step, StepPlan } from "./direction.js";
+import type { MicroBatch } from "./micro-batches.js";
 import { type StepRecord, statusOf } from "./record.js";
 import type { StepTail, TailSettings } from "./tail.js";
 
@@ -10,27 +12,30 @@ export class StepCommands {
   readonly #model: Model;
   readonly #direction: Direction;
   readonly #tail: StepTail;
+  readonly #accumulation: Accumulation;
   readonly #scope: "network" | "layer";
   readonly #average: WeightAverage | undefined;
 
-  constructor(
-    model: Model,
-    direction: Direction,
-    tail: StepTail,
-    scope: "network" | "layer",
-    average?: WeightAverage,
-  ) {
-    this.#average = average;
-    this.#model = model;
-    this.#direction = direction;
-    this.#tail = tail;
-    this.#scope = scope;
+  constructor(parts: {
+    model: Model;
+    direction: Direction;
+    tail: StepTail;
+    accumulation: Accumulation;
+    scope: "network" | "layer";
+    average?: WeightAverage | undefined;
+  }) {
+    this.#model = parts.model;
+    this.#direction = parts.direction;
+    this.#tail = parts.tail;
+    this.#accumulation = parts.accumulation;
+    this.#scope = parts.scope;
+    this.#average = parts.average;
   }
 
   /** Records forward and backward pass, and writes what the commands of a step read. */
   pass(recorder: Recorder, plan: StepPlan): Step {
     const pass = this.#model.recordPass(recorder, this.#direction.fisher?.(plan));
-    const step = { ...plan, pass, flags: this.#tail.flags };
+    const step = { ...plan, pass, flags: this.#tail.flags, summed: false };
     this.#write(step);
     return step;
   }
@@ -47,8 +52,36 @@ export class StepCommands {
   /** Makes the commands of a step that had this pass ready for another one. False where the model would record others. */
   repeat(pass: Pass, plan: StepPlan): boolean {
     if (!pass.repeat?.(this.#direction.fisher?.(plan))) return false;
-    this.#write({ ...plan, pass, flags: this.#tail.flags });
+    this.#write({ ...plan, pass, flags: this.#tail.flags, summed: false });
     return true;
+  }
+
+  /** Records the pass over a micro-batch, and what adds up its part of the batch; `first` of the step's. */
+  part(recorder: Recorder, plan: StepPlan, { share, first: example }: MicroBatch, first: boolean): Step {
+    const fisher = this.#direction.fisher?.(plan);
+    const pass = this.#model.recordPass(recorder, fisher && { ...fisher, first: example });
+    this.#accumulation.add(recorder, share, first);
+    if (fisher) this.#direction.addStatistics?.(recorder, pass, share, first);
+    const step = { ...plan, pass, flags: this.#tail.flags, summed: true };
+    this.#write(step);
+    return step;
+  }
+
+  /** Records that the sums over all micro-batches are what the pass of the last one left. */
+  join(recorder: Recorder): void {
+    this.#accumulation.finish(recorder);
+  }
+
+  /** Whether the step under way wants the loss of its batch after it, which for micro-batches is `after`'s affair. */
+  get asksForLoss(): boolean {
+    return this.#direction.control?.state.asksForRatio ?? false;
+  }
+
+  /** Records the loss after the step of a micro-batch that is loaded again and, with the last, what follows from it. */
+  after(recorder: Recorder, { share }: MicroBatch, first: boolean, last: boolean): void {
+    const { state } = this.#direction.control!;
+    state.addLossAfter(recorder, share, first);
+    if (last) state.judgeRatio(recorder);
   }
 
   /** Records the verdict on the batch, and what is kept of its pass. */
@@ -65,9 +98,9 @@ export class StepCommands {
     this.#tail.begin(recorder, settings.gradientClip > 0);
     if (control) this.#tail.measureSlope(recorder, control.state, control.update);
     const update = this.#direction.record?.(recorder, step);
-    const controlled = control && { control: control.state, pass: step.pass };
+    const controlled = control && { control: control.state, step };
     this.#tail.finish(recorder, settings, update, controlled);
-    control?.state.measureRatio(recorder);
+    if (!step.summed) control?.state.measureRatio(recorder);
   }
 
   /** Records all three. */

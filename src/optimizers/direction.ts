@@ -18,7 +18,10 @@ export interface StepPlan<S = OptionSchema> {
 
 /** What a step works with. */
 export interface Step<S = OptionSchema> extends StepPlan<S> {
+  /** Of a batch in micro-batches that of the largest, which is the last. G, loss and accuracy are those of the whole batch. */
   readonly pass: Pass;
+  /** The batch came in micro-batches: its statistics are the sums of `addStatistics`. */
+  readonly summed: boolean;
   /**
    * u32 a layer, of which bit 4 is set where G is not finite; with `"network"` all layers share the first. What a direction
    * keeps from step to step should not take in such a G.
@@ -60,6 +63,14 @@ export interface Direction<S = OptionSchema, R extends DirectionReport = Directi
    * averaged over processes.
    */
   statistics?(recorder: Recorder, step: Step<S>): void;
+  /**
+   * Records what adds up a micro-batch's statistics, its share of the whole batch's examples given, in memory apart: into empty
+   * sums with the first one. `statistics` comes after the last. Where it is absent, a direction with `fisher` or `statistics` is
+   * given whole batches only.
+   */
+  addStatistics?(recorder: Recorder, pass: Pass, share: number, first: boolean): void;
+  /** Why batches must come whole, for people; undefined where micro-batches will do. */
+  readonly withoutMicroBatches?: string | undefined;
   /**
    * Records U from G, which has weight decay in it and whose finiteness `step.flags` tell. It may be asked for a step
    * that is not sent, to learn its kernels, and for step 1 of any batch size, which must dispatch all that any step does.

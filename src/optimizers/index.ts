@@ -22,6 +22,7 @@ export {
 } from "./directions/newton.js";
 export { Sgd, type SgdOptions } from "./directions/sgd.js";
 export type { OptimizerMemory } from "./memory.js";
+export type { StepBatch } from "./micro-batches.js";
 export { Optimizer, type OptimizerOptions, type RecordOf, type SchemaOf } from "./optimizer.js";
 export {
   ADAM_OPTIONS,

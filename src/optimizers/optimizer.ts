@@ -1,8 +1,8 @@
 import { ArgumentError } from "../errors.js";
-import { type AnyBatch, copyBatch } from "../model/batch.js";
 import type { Model } from "../model/index.js";
-import type { CommandRecorder, Kernel, PipelineManager } from "../pipeline/index.js";
+import type { Kernel, PipelineManager } from "../pipeline/index.js";
 import { kernelKey } from "../pipeline/kernel.js";
+import { Accumulation } from "./accumulation.js";
 import { SWAP_KERNELS, WeightAverage } from "./average.js";
 import { bufferOf, checkState, numbersOf, type OptimizerState } from "./checkpoint.js";
 import { StepCommands } from "./commands.js";
@@ -15,7 +15,9 @@ import type {
   WithStepOptions,
 } from "./direction.js";
 import { OptimizerMemory } from "./memory.js";
+import { copyMicroBatches, type MicroBatches, microBatchesOf, type StepBatch } from "./micro-batches.js";
 import { STEP_OPTIONS } from "./options.js";
+import { MicroBatchPasses, submitted } from "./passes.js";
 import type { StateTensor } from "./ranges.js";
 import type { StepRecord } from "./record.js";
 import { StepRecordings } from "./recordings.js";
@@ -45,7 +47,7 @@ type ReportOf<D> = D extends { decode(bytes: readonly ArrayBuffer[], plan: never
 
 /** A step as it was asked for. */
 interface Order {
-  readonly batch: AnyBatch;
+  readonly batch: MicroBatches;
   readonly options: ResolvedOptions<OptionSchema>;
   readonly seam: Seam | undefined;
 }
@@ -73,6 +75,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   readonly #memory: OptimizerMemory;
   readonly #commands: StepCommands;
   readonly #recordings: StepRecordings;
+  readonly #passes: MicroBatchPasses;
   readonly #average: WeightAverage | undefined;
   readonly #schema: OptionSchema;
   readonly #tensors: Readonly<Record<string, StateTensor>>;
@@ -107,10 +110,13 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
       const tail = new StepTail(manager, model, memory, { scope, momentum });
       const context: DirectionContext = { manager, model, memory, options: this.#options, settings };
       this.#direction = kind.create(context as Parameters<K["create"]>[0]);
+      const accumulation = new Accumulation(model, memory);
       const { averageDecay } = settings as { averageDecay?: number };
       const verdict = this.#direction.control?.state.verdict;
       this.#average = averageDecay ? new WeightAverage(model, memory, verdict) : undefined;
-      this.#commands = new StepCommands(model, this.#direction, tail, scope, this.#average);
+      const parts = { model, direction: this.#direction, tail, accumulation, scope, average: this.#average };
+      this.#commands = new StepCommands(parts);
+      this.#passes = new MicroBatchPasses(manager, model, this.#commands);
       this.#recordings = new StepRecordings(manager, this.#commands);
       const V = tail.velocity;
       const mean = this.#average?.mean;
@@ -149,6 +155,14 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   /** A number, a schedule of it, or a word of the option; counts from the next step on. @throws ArgumentError */
   set learningRate(value: SettingOf<K, "learningRate"> | Schedule) {
     this.changeUnchecked({ learningRate: value });
+  }
+
+  /** Why `step` takes no list of micro-batches, for people; undefined where it does. */
+  get withoutMicroBatches(): string | undefined {
+    const { withoutMicroBatches, fisher, statistics, addStatistics } = this.#direction;
+    if (withoutMicroBatches !== undefined || addStatistics || !(fisher || statistics))
+      return withoutMicroBatches;
+    return `${this.name} takes its curvature from one pass`;
   }
 
   /** What combines gradients and statistics with those of other processes; counts from the next step on. */
@@ -213,25 +227,30 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
    * need not be awaited. A step whose kernels are not compiled yet, such as the first, is sent once they are. Bad batches
    * are refused before anything is sent.
    *
-   * @throws (by rejection) ArgumentError, ShapeError or DataError for a bad batch, ArgumentError for a schedule's bad value
-   *   or once this optimiser is disposed of, DeviceLostError
+   * A list of micro-batches, of any sizes that the model takes, is one step on all their examples: each has a pass of its own,
+   * and what the passes give is added up before anything is decided or changed. Where one of them is refused, nothing is changed.
+   *
+   * @throws (by rejection) ArgumentError, ShapeError or DataError for a bad batch, ArgumentError for a list where
+   *   `withoutMicroBatches` says why not, for a schedule's bad value, or once this optimiser is disposed of, LimitError where
+   *   the sums over micro-batches do not fit, DeviceLostError
    */
-  step(batch: AnyBatch): Promise<RecordOf<K>> {
-    const order: Order = { batch, options: this.#options, seam: this.#seam };
+  step(batch: StepBatch): Promise<RecordOf<K>> {
+    let order: Order;
     let missing: readonly Kernel[] | undefined;
     try {
       this.#refuseSwapped("step");
-      requireBatch(this.name, batch);
+      const parts = microBatchesOf(this.name, batch, this.withoutMicroBatches);
+      order = { batch: parts, options: this.#options, seam: this.#seam };
       if (this.#turns.idle) {
         const plan = this.#begin(order);
         missing = this.#missingFor(plan, order);
-        if (missing.length === 0 && !order.seam) return unminded(this.#send(plan));
+        if (missing.length === 0 && !order.seam) return unminded(this.#send(plan, order));
       }
     } catch (error) {
       return Promise.reject(error);
     }
     // It has to wait; what it was given must not change meanwhile.
-    const own = { ...order, batch: copyBatch(batch) };
+    const own = { ...order, batch: copyMicroBatches(order.batch) };
     const sent = this.#turns.take(() => this.#takeTurn(own, missing));
     const outcome = sent.then(({ record }) => {
       unminded(outcome);
@@ -251,7 +270,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     const read = () => {
       this.#assertUsable("state");
       const whole = entries.map(([, tensor]) => ({ buffer: bufferOf(tensor), bytes: bufferOf(tensor).size }));
-      const bytes = this.#submit((recorder) => recorder.readRanges(whole));
+      const bytes = submitted(this.#manager, (recorder) => recorder.readRanges(whole));
       return { bytes, step: this.#steps };
     };
     const { bytes, step } = this.#turns.idle ? read() : await this.#turns.take(read);
@@ -338,14 +357,14 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   #swap(): void {
     this.#swapped = !this.#swapped;
     // Before the first step there is no mean yet.
-    if (this.#steps > 0) this.#submit((recorder) => this.#average!.swap(recorder));
+    if (this.#steps > 0) submitted(this.#manager, (recorder) => this.#average!.swap(recorder));
   }
 
-  /** Checks and loads a batch. */
-  #begin({ batch, options }: Order): StepPlan {
+  /** Checks and loads a batch; micro-batches when their turn comes. */
+  #begin({ batch: { examples, parts }, options }: Order): StepPlan {
     this.#assertUsable("step");
-    const plan = this.#plan(this.#steps + 1, batch.count, options);
-    this.#model.load(batch);
+    const plan = this.#plan(this.#steps + 1, examples, options);
+    if (parts.length === 1) this.#model.load(parts[0]!.batch);
     return plan;
   }
 
@@ -360,19 +379,21 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
       await this.#prepare(missing);
       plan = this.#begin(order);
     }
-    return { record: order.seam ? (await this.#sendApart(plan, order.seam)).record : this.#send(plan) };
+    return { record: order.seam ? (await this.#sendApart(plan, order)).record : this.#send(plan, order) };
   }
 
   /** The kernels of a step, its batch loaded, that are still to be compiled. */
   #missingFor(plan: StepPlan, { batch, options }: Order): readonly Kernel[] {
     // Step 1 has all that any step has, and this one may have more.
-    const first = this.#plan(1, batch.count, options);
+    const first = this.#plan(1, batch.examples, options);
     const fisher = this.#direction.fisher?.(first);
-    const kind = `${batch.count} ${fisher?.kind} ${fisher?.samples}`;
+    const kind = `${batch.parts.map((part) => part.batch.count)} ${fisher?.kind} ${fisher?.samples}`;
     if (this.#seen.has(kind)) return [];
     const plans = plan.number === 1 ? [plan] : [first, plan];
     const kernels = plans.flatMap((one) =>
-      this.#manager.collect((recorder) => this.#commands.whole(recorder, one)),
+      batch.parts.length > 1
+        ? this.#passes.kernels(one, batch)
+        : this.#manager.collect((recorder) => this.#commands.whole(recorder, one)),
     );
     this.#seen.add(kind);
     return kernels.filter((kernel) => !this.#compiled.has(kernelKey(kernel)));
@@ -389,11 +410,19 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   }
 
   /** Submits a step as a whole. */
-  #send(plan: StepPlan): Promise<RecordOf<K>> {
-    const record = this.#submit((recorder) => {
-      this.#recordings.step(recorder, plan);
-      return this.#commands.record(recorder, plan) as Promise<RecordOf<K>>;
+  #send(plan: StepPlan, { batch }: Order): Promise<RecordOf<K>> {
+    const commands = this.#commands;
+    const summed = batch.parts.length > 1 ? this.#passes.send(plan, batch) : undefined;
+    const record = submitted(this.#manager, (recorder) => {
+      if (summed) {
+        commands.statistics(recorder, summed);
+        commands.update(recorder, summed);
+      } else {
+        this.#recordings.step(recorder, plan);
+      }
+      return commands.record(recorder, plan) as Promise<RecordOf<K>>;
     });
+    if (summed) this.#passes.sendAfter(batch);
     this.#steps = plan.number;
     return record;
   }
@@ -402,12 +431,13 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
    * Submits a step in parts, with the seam between them: two, or three where the verdict, which is on the loss of all processes,
    * comes before the statistics.
    */
-  async #sendApart(plan: StepPlan, seam: Seam): Promise<{ record: Promise<RecordOf<K>> }> {
+  async #sendApart(plan: StepPlan, { batch, seam = {} }: Order): Promise<{ record: Promise<RecordOf<K>> }> {
     const commands = this.#commands;
     const { control, means } = this.#direction;
     control?.requireShared(plan);
-    const step = this.#submit((recorder) => {
-      const own = commands.pass(recorder, plan);
+    const summed = batch.parts.length > 1 ? this.#passes.send(plan, batch) : undefined;
+    const step = submitted(this.#manager, (recorder) => {
+      const own = summed ?? commands.pass(recorder, plan);
       if (!control) commands.statistics(recorder, own);
       return own;
     });
@@ -420,29 +450,16 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     );
     if (control) {
       this.#assertUsable("step");
-      this.#submit((recorder) => commands.statistics(recorder, step));
+      submitted(this.#manager, (recorder) => commands.statistics(recorder, step));
     }
     if (means && step.pass.fisher) await seam.statistics?.(seamTensors(means));
     this.#assertUsable("step");
-    const record = this.#submit((recorder) => {
+    const record = submitted(this.#manager, (recorder) => {
       commands.update(recorder, step);
       return commands.record(recorder, plan) as Promise<RecordOf<K>>;
     });
     this.#steps = plan.number;
     return { record };
-  }
-
-  #submit<T>(record: (recorder: CommandRecorder) => T): T {
-    const recorder = this.#manager.record();
-    let result: T;
-    try {
-      result = record(recorder);
-    } catch (error) {
-      recorder.end();
-      throw error;
-    }
-    recorder.submit();
-    return result;
   }
 }
 
@@ -450,9 +467,4 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
 function unminded<T>(record: Promise<T>): Promise<T> {
   record.catch(() => {});
   return record;
-}
-
-function requireBatch(optimizer: string, batch: unknown): void {
-  if (typeof batch === "object" && batch !== null) return;
-  throw new ArgumentError(`${optimizer}.step`, "batch", `must be an object, got ${String(batch)}`);
 }

@@ -4,11 +4,11 @@ import gradientCode from "../../shaders/step_gradient.wgsl?raw";
 import weightsCode from "../../shaders/step_weights.wgsl?raw";
 import { ShapeError } from "../errors.js";
 import { checkFinite, group, type Matrix, reduce } from "../linalg/index.js";
-import type { Model, Pass } from "../model/index.js";
+import type { Model } from "../model/index.js";
 import { defineKernel, type PipelineManager, type Recorder } from "../pipeline/index.js";
 import type { StepControl } from "./control/control.js";
 import { type DecaySettings, decoupledOf, penaltyOf } from "./decay.js";
-import type { Update } from "./direction.js";
+import type { Step, Update } from "./direction.js";
 import type { OptimizerMemory } from "./memory.js";
 import type { Settings } from "./settings.js";
 import { AppliedStep, LayerStep, Outcome } from "./structs.js";
@@ -230,7 +230,7 @@ export class StepTail {
     recorder: Recorder,
     settings: TailSettings,
     update?: Update,
-    controlled?: { control: StepControl; pass: Pass },
+    controlled?: { control: StepControl; step: Pick<Step, "pass" | "examples"> },
   ): void {
     const { layers, parameters: weights, gradients } = this.#model;
     const own = update && update.buffer !== gradients ? update : undefined;
@@ -267,7 +267,7 @@ export class StepTail {
       outcome: this.outcome.buffer,
     };
     if (controlled && updates) {
-      controlled.control.measure(recorder, sums, controlled.pass, updates, this.velocity!);
+      controlled.control.measure(recorder, sums, controlled.step, updates, this.velocity!);
       controlled.control.plan(recorder, { rows, ...shared });
     } else {
       const table = this.#manager.table(LayerStep, rows);

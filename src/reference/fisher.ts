@@ -11,7 +11,7 @@ import type { Matrix } from "./matrix.js";
  */
 export type Fisher =
   | { kind: "exact" }
-  | { kind: "monteCarlo"; seed: number; step: number; samples?: number }
+  | { kind: "monteCarlo"; seed: number; step: number; samples?: number; first?: number }
   | { kind: "empirical"; targets: Targets };
 
 /**
@@ -32,12 +32,12 @@ export function curvatureStarts(
   if (fisher.kind === "empirical") {
     return { starts: [lossGradient(kind, Z, fisher.targets)], divisor: Z.rows };
   }
-  const { seed, step, samples = 1 } = fisher;
+  const { seed, step, samples = 1, first = 0 } = fisher;
   if (!(Number.isInteger(samples) && samples >= 1)) {
     throw new ArgumentError("curvatureStarts", "samples", `must be a positive integer, got ${samples}`);
   }
   const starts = Array.from({ length: samples }, (_, sample) =>
-    sampledGradient(kind, Z, { seed, step, sample }),
+    sampledGradient(kind, Z, { seed, step, sample, first }),
   );
   return { starts, divisor: Z.rows * samples };
 }

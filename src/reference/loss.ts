@@ -159,16 +159,19 @@ export interface SampleKey {
   step: number;
   /** Index of the sample, below 2³¹. */
   sample: number;
+  /** Number of Z's first row in a larger batch; defaults to 0. */
+  first?: number;
 }
 
 /** Gradient in z of each example's loss at a target drawn from the model, N × C. See the head of this file. */
 export function sampledGradient(kind: LossKind, Z: Matrix, key: SampleKey): Matrix {
   const C = Z.cols;
+  const { first = 0 } = key;
   const mean = modelMean(kind, Z);
   const out = matrix(Z.rows, C);
   for (let i = 0; i < Z.rows; i++) {
     if (kind === "softmaxCrossEntropy") {
-      const u = uniform(threefry2x32(key.seed, key.step, i, key.sample)[0]);
+      const u = uniform(threefry2x32(key.seed, key.step, first + i, key.sample)[0]);
       let chosen = C - 1;
       let running = 0;
       for (let c = 0; c < C; c++) {
@@ -183,7 +186,7 @@ export function sampledGradient(kind: LossKind, Z: Matrix, key: SampleKey): Matr
     }
     for (let c = 0; c < C; c++) {
       const k = i * C + c;
-      const [w0, w1] = threefry2x32(key.seed, key.step, k, key.sample);
+      const [w0, w1] = threefry2x32(key.seed, key.step, first * C + k, key.sample);
       if (kind === "halfSquaredError") out.data[k] = -normalPair(w0, w1)[0];
       else out.data[k] = mean.data[k]! - (uniform(w0) < mean.data[k]! ? 1 : 0);
     }

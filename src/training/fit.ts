@@ -1,6 +1,7 @@
+import { microBatches } from "../data/index.js";
 import { AbortedError, ArgumentError, DataError } from "../errors.js";
 import type { AnyBatch } from "../model/index.js";
-import type { StepRecord } from "../optimizers/index.js";
+import type { StepBatch, StepRecord } from "../optimizers/index.js";
 import {
   EpochMeans,
   type EpochSummary,
@@ -178,13 +179,15 @@ class Run<R extends StepRecord> {
     return { means, by: sent === stepsPerEpoch ? "steps" : out ? "data" : "halt" };
   }
 
-  async #next(batches: OpenEpoch): Promise<AnyBatch | undefined | typeof CUT> {
+  async #next(batches: OpenEpoch): Promise<StepBatch | undefined | typeof CUT> {
     const batch = batches.next();
     return isPromise(batch) ? this.#wait.until(batch) : batch;
   }
 
-  #send(batch: AnyBatch): Sent<R> {
-    const record = Promise.resolve(this.#plan.optimizer.step(batch));
+  #send(given: StepBatch): Sent<R> {
+    const { net, optimizer } = this.#plan;
+    const batch = inPasses(given, net.batchSize);
+    const record = Promise.resolve(optimizer.step(batch));
     // It is awaited in its turn; until then its failure must not count as unhandled.
     record.catch(() => {
       this.#failed = true;
@@ -192,7 +195,8 @@ class Run<R extends StepRecord> {
     });
     this.#sent++;
     // What is no batch was refused.
-    return { record, count: batch?.count };
+    const count = isList(batch) ? batch.reduce((sum, part) => sum + part?.count, 0) : batch?.count;
+    return { record, count };
   }
 
   async #take(record: R, count: number, means: EpochMeans): Promise<void> {
@@ -267,6 +271,15 @@ class Run<R extends StepRecord> {
       at: this.#at,
     };
   }
+}
+
+/** A batch of more examples than the network takes at a time, in micro-batches. */
+function inPasses(batch: StepBatch, size: number | undefined): StepBatch {
+  return isList(batch) || size === undefined || !(batch?.count > size) ? batch : microBatches(batch, size);
+}
+
+function isList(batch: StepBatch): batch is readonly AnyBatch[] {
+  return Array.isArray(batch);
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {

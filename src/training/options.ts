@@ -58,7 +58,10 @@ export interface FitOptions<R extends StepRecord = StepRecord> {
   steps?: number;
   /** An epoch ends after so many steps, if not sooner. For sequences without an end, or to validate more often. */
   stepsPerEpoch?: number;
-  /** Examples of a step; defaults to the network's `batchSize`. The last batch of an epoch may have fewer. */
+  /**
+   * Examples of a step; defaults to the network's `batchSize`, the most that it takes at a time. A larger batch is a step all the
+   * same, pass by pass, in micro-batches as equal as they can be. The last batch of an epoch may have fewer.
+   */
   batchSize?: number;
   /** Leave out a last batch with fewer examples; defaults to false. */
   dropLast?: boolean;

@@ -54,7 +54,7 @@ export function planFit<R extends StepRecord>(
     }
   }
   const { source, validation } = isExamples(data)
-    ? fromExamples(net, data, options)
+    ? fromExamples(net, optimizer, data, options)
     : fromSequence(net, data, options);
   const { stepsPerEpoch } = source;
   const { step } = options.start;
@@ -78,13 +78,15 @@ type Origins = Pick<FitPlan<StepRecord>, "source" | "validation">;
 
 function fromExamples<R extends StepRecord>(
   net: FitNetwork,
+  { withoutMicroBatches }: FitOptimizer<R>,
   data: FitExamples,
   options: ResolvedFitOptions<R>,
 ): Origins {
   const { batchSize = net.batchSize, stepsPerEpoch, dropLast, seed } = options;
   if (batchSize === undefined) throw argument("batchSize", "must be a whole number of at least 1");
-  if (batchSize > (net.batchSize ?? batchSize)) {
-    throw argument("batchSize", `must be at most the network's, ${net.batchSize}, got ${batchSize}`);
+  if (batchSize > (net.batchSize ?? batchSize) && withoutMicroBatches !== undefined) {
+    const most = `must be at most the network's, ${net.batchSize}, got ${batchSize}`;
+    throw argument("batchSize", `${most}: there are no micro-batches, since ${withoutMicroBatches}`);
   }
   let examples = examplesOf("data", data, net);
   let validation: Validation | undefined;

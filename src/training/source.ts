@@ -1,20 +1,20 @@
 /** The batches of a run, epoch by epoch. */
 import { batches } from "../data/index.js";
 import { DataError } from "../errors.js";
-import type { AnyBatch } from "../model/index.js";
+import type { StepBatch } from "../optimizers/index.js";
 import type { IndexedExamples } from "./examples.js";
 
-/** Batches one after another: an array of them, a generator, a stream. */
+/** Batches one after another: an array of them, a generator, a stream. A list of micro-batches among them is one step's. */
 export type BatchSequence =
-  | Iterable<AnyBatch>
-  | AsyncIterable<AnyBatch>
-  | Iterator<AnyBatch>
-  | AsyncIterator<AnyBatch>;
+  | Iterable<StepBatch>
+  | AsyncIterable<StepBatch>
+  | Iterator<StepBatch>
+  | AsyncIterator<StepBatch>;
 
 /** Batches of one epoch on their way. */
 export interface OpenEpoch {
   /** The next batch; undefined where there is none. */
-  next(): AnyBatch | undefined | Promise<AnyBatch | undefined>;
+  next(): StepBatch | undefined | Promise<StepBatch | undefined>;
   /** Nothing more is asked for. */
   close(): void;
 }
@@ -68,7 +68,7 @@ export function isSequence(data: unknown): data is BatchSequence {
 }
 
 /** An iterator, such as a running generator, goes by once; whatever makes iterators starts again each epoch. */
-export function isIterator(data: unknown): data is Iterator<AnyBatch> | AsyncIterator<AnyBatch> {
+export function isIterator(data: unknown): data is Iterator<StepBatch> | AsyncIterator<StepBatch> {
   return typeof data === "object" && data !== null && "next" in data && typeof data.next === "function";
 }
 
@@ -82,7 +82,7 @@ export function sequenceSource(
     stepsPerEpoch,
     repeats: !once,
     open(epoch, skip) {
-      let iterator: Iterator<AnyBatch> | AsyncIterator<AnyBatch> | undefined;
+      let iterator: Iterator<StepBatch> | AsyncIterator<StepBatch> | undefined;
       let closed = false;
       const begin = async () => {
         const begun = iteratorOf(typeof data === "function" ? await data(epoch) : data, epoch);
@@ -113,7 +113,7 @@ export function sequenceSource(
 }
 
 /** @throws DataError for what is no sequence, such as what a caller's function may return */
-function iteratorOf(sequence: unknown, epoch: number): Iterator<AnyBatch> | AsyncIterator<AnyBatch> {
+function iteratorOf(sequence: unknown, epoch: number): Iterator<StepBatch> | AsyncIterator<StepBatch> {
   if (!isSequence(sequence)) {
     const actual = Object.prototype.toString.call(sequence).slice(8, -1);
     throw new DataError("data", `gave ${actual} for epoch ${epoch}; return an iterable of batches`);
@@ -121,10 +121,10 @@ function iteratorOf(sequence: unknown, epoch: number): Iterator<AnyBatch> | Asyn
   if (isIterator(sequence)) return sequence;
   return Symbol.asyncIterator in sequence
     ? sequence[Symbol.asyncIterator]()
-    : (sequence as Iterable<AnyBatch>)[Symbol.iterator]();
+    : (sequence as Iterable<StepBatch>)[Symbol.iterator]();
 }
 
-function batchIn({ done, value }: IteratorResult<AnyBatch>): AnyBatch | undefined {
+function batchIn({ done, value }: IteratorResult<StepBatch>): StepBatch | undefined {
   return done ? undefined : value;
 }
 

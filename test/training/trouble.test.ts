@@ -29,7 +29,6 @@ kernelTest("fit: everything wrong with the arguments is refused before the first
     [{ steps: 1.5 }, /^fit: steps must be .*got 1.5/],
     [{ stepsPerEpoch: -1 }, /^fit: stepsPerEpoch must be .*got -1/],
     [{ batchSize: "4" }, /^fit: batchSize must be .*got "4"/],
-    [{ batchSize: 5 }, /^fit: batchSize must be at most the network's, 4, got 5/],
     [{ seed: -1 }, /^fit: seed must be a whole number from 0 to 4294967295, got -1/],
     [{ inFlight: 65 }, /^fit: inFlight must be a whole number from 1 to 64, got 65/],
     [{ validateEvery: 0 }, /^fit: validateEvery must be .*got 0/],
@@ -91,6 +90,14 @@ kernelTest("fit: everything wrong with the arguments is refused before the first
   await refused({ ...once, batchSize: 2 }, /^fit: batchSize is for examples/, [few]);
   await refused({ ...once, validation: 0.2 }, /^fit: validation must be examples, since a sequence/, [few]);
   await refused({ epochs: 2 }, /^fit: data goes by once and several epochs/, [few][Symbol.iterator]());
+
+  const newton = engine.newton(net, { maxIterations: 2 });
+  await assertThrows(
+    () => engine.fit(net, newton, data, { epochs: 1, batchSize: 5 }),
+    ArgumentError,
+    /^fit: batchSize must be at most the network's, 4, got 5: there are no micro-batches, since its systems/,
+  );
+  newton.dispose();
 
   const other = networkFor(engine);
   await assertThrows(

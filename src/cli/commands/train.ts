@@ -118,13 +118,14 @@ class Run {
   constructor(parts: RunParts) {
     this.#parts = parts;
     const { environment, network, plan, data, optimizer, start, options } = parts;
-    const { batchSize, seed, loss } = plan.network;
+    const { batchSize, microBatch, seed, loss } = plan.network;
     this.#interrupt = new Interrupt(environment);
     this.#progress = new Progress(environment);
     this.#clock = new Stopwatch(environment.now, start.seconds);
     this.#trainer = new Trainer({
       optimizer,
       stream: new BatchStream(data.train, batchSize, seed, network.loss),
+      microBatch,
       interrupt: this.#interrupt,
       step: start.step,
       rate: linearRate(plan.settings, plan.epochs * plan.stepsPerEpoch),

@@ -12,6 +12,21 @@ export type CurvatureLayer = LayerSize &
 export interface BlockUpdate {
   layer: number;
   statistics: CurvatureStatistics;
+  /** What the block's `microBatches.moments` would record of the batch, where it is there already. */
+  moments?: Matrix;
+}
+
+/** What a block takes of a batch that is a mean over examples, so that the means of micro-batches can be added up before. */
+export interface MicroBatches {
+  /** The two sums that it takes of a micro-batch, where it takes any. */
+  factors?(recorder: Recorder, update: BlockUpdate): Pick<CurvatureStatistics, "inputs" | "outputs">;
+  /** A matrix a layer that it makes of each example's columns, in the place of `statistics` once it is in `BlockUpdate.moments`. */
+  readonly moments?: {
+    /** Rows and columns. */
+    size(layer: number): readonly [rows: number, cols: number];
+    /** Records it into a matrix of zeros; nothing for a layer of which only G is known. Of no use once the block is refreshed. */
+    record(recorder: Recorder, update: BlockUpdate, into: Matrix): void;
+  };
 }
 
 /** What goes for all layers of a batch. */
@@ -117,6 +132,8 @@ export interface Block extends Disposable {
    *   what this block needs.
    */
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options?: BlockBatch): void;
+  /** How a batch may come in parts; absent where each has to come as a whole. */
+  readonly microBatches?: MicroBatches;
   /**
    * Records what renews the solution of some layers, each at most once, or of all, from the batches taken in, with the damping as
    * it is now. A block may renew more than it is asked for.

@@ -15,6 +15,7 @@ import type {
   BlockTrials,
   BlockUpdate,
   CurvatureLayer,
+  MicroBatches,
 } from "./block.js";
 import { decide, noteDamping } from "./block-state.js";
 import { type RecordedExamples, recordExamples } from "./examples.js";
@@ -31,6 +32,16 @@ import { DividingTrials } from "./trials.js";
  */
 export class DiagonalBlock extends MeanBlock implements Block {
   readonly name = "diagonal";
+  readonly microBatches: MicroBatches = {
+    moments: {
+      size: (layer) => [this.#site.layers[layer]!.out, this.#site.layers[layer]!.in],
+      record: (recorder, { layer, statistics }, into) => {
+        const size = this.#site.layers[layer]!;
+        if (size.withoutExamples !== undefined) return;
+        scoped(recorder, (inner) => recordDiagonal(inner, recordExamples(inner, size, statistics), into));
+      },
+    },
+  };
   protected readonly state: FactorState;
   readonly #manager: PipelineManager;
   readonly #site: BlockSite;
@@ -72,15 +83,20 @@ export class DiagonalBlock extends MeanBlock implements Block {
     const { layers } = this.#site;
     const state = this.state;
     const buffer = recorder.scratch(this.#spectra.buffer.size / 4);
-    const moments = updates.map(({ layer }) => ({ ...this.diagonal(layer), buffer }));
+    const moments = updates.map(({ layer, moments: made }) => {
+      const ready = layers[layer]!.withoutExamples === undefined ? made : undefined;
+      return ready ?? { ...this.diagonal(layer), buffer };
+    });
     recorder.clear(state.flags);
-    for (const [index, { layer, statistics }] of updates.entries()) {
+    for (const [index, { layer, statistics, moments: made }] of updates.entries()) {
       const into = moments[index]!;
       const size = layers[layer]!;
       if (size.withoutExamples !== undefined) {
         multiplySpectra(recorder, [{ X: size.G!, D: size.G!, into }]);
         continue;
       }
+      // What is not finite shows in the moments.
+      if (made) continue;
       scoped(recorder, (inner) => {
         const groups = recordExamples(inner, size, statistics);
         checkFinite(

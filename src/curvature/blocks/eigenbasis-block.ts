@@ -11,6 +11,7 @@ import type {
   BlockSite,
   BlockTrials,
   BlockUpdate,
+  MicroBatches,
 } from "./block.js";
 import { type BlockEntry, type BlockStateBuffers, decide, noteDamping } from "./block-state.js";
 import { accumulateFactors, FactorPairs } from "./factor-means.js";
@@ -39,6 +40,7 @@ export interface FoundBases {
 export abstract class EigenbasisBlock extends MeanBlock implements Block {
   abstract readonly name: string;
   readonly eigenbases = true;
+  readonly microBatches: MicroBatches = { factors: (_, { statistics }) => statistics };
   protected readonly state: FactorState;
   protected readonly site: BlockSite;
   protected readonly manager: PipelineManager;

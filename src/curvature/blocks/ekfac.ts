@@ -4,7 +4,7 @@ import { scoped } from "../../linalg/layout/scoped.js";
 import type { Recorder } from "../../pipeline/index.js";
 import { jacobianMoments } from "../kernels/jacobian.js";
 import { multiplySpectra } from "../kernels/spectrum.js";
-import type { Block, BlockBatch, BlockDescription, BlockSite, BlockUpdate } from "./block.js";
+import type { Block, BlockBatch, BlockDescription, BlockSite, BlockUpdate, MicroBatches } from "./block.js";
 import { EigenbasisBlock, type FoundBases } from "./eigenbasis-block.js";
 import { recordOneGroup, requireExamples, rotateRows, scratchRows } from "./examples.js";
 import { scratchMatrices } from "./scratch.js";
@@ -30,6 +30,13 @@ const SPECTRUM_FLAG = 4;
  */
 export class EkfacBlock extends EigenbasisBlock implements Block {
   readonly name = "ekfac";
+  override readonly microBatches: MicroBatches = {
+    factors: (_, { statistics }) => statistics,
+    moments: {
+      size: (layer) => [this.site.layers[layer]!.out, this.site.layers[layer]!.in],
+      record: (recorder, update, into) => this.#recordMoments(recorder, update, into),
+    },
+  };
   readonly #counts: GPUBuffer;
 
   constructor(site: BlockSite) {
@@ -58,21 +65,16 @@ export class EkfacBlock extends EigenbasisBlock implements Block {
   /** As `Block.accumulate`. @throws UnsupportedLayerError for statistics that are not example by example */
   override accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
     const { layers } = this.site;
-    for (const { layer, statistics } of updates) requireExamples(layers[layer]!, statistics);
+    for (const { layer, statistics, moments } of updates) {
+      if (!moments) requireExamples(layers[layer]!, statistics);
+    }
     super.accumulate(recorder, updates, options);
     const shapes = updates.map(({ layer }) => layers[layer]!);
     const { length, views } = layOutMatrices(shapes);
-    const moments = views(recorder.scratch(length));
-    for (const [index, { layer, statistics }] of updates.entries()) {
-      // One layer after another in the same scratch: rows of a convolution are long.
-      scoped(recorder, (inner) => {
-        const rows = recordOneGroup(inner, layers[layer]!, statistics);
-        const a = scratchRows(inner, rows.a.rows, rows.a.cols);
-        const b = scratchRows(inner, rows.b.rows, rows.b.cols);
-        rotateRows(inner, rows.a, this.basisA(layer), a);
-        rotateRows(inner, rows.b, this.basisB(layer), b);
-        jacobianMoments(inner, { ...rows, a, b }, { scale: 1 / rows.divisor, into: moments[index]! });
-      });
+    const own = views(recorder.scratch(length));
+    const moments = updates.map((update, index) => update.moments ?? own[index]!);
+    for (const [index, update] of updates.entries()) {
+      if (!update.moments) this.#recordMoments(recorder, update, own[index]!);
     }
     checkFinite(
       recorder,
@@ -106,6 +108,19 @@ export class EkfacBlock extends EigenbasisBlock implements Block {
   /** Batches in D since the bases were renewed; f32, 0 while there are none. */
   protected override get counts(): GPUBuffer {
     return this.#counts;
+  }
+
+  /** Records into ← (1/N) Σ_i Σ_c (U_B' J_ic U_A)∘². */
+  #recordMoments(recorder: Recorder, { layer, statistics }: BlockUpdate, into: Matrix): void {
+    // One layer after another in the same scratch: rows of a convolution are long.
+    scoped(recorder, (inner) => {
+      const rows = recordOneGroup(inner, this.site.layers[layer]!, statistics);
+      const a = scratchRows(inner, rows.a.rows, rows.a.cols);
+      const b = scratchRows(inner, rows.b.rows, rows.b.cols);
+      rotateRows(inner, rows.a, this.basisA(layer), a);
+      rotateRows(inner, rows.b, this.basisB(layer), b);
+      jacobianMoments(inner, { ...rows, a, b }, { scale: 1 / rows.divisor, into });
+    });
   }
 
   /** Records the old spectra as they are in the new bases, in place of Ā ⊗ B̄'s own wherever there are any. */

@@ -23,6 +23,7 @@ import type {
   BlockProduct,
   BlockSite,
   BlockUpdate,
+  MicroBatches,
 } from "./block.js";
 import {
   type LayerShape,
@@ -53,6 +54,15 @@ const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
  */
 export class FullBlock extends MeanBlock implements Block {
   readonly name = "full";
+  readonly microBatches: MicroBatches = {
+    moments: {
+      size: (layer) => squareOf(this.#site.layers[layer]!),
+      record: (recorder, { layer, statistics }, into) => {
+        const size = this.#site.layers[layer]!;
+        scoped(recorder, (inner) => recordBlock(inner, size, recordExamples(inner, size, statistics), into));
+      },
+    },
+  };
   protected readonly state: FactorState;
   readonly #manager: PipelineManager;
   readonly #site: BlockSite;
@@ -106,9 +116,15 @@ export class FullBlock extends MeanBlock implements Block {
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
     const { layers } = this.#site;
     const { state } = this;
-    for (const { layer, statistics } of updates) requireExamples(layers[layer]!, statistics);
+    for (const { layer, statistics, moments } of updates) {
+      if (!moments) requireExamples(layers[layer]!, statistics);
+    }
     recorder.clear(state.flags);
-    for (const { layer, statistics } of updates) {
+    for (const { layer, statistics, moments } of updates) {
+      if (moments) {
+        this.#take(recorder, layer, moments, options);
+        continue;
+      }
       // One layer after another in the same scratch: the matrices are large.
       scoped(recorder, (inner) => {
         const size = layers[layer]!;
@@ -120,10 +136,8 @@ export class FullBlock extends MeanBlock implements Block {
             { x: a, flag: layer, bit: 1 },
             { x: b, flag: layer, bit: 2 },
           ]),
-          { x: T!, flag: layer, bit: 4 },
         ]);
-        state.average(inner, [{ layer, alphaA: 1, alphaB: 1 }], options.skip);
-        blend(inner, [{ T: T!, S: this.mean(layer), scale: 2 * layer }], state.scales);
+        this.#take(inner, layer, T!, options);
       });
     }
   }
@@ -181,6 +195,14 @@ export class FullBlock extends MeanBlock implements Block {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** Records that the mean takes in a batch's own matrix, unless a number of it is not finite. */
+  #take(recorder: Recorder, layer: number, T: Matrix, { skip }: BlockBatch): void {
+    const { state } = this;
+    checkFinite(recorder, state.flags, [{ x: T, flag: layer, bit: 4 }]);
+    state.average(recorder, [{ layer, alphaA: 1, alphaB: 1 }], skip);
+    blend(recorder, [{ T, S: this.mean(layer), scale: 2 * layer }], state.scales);
   }
 }
 

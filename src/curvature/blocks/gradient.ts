@@ -1,7 +1,7 @@
 import { copyStrided } from "../../linalg/index.js";
 import { copyInto } from "../../linalg/layout/pack.js";
 import type { Recorder } from "../../pipeline/index.js";
-import type { Block, BlockDescription, BlockItem, BlockSite } from "./block.js";
+import type { Block, BlockDescription, BlockItem, BlockSite, MicroBatches } from "./block.js";
 import { requireDamping } from "./options.js";
 import type { StoredNumber } from "./stored.js";
 
@@ -11,6 +11,7 @@ export class GradientBlock implements Block {
   readonly recording = "";
   readonly tensors: Readonly<Record<string, GPUBuffer>> = {};
   readonly means: Readonly<Record<string, GPUBuffer>> = {};
+  readonly microBatches: MicroBatches = {};
   readonly #site: BlockSite;
   #damping: number;
 

@@ -1,4 +1,5 @@
 import { diagonalOf, invert, type Matrix, reduce, sandwich } from "../../linalg/index.js";
+import type { CurvatureStatistics } from "../../model/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type {
   Block,
@@ -9,6 +10,7 @@ import type {
   BlockSite,
   BlockTrials,
   BlockUpdate,
+  MicroBatches,
 } from "./block.js";
 import { accumulateFactors, FactorPairs } from "./factor-means.js";
 import { FactorState, type InversionWords } from "./factor-state.js";
@@ -23,6 +25,9 @@ import { type PositionTreatment, treatedStatistics } from "./treated-statistics.
  */
 export class KroneckerBlock extends MeanBlock implements Block {
   readonly name: "kronecker" | PositionTreatment;
+  readonly microBatches: MicroBatches = {
+    factors: (recorder, update) => this.#treated(recorder, update),
+  };
   protected readonly state: FactorState;
   readonly #manager: PipelineManager;
   readonly #site: BlockSite;
@@ -73,12 +78,7 @@ export class KroneckerBlock extends MeanBlock implements Block {
   }
 
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
-    const positions = this.#positions;
-    const own = updates.map(({ layer, statistics }) => {
-      if (!positions) return { layer, statistics };
-      const shape = this.#site.layers[layer]!;
-      return { layer, statistics: treatedStatistics(recorder, shape, statistics, positions) };
-    });
+    const own = updates.map((update) => ({ ...update, statistics: this.#treated(recorder, update) }));
     accumulateFactors(recorder, own, this.#factors, this.state, options.skip);
   }
 
@@ -149,6 +149,17 @@ export class KroneckerBlock extends MeanBlock implements Block {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** A batch's statistics with the positions treated as they are to be. */
+  #treated(
+    recorder: Recorder,
+    { layer, statistics }: BlockUpdate,
+  ): Pick<CurvatureStatistics, "inputs" | "outputs"> {
+    const positions = this.#positions;
+    return positions
+      ? treatedStatistics(recorder, this.#site.layers[layer]!, statistics, positions)
+      : statistics;
   }
 
   get #everyLayer(): readonly number[] {

@@ -3,9 +3,10 @@ import judgeCode from "../../../shaders/step_judge.wgsl?raw";
 import planCode from "../../../shaders/step_plan.wgsl?raw";
 import ratioCode from "../../../shaders/step_ratio.wgsl?raw";
 import type { StoredNumber } from "../../curvature/index.js";
-import { type Matrix, reduce } from "../../linalg/index.js";
+import { axpy, type Matrix, reduce } from "../../linalg/index.js";
 import type { Model, Pass } from "../../model/index.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
+import { pair } from "../accumulation.js";
 import type { OptimizerMemory } from "../memory.js";
 import type { BufferRange, StateTensor } from "../ranges.js";
 import type { Settings } from "../settings.js";
@@ -206,11 +207,14 @@ export class StepControl {
     );
   }
 
-  /** Records the sums that the plan is made of, ‖G‖² and ‖U‖² apart. */
+  /**
+   * Records the sums that the plan is made of, ‖G‖² and ‖U‖² apart. Of a batch in micro-batches the quadratic model is that of the
+   * one whose pass it is, a part of the batch as it is of any large one.
+   */
   measure(
     recorder: Recorder,
     sums: GPUBuffer,
-    pass: Pass,
+    { pass, examples: whole }: { readonly pass: Pass; readonly examples: number },
     updates: readonly Matrix[],
     velocity: GPUBuffer,
   ): void {
@@ -228,7 +232,7 @@ export class StepControl {
     );
     if (!this.#measures) return;
     if (this.#exact(pass)) {
-      const examples = Math.min(pass.count, Math.max(FORM_EXAMPLES, Math.ceil(pass.count / 4)));
+      const examples = Math.min(pass.count, Math.max(FORM_EXAMPLES, Math.ceil(whole / 4)));
       pass.curvatureAlong!(
         recorder,
         [updates[0]!.buffer, velocity],
@@ -252,6 +256,24 @@ export class StepControl {
   measureRatio(recorder: Recorder): void {
     if (!this.#asksForRatio) return;
     this.#model.recordLoss!(recorder, { buffer: this.#after, index: 0 });
+    this.judgeRatio(recorder);
+  }
+
+  /** Whether the damping's rule asks for the reduction ratio in the step under way. */
+  get asksForRatio(): boolean {
+    return this.#asksForRatio;
+  }
+
+  /** Records what adds the loss of a micro-batch that is loaded again to the loss after the step. */
+  addLossAfter(recorder: Recorder, share: number, first: boolean): void {
+    const part = recorder.scratch(2);
+    this.#model.recordLoss!(recorder, { buffer: part, index: 0 });
+    if (first) recorder.clear(this.#after);
+    axpy(recorder, [{ alpha: share, X: pair(part), Y: pair(this.#after) }]);
+  }
+
+  /** Records the reduction ratio, the loss after the step known. */
+  judgeRatio(recorder: Recorder): void {
     const bindings = { settings: this.#settings.buffer, after: this.#after, state: this.state };
     recorder.dispatch(ratioKernel, bindings, 1);
   }

@@ -1,4 +1,10 @@
-import { Curvature, LAYER_STATE_BYTES, type LayerStatus } from "../../curvature/index.js";
+import {
+  Curvature,
+  CurvatureSums,
+  LAYER_STATE_BYTES,
+  type LayerStatus,
+  withoutMicroBatches,
+} from "../../curvature/index.js";
 import type { Model } from "../../model/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
 import { StepControl } from "../control/control.js";
@@ -45,6 +51,8 @@ export const kfac = defineDirection({
     const curvature = new Curvature(manager, layers, { emaDecay: emaDecayOf(emaDecay, 1), blocks, fallback });
     curvature.storedDamping = control.lambda;
     const refreshPlan = new RefreshPlan(curvature);
+    // Only steps in micro-batches need them.
+    let sums: CurvatureSums | undefined;
     const words = layers.map((_, l) => ({ ...READY, first: (l * LAYER_STATE_BYTES) / 4 + READY.first }));
     const { layerState, ...tensors } = curvature.tensors;
     const means = Object.entries(curvature.means).map(([name, mean]) => [
@@ -92,12 +100,14 @@ export const kfac = defineDirection({
         const known = typeof damping === "number" ? damping : dampingShare;
         if (curvature.damping !== known) curvature.damping = known;
       },
-      statistics(recorder, { pass }: Step<Schema>) {
-        curvature.accumulate(
-          recorder,
-          pass.layers.map((statistics, layer) => ({ layer, statistics })),
-          { skip: control.skip },
-        );
+      withoutMicroBatches: withoutMicroBatches(curvature),
+      addStatistics(recorder, pass, share, first) {
+        sums ??= new CurvatureSums(manager, curvature);
+        sums.add(recorder, pass.layers, share, first);
+      },
+      statistics(recorder, { pass, summed }: Step<Schema>) {
+        const own = pass.layers.map((statistics, layer) => ({ layer, statistics }));
+        curvature.accumulate(recorder, summed ? sums!.updates : own, { skip: control.skip });
       },
       record(recorder, { number, settings }: Step<Schema>) {
         for (const own of refreshPlan.at(number, settings)) curvature.refresh(recorder, own);
@@ -112,7 +122,10 @@ export const kfac = defineDirection({
         const layers = curvature.decode(state!);
         return { layers, ...troubleOf(layers, plan), ...control.report(decided!, numbersSet(plan)) };
       },
-      dispose: () => curvature.dispose(),
+      dispose() {
+        sums?.dispose();
+        curvature.dispose();
+      },
     };
   },
 });

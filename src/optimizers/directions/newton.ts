@@ -41,6 +41,7 @@ export const newton = defineDirection({
       approximation: preconditioner && createApproximation(manager, layer, preconditioner),
     }));
     return {
+      withoutMicroBatches: "its systems are solved with the exact curvature of one pass",
       readBack: solvers.map(({ cg }) => ({ buffer: cg.state, bytes: cg.bytes })),
       fisher({ number, settings: { fisher: kind, samples } }: StepPlan<Schema>) {
         return { kind, samples, seed, step: number };

@@ -1,0 +1,37 @@
+import { ArgumentError, ShapeError } from "../errors.js";
+import { type AnyBatch, type InputArray, mapInputs } from "../model/batch.js";
+
+/**
+ * A batch in micro-batches of at most `size` examples, in its order and as equal as they can be, for a step of an optimiser whose
+ * network takes no more at a time: `optimizer.step(microBatches(batch, network.batchSize))`. Nothing is copied.
+ *
+ * @throws ArgumentError unless `size` and `batch.count` are positive whole numbers and all else arrays, ShapeError for an array that does not hold as
+ *   many numbers for each example
+ */
+export function microBatches<B extends AnyBatch>(batch: B, size: number): B[] {
+  for (const [name, value] of Object.entries({ count: batch.count, size })) {
+    if (Number.isSafeInteger(value) && value >= 1) continue;
+    throw new ArgumentError("microBatches", name, `must be a whole number of at least 1, got ${value}`);
+  }
+  const { count, inputs, targets } = batch;
+  const parts = Math.ceil(count / size);
+  return Array.from({ length: parts }, (_, k) => {
+    const [start, end] = [Math.floor((k * count) / parts), Math.floor(((k + 1) * count) / parts)];
+    const part = (array: InputArray, name: string) => {
+      if (!ArrayBuffer.isView(array)) {
+        throw new ArgumentError("microBatches", name, `must be an array of numbers, got ${String(array)}`);
+      }
+      const width = (array as InputArray).length / count;
+      if (!Number.isInteger(width)) throw new ShapeError("microBatches", name, [array.length], [count, "?"]);
+      return array.subarray(start * width, end * width);
+    };
+    return {
+      ...batch,
+      inputs: mapInputs(inputs, (array, name) =>
+        part(array, name === undefined ? "inputs" : `inputs.${name}`),
+      ),
+      targets: part(targets, "targets"),
+      count: end - start,
+    };
+  });
+}
