@@ -1,4 +1,10 @@
-import type { Resources } from "./resources.js";
+/** Whoever makes and destroys buffers: the manager. */
+export interface BufferOwner {
+  /** Buffers destroyed so far. */
+  readonly destroyed: number;
+  /** Whether it made the buffer and has not destroyed it. */
+  owns(buffer: GPUBuffer): boolean;
+}
 
 /** A command with everything looked up: all that an encoder has to be told. */
 export type Command =
@@ -34,13 +40,13 @@ export class Recording {
   readonly commands: Command[] = [];
   /** The manager's own buffers among those that the commands use. */
   readonly #buffers = new Set<GPUBuffer>();
-  readonly #resources: Resources;
+  readonly #owner: BufferOwner;
   /** How many buffers had been destroyed when all were last seen to be there. */
   #seen: number;
 
-  constructor(resources: Resources) {
-    this.#resources = resources;
-    this.#seen = resources.destroyed;
+  constructor(owner: BufferOwner) {
+    this.#owner = owner;
+    this.#seen = owner.destroyed;
   }
 
   /** Dispatches among the commands. */
@@ -50,9 +56,9 @@ export class Recording {
 
   /** Whether all buffers are still there. */
   get stands(): boolean {
-    const { destroyed } = this.#resources;
+    const { destroyed } = this.#owner;
     if (this.#seen === destroyed) return true;
-    for (const buffer of this.#buffers) if (!this.#resources.owns(buffer)) return false;
+    for (const buffer of this.#buffers) if (!this.#owner.owns(buffer)) return false;
     this.#seen = destroyed;
     return true;
   }
@@ -66,6 +72,6 @@ export class Recording {
   add(command: Command, buffers: Iterable<GPUBuffer>): void {
     this.commands.push(command);
     // Those of others are theirs to keep.
-    for (const buffer of buffers) if (this.#resources.owns(buffer)) this.#buffers.add(buffer);
+    for (const buffer of buffers) if (this.#owner.owns(buffer)) this.#buffers.add(buffer);
   }
 }
