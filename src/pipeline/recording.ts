@@ -1,6 +1,6 @@
-/** Who knows which buffers are still there: `Resources`. */
+/** Whoever makes and destroys buffers: the manager. */
 export interface BufferOwner {
-  /** Buffers destroyed so far: while it stays, what was there is there. */
+  /** Buffers destroyed so far. */
   readonly destroyed: number;
   /** Whether it made the buffer and has not destroyed it. */
   owns(buffer: GPUBuffer): boolean;
