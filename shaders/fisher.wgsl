@@ -3,7 +3,8 @@
 // - monteCarlo:  ∂Jᵢ/∂z at a target drawn from the model, sample k: softmax p − onehot(class), sigmoid σ(z) − y,
 //                half squared error −ε
 // Draws are Threefry-2x32, 20 rounds (Salmon et al. 2011), key (seed, step), counter (index, sample): index e for
-// softmax, e·outputs + c for the others, with e = first + i the example's number in a batch that passes take part by part, as src/reference/loss.ts describes; the bits are the same there.
+// softmax, e·outputs + c for the others, as src/reference/loss.ts describes; the bits are the same there. e = first + i is the
+// number of the example in a batch that comes in parts.
 //
 // Layout: outputs are examples × outputs in `values`; the rows go to `deltas`, offsets and strides in elements. `key` is
 // (seed, step, first), a buffer of its own because it changes every step. One invocation a row. Dispatched by
