@@ -43,7 +43,7 @@ import {
   withWeights,
 } from "../../src/reference/network.js";
 import { denseBlock, type PositionBlock } from "../../src/reference/operator.js";
-import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertClose, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { convTwin, images, type Shape } from "../network/conv-helpers.js";
 import { matrixOf, randomBatch, targetsOf, twin } from "../network/helpers.js";
@@ -115,7 +115,7 @@ interface Run {
 
 /** Losses and weights of a run on the GPU and in f64, step by step. */
 async function follow(
-  t: Parameters<Parameters<typeof kernelTest>[1]>[0],
+  t: Parameters<Parameters<typeof trainingTest>[1]>[0],
   run: Run,
   steps: number,
   check: (
@@ -227,7 +227,7 @@ const runs: Record<string, Run> = {
 };
 
 for (const [name, run] of Object.entries(runs)) {
-  kernelTest(`training: ${name}, 20 steps against f64`, async (t) => {
+  trainingTest(`training: ${name}, 20 steps against f64`, async (t) => {
     let first = 0;
     let last = 0;
     await follow(t, run, 20, (step, own, wanted) => {
@@ -240,7 +240,7 @@ for (const [name, run] of Object.entries(runs)) {
   });
 }
 
-kernelTest("training: ekfac is not K-FAC, nor a spectrum that stands still", async (t) => {
+trainingTest("training: ekfac is not K-FAC, nor a spectrum that stands still", async (t) => {
   const run = runs["ekfac on a dense network"]!;
   const wrong: Record<string, Run["twins"]> = {
     kronecker: (decay) => [0, 1, 2].map(() => new KroneckerTwin(decay)),
@@ -256,7 +256,7 @@ kernelTest("training: ekfac is not K-FAC, nor a spectrum that stands still", asy
   }
 });
 
-kernelTest("training: a layer without Kronecker form is refused, or trained by the fallback", async (t) => {
+trainingTest("training: a layer without Kronecker form is refused, or trained by the fallback", async (t) => {
   const modules = [conv2d(2, 4, 2, { groups: 2 }), relu(), globalAveragePool(), dense(4, 3)];
   const loss = softmaxCrossEntropy();
   const make = () => t.engine.network(modules, loss, { batchSize: 16, seed: 2, input: [2, 4, 4] });
@@ -287,7 +287,7 @@ kernelTest("training: a layer without Kronecker form is refused, or trained by t
   }
 });
 
-kernelTest("training: a batch that is not finite changes nothing of ekfac, and it goes on", async (t) => {
+trainingTest("training: a batch that is not finite changes nothing of ekfac, and it goes on", async (t) => {
   const net = t.engine.network([dense(5, 6), tanh(), dense(6, 3)], softmaxCrossEntropy(), { batchSize: 20 });
   const kfac = t.engine.kfac(net, { curvature: "ekfac", inverseEvery: 2, learningRate: 0.1 });
   const random = t.random(4);
@@ -310,7 +310,7 @@ kernelTest("training: a batch that is not finite changes nothing of ekfac, and i
 });
 
 for (const curvature of ["ekfac", "diagonal", "batch:meanFluctuation"] as const) {
-  kernelTest(`training: a run with ${curvature} that is put back goes on bit for bit`, async (t) => {
+  trainingTest(`training: a run with ${curvature} that is put back goes on bit for bit`, async (t) => {
     const net = t.engine.network([dense(5, 6), tanh(), dense(6, 3)], softmaxCrossEntropy(), {
       batchSize: 20,
     });
@@ -386,7 +386,7 @@ class GradientSum implements Block {
   }
 }
 
-kernelTest(
+trainingTest(
   "training: a block of the caller's own trains a layer beside K-FAC's, and lies in checkpoints",
   async (t) => {
     const net = t.engine.network([dense(5, 6), tanh(), dense(6, 3)], softmaxCrossEntropy(), {

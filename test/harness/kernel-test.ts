@@ -20,6 +20,17 @@ export interface KernelTestOptions {
 
 export type KernelTestBody = (t: TestContext) => Promise<void> | void;
 
+/**
+ * A kernel test that trains for long, and is of what training does rather than of a kernel. SwiftShader in Node leaves it, aloud,
+ * to SwiftShader in Chromium: there it takes as long as everything else together.
+ */
+export function trainingTest(name: string, body: KernelTestBody, options: KernelTestOptions = {}): void {
+  const leave = () => {
+    throw new Skipped("takes long; Chromium runs it on SwiftShader");
+  };
+  kernelTest(name, (t) => (t.driver === "swiftshader" ? leave() : body(t)), options);
+}
+
 const ERROR_FILTERS: GPUErrorFilter[] = ["validation", "out-of-memory", "internal"];
 const SECONDS = 150;
 const SCOPE_SECONDS = 60;

@@ -9,8 +9,8 @@ import {
   assertClose,
   assertEqual,
   assertThrows,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
 import { assertSame, flat } from "./helpers.js";
@@ -44,37 +44,40 @@ function batchesOf(t: TestContext, count: number): Batch[] {
   return Array.from({ length: count }, (_, k) => randomBatch(t.random(k), 24, 7, 4, LOSS));
 }
 
-kernelTest("mean of weights: of those that steps begin from, as in f64; the weights come back", async (t) => {
-  const options = { averageDecay: DECAY };
-  const kinds = {
-    sgd: (net: Network) => t.engine.sgd(net, { learningRate: 0.3, ...options }),
-    adam: (net: Network) => t.engine.adam(net, options),
-    adamw: (net: Network) => t.engine.adamW(net, options),
-    newton: (net: Network) => t.engine.newton(net, options),
-    kfac: (net: Network) => t.engine.kfac(net, options),
-  };
-  for (const [name, make] of Object.entries(kinds)) {
-    const net = networkFor(t);
-    const optimizer = make(net) as unknown as Optimizer;
-    assert(optimizer.averages, `${name} averages`);
-    assertSame(
-      await optimizer.withAverage(() => net.weights()),
-      await net.weights(),
-      `${name}: before step 1`,
-    );
-    const { mean } = await follow(net, optimizer, batchesOf(t, 15));
-    const weights = await net.weights();
-    const found = flat(await optimizer.withAverage(() => net.weights()));
-    assertClose(found, mean, 2e-6, `${name}: mean`);
-    const apart = Math.max(...found.map((w, k) => Math.abs(w - flat(weights)[k]!)));
-    assert(apart > 1e-3, `${name}: the mean is not the weights`);
-    assertSame(await net.weights(), weights, `${name}: weights after it`);
-    optimizer.dispose();
-    net.dispose();
-  }
-});
+trainingTest(
+  "mean of weights: of those that steps begin from, as in f64; the weights come back",
+  async (t) => {
+    const options = { averageDecay: DECAY };
+    const kinds = {
+      sgd: (net: Network) => t.engine.sgd(net, { learningRate: 0.3, ...options }),
+      adam: (net: Network) => t.engine.adam(net, options),
+      adamw: (net: Network) => t.engine.adamW(net, options),
+      newton: (net: Network) => t.engine.newton(net, options),
+      kfac: (net: Network) => t.engine.kfac(net, options),
+    };
+    for (const [name, make] of Object.entries(kinds)) {
+      const net = networkFor(t);
+      const optimizer = make(net) as unknown as Optimizer;
+      assert(optimizer.averages, `${name} averages`);
+      assertSame(
+        await optimizer.withAverage(() => net.weights()),
+        await net.weights(),
+        `${name}: before step 1`,
+      );
+      const { mean } = await follow(net, optimizer, batchesOf(t, 15));
+      const weights = await net.weights();
+      const found = flat(await optimizer.withAverage(() => net.weights()));
+      assertClose(found, mean, 2e-6, `${name}: mean`);
+      const apart = Math.max(...found.map((w, k) => Math.abs(w - flat(weights)[k]!)));
+      assert(apart > 1e-3, `${name}: the mean is not the weights`);
+      assertSame(await net.weights(), weights, `${name}: weights after it`);
+      optimizer.dispose();
+      net.dispose();
+    }
+  },
+);
 
-kernelTest("mean of weights: a step that is taken back leaves no trace", async (t) => {
+trainingTest("mean of weights: a step that is taken back leaves no trace", async (t) => {
   const net = networkFor(t);
   const kfac = t.engine.kfac(net, { averageDecay: DECAY });
   const good = batchesOf(t, 12);
@@ -88,7 +91,7 @@ kernelTest("mean of weights: a step that is taken back leaves no trace", async (
   assertClose(flat(await kfac.withAverage(() => net.weights())), mean, 2e-6, "mean");
 });
 
-kernelTest("mean of weights: errors, steps in between, disposal", async (t) => {
+trainingTest("mean of weights: errors, steps in between, disposal", async (t) => {
   const net = networkFor(t);
   const plain = t.engine.sgd(net, { learningRate: 0.1 });
   assert(!plain.averages, "no mean unless asked for");
@@ -122,7 +125,7 @@ kernelTest("mean of weights: errors, steps in between, disposal", async (t) => {
   assertSame(await net.weights(), last, "weights after disposal");
 });
 
-kernelTest("mean of weights: a run goes on with it bit for bit", async (t) => {
+trainingTest("mean of weights: a run goes on with it bit for bit", async (t) => {
   const batches = batchesOf(t, 8);
   const make = () => {
     const net = networkFor(t);
@@ -141,7 +144,7 @@ kernelTest("mean of weights: a run goes on with it bit for bit", async (t) => {
   assertSame(await a!, await b!, "means");
 });
 
-kernelTest("mean of weights: fit validates it, and keeps it as the best", async (t) => {
+trainingTest("mean of weights: fit validates it, and keeps it as the best", async (t) => {
   const net = networkFor(t);
   const sgd = t.engine.sgd(net, { learningRate: 0.5, averageDecay: DECAY });
   const all = randomBatch(t.random(5), 96, 7, 4, LOSS);

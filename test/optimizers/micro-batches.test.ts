@@ -21,7 +21,7 @@ import {
   type OptimizerState,
 } from "../../src/optimizers/index.js";
 import { submits } from "../curvature/spies.js";
-import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertClose, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
 import { assertRecord, assertSame, flat, moved } from "./helpers.js";
 
@@ -109,7 +109,7 @@ function assertAlike(actual: OptimizerState, expected: OptimizerState, tolerance
 }
 
 function same(name: string, make: Make, kind: Kind, tolerance: number): void {
-  kernelTest(name, async (t) => {
+  trainingTest(name, async (t) => {
     const random = t.random(4);
     const batches = Array.from({ length: 7 }, () =>
       randomBatch(random, WHOLE, kind.features, kind.outputs, kind.loss),
@@ -175,29 +175,32 @@ same(
   2e-4,
 );
 
-kernelTest("micro-batches: with its defaults K-FAC trains, the model measured on the largest", async (t) => {
-  for (const damping of ["loss", "levenbergMarquardt"] as const) {
-    const random = t.random(9);
-    const net = network(t.engine, vectors, LARGEST);
-    const own = t.engine.kfac(net, { damping });
-    const batch = randomBatch(random, WHOLE, 7, 4, LOSS);
-    const parts = split(batch, SIZES);
-    const losses: number[] = [];
-    const dampings = new Set<number>();
-    for (let step = 0; step < 40; step++) {
-      const record = await own.step(parts);
-      losses.push(record.loss);
-      dampings.add(record.lambda);
-      assertEqual(record.verdict, "taken", `step ${record.step}`);
+trainingTest(
+  "micro-batches: with its defaults K-FAC trains, the model measured on the largest",
+  async (t) => {
+    for (const damping of ["loss", "levenbergMarquardt"] as const) {
+      const random = t.random(9);
+      const net = network(t.engine, vectors, LARGEST);
+      const own = t.engine.kfac(net, { damping });
+      const batch = randomBatch(random, WHOLE, 7, 4, LOSS);
+      const parts = split(batch, SIZES);
+      const losses: number[] = [];
+      const dampings = new Set<number>();
+      for (let step = 0; step < 40; step++) {
+        const record = await own.step(parts);
+        losses.push(record.loss);
+        dampings.add(record.lambda);
+        assertEqual(record.verdict, "taken", `step ${record.step}`);
+      }
+      assert(losses.at(-1)! < 0.2 * losses[0]!, `${damping}: loss from ${losses[0]} to ${losses.at(-1)}`);
+      assert(dampings.size > 1, `${damping}: λ has stayed`);
+      own.dispose();
+      net.dispose();
     }
-    assert(losses.at(-1)! < 0.2 * losses[0]!, `${damping}: loss from ${losses[0]} to ${losses.at(-1)}`);
-    assert(dampings.size > 1, `${damping}: λ has stayed`);
-    own.dispose();
-    net.dispose();
-  }
-});
+  },
+);
 
-kernelTest("micro-batches: Levenberg–Marquardt's ratio is of the whole batch", async (t) => {
+trainingTest("micro-batches: Levenberg–Marquardt's ratio is of the whole batch", async (t) => {
   const random = t.random(10);
   // One size: whichever comes last, the forms are those of as many examples.
   const [large, small] = [network(t.engine, vectors, 24), network(t.engine, vectors, 12)];
@@ -221,7 +224,7 @@ kernelTest("micro-batches: Levenberg–Marquardt's ratio is of the whole batch",
   for (const made of [one, many, large, small]) made.dispose();
 });
 
-kernelTest("micro-batches: one that is not finite leaves the whole batch out", async (t) => {
+trainingTest("micro-batches: one that is not finite leaves the whole batch out", async (t) => {
   for (const name of ["sgd", "adam", "kfac, exact", "kfac, ekfac", "kfac, diagonal"]) {
     const random = t.random(6);
     // Nothing that saturates.
@@ -248,7 +251,7 @@ kernelTest("micro-batches: one that is not finite leaves the whole batch out", a
   }
 });
 
-kernelTest("micro-batches: bad lists are refused, and nothing is lost", async (t) => {
+trainingTest("micro-batches: bad lists are refused, and nothing is lost", async (t) => {
   const random = t.random(7);
   const good = split(randomBatch(random, WHOLE, 7, 4, LOSS), SIZES);
   const [a] = good;
@@ -293,7 +296,7 @@ kernelTest("micro-batches: bad lists are refused, and nothing is lost", async (t
   }
 });
 
-kernelTest("micro-batches: optimisers that need a batch in one pass say so", async (t) => {
+trainingTest("micro-batches: optimisers that need a batch in one pass say so", async (t) => {
   const net = network(t.engine, vectors, LARGEST);
   const batch = split(randomBatch(t.random(8), WHOLE, 7, 4, LOSS), SIZES);
   const kind = defineDirection({
@@ -325,7 +328,7 @@ kernelTest("micro-batches: optimisers that need a batch in one pass say so", asy
   net.dispose();
 });
 
-kernelTest(
+trainingTest(
   "micro-batches: a list of one has the bits of that one, and a list may be reused at once",
   async (t) => {
     const random = t.random(11);
@@ -352,7 +355,7 @@ kernelTest(
   },
 );
 
-kernelTest(
+trainingTest(
   "micro-batches: steps in flight keep their order, and go on from a checkpoint bit for bit",
   async (t) => {
     const random = t.random(12);
@@ -377,7 +380,7 @@ kernelTest(
   },
 );
 
-kernelTest(
+trainingTest(
   "micro-batches: a submit for each and one for the step, and nothing new after the first steps",
   async (t) => {
     const net = network(t.engine, vectors, LARGEST);
@@ -400,7 +403,7 @@ kernelTest(
   },
 );
 
-kernelTest("micro-batches: sums are freed with their optimiser", async (t) => {
+trainingTest("micro-batches: sums are freed with their optimiser", async (t) => {
   const net = network(t.engine, vectors, LARGEST);
   const batch = split(randomBatch(t.random(14), WHOLE, 7, 4, LOSS), SIZES);
   const live: number[] = [];
@@ -415,7 +418,7 @@ kernelTest("micro-batches: sums are freed with their optimiser", async (t) => {
   net.dispose();
 });
 
-kernelTest("micro-batches: a seam averages what they add up to", async (t) => {
+trainingTest("micro-batches: a seam averages what they add up to", async (t) => {
   for (const name of ["sgd", "kfac, exact"]) {
     const net = network(t.engine, vectors, LARGEST);
     const other = network(t.engine, vectors, LARGEST);

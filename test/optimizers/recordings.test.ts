@@ -16,7 +16,7 @@ import {
 import { linear, type Optimizer, type StepRecord } from "../../src/optimizers/index.js";
 import { calls, dispatches } from "../curvature/spies.js";
 import { createEngine } from "../harness/engine.js";
-import { assert, assertEqual, kernelTest, type TestContext } from "../harness/kernel-test.js";
+import { assert, assertEqual, type TestContext, trainingTest } from "../harness/kernel-test.js";
 import { formsOf, randomGraphBatch } from "../network/graph-helpers.js";
 import { graphs } from "../network/graphs.js";
 import { randomBatch } from "../network/helpers.js";
@@ -182,11 +182,11 @@ const cases: Record<string, Case> = {
 };
 
 for (const [name, own] of Object.entries(cases)) {
-  kernelTest(`steps sent again: ${name}, bit by bit`, (t) => sameAsRecorded(t, own));
+  trainingTest(`steps sent again: ${name}, bit by bit`, (t) => sameAsRecorded(t, own));
 }
 
 for (const [name, modules] of Object.entries(graphs)) {
-  kernelTest(`steps sent again: ${name}`, async (t) => {
+  trainingTest(`steps sent again: ${name}`, async (t) => {
     const found = [];
     for (const repeats of [true, false]) {
       const engine = await createEngine(t.device);
@@ -204,7 +204,7 @@ for (const [name, modules] of Object.entries(graphs)) {
   });
 }
 
-kernelTest("steps sent again: two networks in turn, with steps under way", async (t) => {
+trainingTest("steps sent again: two networks in turn, with steps under way", async (t) => {
   const found = [];
   for (const repeats of [true, false]) {
     const engine = await createEngine(t.device);
@@ -223,7 +223,7 @@ kernelTest("steps sent again: two networks in turn, with steps under way", async
   assertSame(found[0]!, found[1]!, "weights");
 });
 
-kernelTest("steps sent again: nothing is recorded, made or kept after each kind's first", async (t) => {
+trainingTest("steps sent again: nothing is recorded, made or kept after each kind's first", async (t) => {
   const engine = await createEngine(t.device);
   const net = engine.network(dense3, LOSS, { batchSize: SIZE, seed: 3 });
   const optimizer = engine.kfac(net, { inverseEvery: 4, factorEvery: 2 });
@@ -242,7 +242,7 @@ kernelTest("steps sent again: nothing is recorded, made or kept after each kind'
   engine.dispose();
 });
 
-kernelTest("steps sent again: kinds of layers that do not say so are asked at every step", async (t) => {
+trainingTest("steps sent again: kinds of layers that do not say so are asked at every step", async (t) => {
   const { registerLayer, layerKinds } = await import("../../src/layers/registry.js");
   const known = layerKinds().find(({ kind }) => kind === "tanh")!;
   const { repeats, ...silent } = known;

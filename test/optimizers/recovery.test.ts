@@ -16,9 +16,9 @@ import {
   assert,
   assertEqual,
   assertWritten,
-  kernelTest,
   type Random,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { assertSame, flat } from "./helpers.js";
 
@@ -193,7 +193,7 @@ const troubles: { readonly [name: string]: Trouble } = {
 
 for (const problem of [classes, numbers]) {
   for (const [name, trouble] of Object.entries(troubles)) {
-    kernelTest(`recovery: ${problem.name}: ${name}`, async (t) => {
+    trainingTest(`recovery: ${problem.name}: ${name}`, async (t) => {
       const run = new Run(t, problem);
       const start = await run.loss();
       await run.take(40);
@@ -207,7 +207,7 @@ for (const problem of [classes, numbers]) {
     });
   }
 
-  kernelTest(`recovery: ${problem.name}: other data for good are accepted and learned`, async (t) => {
+  trainingTest(`recovery: ${problem.name}: other data for good are accepted and learned`, async (t) => {
     const run = new Run(t, problem);
     await run.take(40);
     const peak = await run.loss("new");
@@ -220,7 +220,7 @@ for (const problem of [classes, numbers]) {
     run.dispose();
   });
 
-  kernelTest(`recovery: ${problem.name}: bad batches first`, async (t) => {
+  trainingTest(`recovery: ${problem.name}: bad batches first`, async (t) => {
     for (const [name, bad] of Object.entries({
       oneHuge,
       overflowing,
@@ -238,7 +238,7 @@ for (const problem of [classes, numbers]) {
   });
 }
 
-kernelTest(
+trainingTest(
   "recovery: a bad batch changes nothing, a second one puts the last step's weights back, to the bit",
   async (t) => {
     const run = new Run(t, numbers);
@@ -273,7 +273,7 @@ kernelTest(
   },
 );
 
-kernelTest("recovery: a step that ruins the weights is taken back, whatever was set", async (t) => {
+trainingTest("recovery: a step that ruins the weights is taken back, whatever was set", async (t) => {
   const options = { learningRate: 0.02, momentum: 0.5, damping: 0.1, trustRegion: 0 };
   const run = new Run(t, numbers, 1, options);
   await run.take(30);
@@ -292,7 +292,7 @@ kernelTest("recovery: a step that ruins the weights is taken back, whatever was 
   run.dispose();
 });
 
-kernelTest("recovery: a run that is resumed between bad batches goes on bit for bit", async (t) => {
+trainingTest("recovery: a run that is resumed between bad batches goes on bit for bit", async (t) => {
   const run = new Run(t, numbers);
   await run.take(12);
   const batches = Array.from({ length: 9 }, (_, k) =>
@@ -327,7 +327,7 @@ kernelTest("recovery: a run that is resumed between bad batches goes on bit for 
   run.dispose();
 });
 
-kernelTest("recovery: an auto-encoder with a linear code never ends above its start", async (t) => {
+trainingTest("recovery: an auto-encoder with a linear code never ends above its start", async (t) => {
   const loss = sigmoidCrossEntropy();
   const side = 14;
   const pixels = side * side;
@@ -359,7 +359,7 @@ kernelTest("recovery: an auto-encoder with a linear code never ends above its st
 });
 
 for (const scale of [1e-3, 1e3]) {
-  kernelTest(`recovery: regression with targets of scale ${scale}`, async (t) => {
+  trainingTest(`recovery: regression with targets of scale ${scale}`, async (t) => {
     const run = new Run(t, {
       ...numbers,
       batch(random, count, changed) {

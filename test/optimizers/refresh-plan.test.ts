@@ -5,7 +5,7 @@ import { shareOut } from "../../src/optimizers/directions/refresh-plan.js";
 import type { KfacOptions } from "../../src/optimizers/index.js";
 import { download } from "../curvature/helpers.js";
 import { createEngine } from "../harness/engine.js";
-import { assert, assertEqual, kernelTest, type TestContext } from "../harness/kernel-test.js";
+import { assert, assertEqual, type TestContext, trainingTest } from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
 import { assertSame } from "./helpers.js";
 
@@ -14,7 +14,7 @@ const LOSS = softmaxCrossEntropy();
 const MODULES = [dense(260, 9), tanh(), dense(9, 270), tanh(), dense(270, 8), tanh(), dense(8, 3)];
 const EVERY = 4;
 
-kernelTest("refresh plan: shares have every layer once, are even, few and in different steps", (t) => {
+trainingTest("refresh plan: shares have every layer once, are even, few and in different steps", (t) => {
   const random = t.random(1);
   for (const period of [1, 2, 10, 50]) {
     for (const layers of [1, 2, 3, 9, 60]) {
@@ -74,20 +74,20 @@ async function renewals(t: TestContext, options: KfacOptions, steps: number): Pr
   return all;
 }
 
-kernelTest("refresh plan: large layers in turn, all at steps 1, 2, 4 …, or all together", async (t) => {
+trainingTest("refresh plan: large layers in turn, all at steps 1, 2, 4 …, or all together", async (t) => {
   const staggered = await renewals(t, {}, 13);
   assertEqual(staggered.join(), "0123,0123,,,2,1,03,,2,1,03,,2", "in turn");
   const together = await renewals(t, { inverses: "together" }, 13);
   assertEqual(together.join(), "0123,0123,,,0123,,,,0123,,,,0123", "together");
 });
 
-kernelTest("refresh plan: eigenbases have a period of their own", async (t) => {
+trainingTest("refresh plan: eigenbases have a period of their own", async (t) => {
   const curvature = ({ out }: CurvatureLayer) => (out === 270 ? ("ekfac" as const) : ("kronecker" as const));
   const own = await renewals(t, { curvature, inverses: "together", basesEvery: 6 }, 13);
   assertEqual(own.join(), "0123,0123,,1,023,,1,,023,,,,0123", "bases");
 });
 
-kernelTest(
+trainingTest(
   "refresh plan: step 1 has all kernels, and a run is resumed bit for bit within a period",
   async (t) => {
     const engine = await createEngine(t.device);

@@ -14,14 +14,14 @@ import {
 import type { StepRecord } from "../../src/optimizers/index.js";
 import { shuffle } from "../../src/random/index.js";
 import { type EpochSummary, FitAbortedError, type FitHistory } from "../../src/training/index.js";
-import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertClose, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
 import { assertSame } from "../optimizers/helpers.js";
 import { COUNT, networkFor, trainingData } from "./helpers.js";
 
 const SGD = { learningRate: 0.1 };
 
-kernelTest("fit: the steps of a loop by hand, bit for bit", async (t) => {
+trainingTest("fit: the steps of a loop by hand, bit for bit", async (t) => {
   const { engine } = t;
   const data = trainingData(t);
   const byHand = networkFor(engine);
@@ -70,7 +70,7 @@ kernelTest("fit: the steps of a loop by hand, bit for bit", async (t) => {
   for (const one of [byHand, net]) one.dispose();
 });
 
-kernelTest("fit: a data set in the order of BatchStream, without the smaller last batch", async (t) => {
+trainingTest("fit: a data set in the order of BatchStream, without the smaller last batch", async (t) => {
   const { engine } = t;
   const data: Dataset = {
     count: 7,
@@ -90,7 +90,7 @@ kernelTest("fit: a data set in the order of BatchStream, without the smaller las
   for (const one of [byHand, net]) one.dispose();
 });
 
-kernelTest("fit: several inputs by name, indices among them, and examples by number", async (t) => {
+trainingTest("fit: several inputs by name, indices among them, and examples by number", async (t) => {
   const { engine } = t;
   const make = () =>
     engine.network(
@@ -138,7 +138,7 @@ kernelTest("fit: several inputs by name, indices among them, and examples by num
   for (const one of [byHand, net, other]) one.dispose();
 });
 
-kernelTest("fit: goes on where it stopped as if it had not", async (t) => {
+trainingTest("fit: goes on where it stopped as if it had not", async (t) => {
   const { engine } = t;
   const data = trainingData(t);
   const options = { epochs: 4, seed: 1 };
@@ -179,7 +179,7 @@ kernelTest("fit: goes on where it stopped as if it had not", async (t) => {
   for (const one of [whole, net]) one.dispose();
 });
 
-kernelTest("fit: validation is the network's evaluate, of data of its own or of a share", async (t) => {
+trainingTest("fit: validation is the network's evaluate, of data of its own or of a share", async (t) => {
   const { engine } = t;
   const data = trainingData(t);
   const kept = randomBatch(t.random(9), 7, 3, 2, softmaxCrossEntropy());
@@ -227,7 +227,7 @@ kernelTest("fit: validation is the network's evaluate, of data of its own or of 
   net.dispose();
 });
 
-kernelTest("fit: early stopping puts the best weights back", async (t) => {
+trainingTest("fit: early stopping puts the best weights back", async (t) => {
   const { engine } = t;
   const data = trainingData(t);
   const after: Float32Array[][] = [];
@@ -263,7 +263,7 @@ kernelTest("fit: early stopping puts the best weights back", async (t) => {
   for (const one of [net, last]) one.dispose();
 });
 
-kernelTest("fit: never more steps under way than allowed, and none at an epoch's end", async (t) => {
+trainingTest("fit: never more steps under way than allowed, and none at an epoch's end", async (t) => {
   const { engine } = t;
   const data = trainingData(t);
   for (const inFlight of [1, 2, undefined]) {
@@ -294,7 +294,7 @@ kernelTest("fit: never more steps under way than allowed, and none at an epoch's
   }
 });
 
-kernelTest("fit: a callback may end the run, and change what comes", async (t) => {
+trainingTest("fit: a callback may end the run, and change what comes", async (t) => {
   const { engine } = t;
   const data = trainingData(t);
   const net = networkFor(engine);
@@ -327,7 +327,7 @@ kernelTest("fit: a callback may end the run, and change what comes", async (t) =
   net.dispose();
 });
 
-kernelTest("fit: steps taken back and batches left out are counted, and told", async (t) => {
+trainingTest("fit: steps taken back and batches left out are counted, and told", async (t) => {
   const { engine } = t;
   const net = networkFor(engine);
   const sgd = engine.sgd(net, SGD);

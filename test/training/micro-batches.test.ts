@@ -8,8 +8,8 @@ import {
   assertClose,
   assertEqual,
   assertThrows,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { flat } from "../optimizers/helpers.js";
 import { COUNT, trainingData } from "./helpers.js";
@@ -21,7 +21,7 @@ function networkOf(t: TestContext, batchSize: number): Network {
   return t.engine.network(modules, softmaxCrossEntropy(), { batchSize, seed: 7 });
 }
 
-kernelTest("fit: batches larger than the network's are steps in micro-batches", async (t) => {
+trainingTest("fit: batches larger than the network's are steps in micro-batches", async (t) => {
   const data = trainingData(t);
   const [large, small] = [networkOf(t, COUNT), networkOf(t, 3)];
   const [whole, parts] = [t.engine.kfac(large, OPTIONS), t.engine.kfac(small, OPTIONS)];
@@ -43,22 +43,29 @@ kernelTest("fit: batches larger than the network's are steps in micro-batches", 
   for (const made of [whole, parts, large, small]) made.dispose();
 });
 
-kernelTest("fit: sequences may hold lists of micro-batches, and batches too large for a pass", async (t) => {
-  const data = trainingData(t);
-  const [large, small] = [networkOf(t, COUNT), networkOf(t, 4)];
-  const sequence: FitData = [microBatches(data, 3), data];
-  const sgd = { learningRate: 0.1 };
-  await t.engine.fit(large, t.engine.sgd(large, sgd), [data, data], { epochs: 2 });
-  const history = await t.engine.fit(small, t.engine.sgd(small, sgd), sequence, { epochs: 2 });
-  assertEqual(history.epochs.map(({ examples }) => examples).join(), `${2 * COUNT},${2 * COUNT}`, "examples");
-  assertClose(flat(await small.weights()), flat(await large.weights()), 1e-5, "weights");
-  const odd = { ...data, inputs: data.inputs.subarray(1) };
-  const refused = t.engine.fit(small, t.engine.sgd(small, sgd), [odd], { epochs: 1 });
-  await assertThrows(() => refused, Error, /inputs/);
-  for (const net of [large, small]) net.dispose();
-});
+trainingTest(
+  "fit: sequences may hold lists of micro-batches, and batches too large for a pass",
+  async (t) => {
+    const data = trainingData(t);
+    const [large, small] = [networkOf(t, COUNT), networkOf(t, 4)];
+    const sequence: FitData = [microBatches(data, 3), data];
+    const sgd = { learningRate: 0.1 };
+    await t.engine.fit(large, t.engine.sgd(large, sgd), [data, data], { epochs: 2 });
+    const history = await t.engine.fit(small, t.engine.sgd(small, sgd), sequence, { epochs: 2 });
+    assertEqual(
+      history.epochs.map(({ examples }) => examples).join(),
+      `${2 * COUNT},${2 * COUNT}`,
+      "examples",
+    );
+    assertClose(flat(await small.weights()), flat(await large.weights()), 1e-5, "weights");
+    const odd = { ...data, inputs: data.inputs.subarray(1) };
+    const refused = t.engine.fit(small, t.engine.sgd(small, sgd), [odd], { epochs: 1 });
+    await assertThrows(() => refused, Error, /inputs/);
+    for (const net of [large, small]) net.dispose();
+  },
+);
 
-kernelTest("fit: micro-batches of several inputs", async (t) => {
+trainingTest("fit: micro-batches of several inputs", async (t) => {
   const { inputs, targets, count } = trainingData(t);
   const net = (batchSize: number) =>
     t.engine.network(
@@ -79,7 +86,7 @@ kernelTest("fit: micro-batches of several inputs", async (t) => {
   for (const own of [large, small]) own.dispose();
 });
 
-kernelTest("fit: a batch is cut into parts as equal as they can be, none of it copied", (t) => {
+trainingTest("fit: a batch is cut into parts as equal as they can be, none of it copied", (t) => {
   const data = trainingData(t);
   const parts = microBatches(data, 4);
   assertEqual(parts.map(({ count }) => count).join(), "3,3,4", "sizes");

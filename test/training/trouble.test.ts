@@ -3,14 +3,14 @@ import { AbortedError, ArgumentError, DataError, DeviceLostError, ShapeError } f
 import type { AnyBatch } from "../../src/model/index.js";
 import { FitAbortedError, type FitData, type FitOptions } from "../../src/training/index.js";
 import { createEngine } from "../harness/engine.js";
-import { assert, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { assertSame } from "../optimizers/helpers.js";
 import { COUNT, networkFor, trainingData } from "./helpers.js";
 
 const SGD = { learningRate: 0.1 };
 const THREE = [1, 2, 3];
 
-kernelTest("fit: everything wrong with the arguments is refused before the first step", async (t) => {
+trainingTest("fit: everything wrong with the arguments is refused before the first step", async (t) => {
   const { engine } = t;
   const net = networkFor(engine);
   const sgd = engine.sgd(net, SGD);
@@ -123,7 +123,7 @@ kernelTest("fit: everything wrong with the arguments is refused before the first
   for (const one of [net, other]) one.dispose();
 });
 
-kernelTest("fit: sequences of batches, whatever makes them", async (t) => {
+trainingTest("fit: sequences of batches, whatever makes them", async (t) => {
   const { engine } = t;
   const batches = THREE.map((k) => part(trainingData(t), 2 * k, 2 * k + 2));
   const byHand = networkFor(engine);
@@ -180,7 +180,7 @@ kernelTest("fit: sequences of batches, whatever makes them", async (t) => {
   for (const one of [byHand, net]) one.dispose();
 });
 
-kernelTest("fit: an error ends the run, and what is under way is waited for", async (t) => {
+trainingTest("fit: an error ends the run, and what is under way is waited for", async (t) => {
   const { engine } = t;
   const net = networkFor(engine);
   const sgd = engine.sgd(net, SGD);
@@ -248,7 +248,7 @@ kernelTest("fit: an error ends the run, and what is under way is waited for", as
   net.dispose();
 });
 
-kernelTest(
+trainingTest(
   "fit: a signal ends the run between steps, also while data or a validation keeps it",
   async (t) => {
     const { engine } = t;
@@ -291,7 +291,7 @@ kernelTest(
   },
 );
 
-kernelTest("fit: a device that is lost in mid-run rejects it, and nothing else", async (t) => {
+trainingTest("fit: a device that is lost in mid-run rejects it, and nothing else", async (t) => {
   const device = await t.freshDevice();
   const engine = await createEngine(device);
   const net = networkFor(engine);
