@@ -56,9 +56,13 @@ const signum = defineDirection({
     const uniform = memory.settings("signum", Settings);
     return {
       tensors: { mean },
-      record(recorder, { settings: { beta }, flags }) {
-        const settings = uniform.write({ beta, length });
-        recorder.dispatch(kernel, { settings, flags, gradient, mean, update }, Math.ceil(length / 64));
+      recording: () => "",
+      write({ settings: { beta } }) {
+        uniform.write({ beta, length });
+      },
+      record(recorder, { flags }) {
+        const bindings = { settings: uniform.buffer, flags, gradient, mean, update };
+        recorder.dispatch(kernel, bindings, Math.ceil(length / 64));
         return { buffer: update };
       },
     };
