@@ -5,8 +5,8 @@ import type { Recording } from "../pipeline/recording.js";
 import type { StepCommands } from "./commands.js";
 import type { StepPlan } from "./direction.js";
 
-/** Kinds of steps whose commands are kept: batches of a few sizes, with and without factors, inverses and measures. */
-const KEPT = 24;
+/** Kinds of steps whose commands are kept: batches of a few sizes, measured or not, each with what it takes in and renews. */
+const KEPT = 64;
 
 interface Kept {
   readonly recording: Recording;

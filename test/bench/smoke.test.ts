@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
 import type { Row } from "../../bench/compare.mjs";
+import type { HostRow } from "../../bench/host/measure.mjs";
 import type { AccuracyRow } from "../../bench/operations/accuracy.mjs";
 import { OPERATIONS } from "../../bench/operations/index.mjs";
 import type { StepRow } from "../../bench/operations/steps.mjs";
@@ -93,4 +94,20 @@ test("a wrong command line is explained and measures nothing", () => {
   expect(status).toBe(2);
   expect(stderr).toContain("--only takes gram");
   expect(stdout).toBe("");
+});
+
+test("the host's share of a step is measured without a GPU", { timeout: 100_000 }, () => {
+  const { status, stdout, stderr } = bench("--only", "host", "--adapter", "null", "--quick", "--json");
+  expect(stderr).not.toMatch(/validation|bench:/i);
+  expect(status).toBe(0);
+  const { rows, machine } = JSON.parse(stdout) as { rows: HostRow[]; machine: { driver: string } };
+  expect(machine.driver).toBe("null");
+  expect(rows.map(({ name }) => name)).toHaveLength(5);
+  for (const { name, ms, afreshMs, units, bytes } of rows) {
+    expect(ms, name).toBeGreaterThan(0);
+    expect(afreshMs, name).toBeGreaterThan(0);
+    expect(units, name).toBeGreaterThan(1);
+    // A view of each row of the batch, or a table's text, would be more.
+    expect(bytes, name).toBeLessThan(64 * 1024);
+  }
 });

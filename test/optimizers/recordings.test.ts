@@ -135,12 +135,13 @@ const cases: Record<string, Case> = {
     steps: 16,
   },
   "more kinds of steps than are kept": {
-    make: (engine, net) => engine.sgd(net, { learningRate: 0.1 }),
+    make: (engine, net) => engine.kfac(net),
     count: (step) => 1 + (step % SIZE),
     before(step, { optimizer }) {
-      optimizer.change({ gradientClip: step % 3 } as never);
+      const fisher = (["exact", "monteCarlo", "empirical"] as const)[step % 3];
+      optimizer.change({ gradientClip: step % 5, klClip: step % 7, fisher } as never);
     },
-    steps: 60,
+    steps: 140,
   },
   "classes and values in turn": {
     make: (engine, net) => engine.sgd(net, { learningRate: 0.1 }),
