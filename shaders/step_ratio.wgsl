@@ -22,6 +22,8 @@ struct ControlSettings {
   refreshes: u32,
   examples: u32,
   every: u32,
+  waits: u32,
+  moved: u32,
 }
 
 struct StepState {

@@ -3,7 +3,8 @@
 // than usual, and REJECT times the running mean by more than UNKNOWN examples would make that lose what they did at the start.
 // The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that is bad too,
 // the weights are: those before the last step come back, λ is raised and steps are shortened. What is still bad then is held,
-// since the step was not to blame, and λ and the length of steps are as they were. Where PATIENCE batches in a row are bad and
+// since the step was not to blame, and λ and the length of steps are as they were. Before the first step that changes weights
+// (`moved`) every bad batch is held. Where PATIENCE batches in a row are bad and
 // the next is finite, the data have changed: its loss is the new normal, and the curvature starts afresh. So it does where the
 // first batches were bad: two in a row are below 1 / DROP of the running mean. λ, which the curvature reads, is fixed, follows
 // the running loss, less of it the clearer gradients are (pieces/signal.wgsl), or is steered by step_ratio.wgsl, times `boost`.
@@ -72,7 +73,8 @@ fn leave() {
   state[0].lowInARow = 0u;
   // The direction of this batch is never judged.
   state[0].judgeable = 0u;
-  if (state[0].badInARow == 2u && state[0].seen > 0u) {
+  // Where no step has changed the weights yet, none is to blame.
+  if (state[0].badInARow == 2u && state[0].seen > 0u && settings.moved != 0u) {
     state[0].verdict = RESTORED;
     state[0].rejected += 1u;
     state[0].boost = min(state[0].boost * RAISE, LARGEST_BOOST);

@@ -12,7 +12,7 @@
 // - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
 //   times that share in [LEAST_TRUST, 1].
 // A fixed rate or momentum takes the place of its own; with a trust region, s times the running mean bounds a fixed rate as
-// well. A batch that is not taken gets coefficients of 0.
+// well. A batch that is not taken, or in a step that waits, gets coefficients of 0.
 //
 // Layout: of L layers, sums holds 3 numbers a layer as step_coefficients.wgsl has them, then ⟨G, V⟩, ⟨U, V⟩, ‖V‖² and
 // ⟨G, U of the step before⟩ of all layers, L each, then the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ. One thread.
@@ -64,6 +64,11 @@ fn main() {
   }
   applied[0] = AppliedStep(1.0, 0.0, state[0].verdict, 1u, 1u, 0.0);
   if (state[0].verdict != TAKEN) {
+    leave(result);
+    return;
+  }
+  if (settings.waits != 0u) {
+    result.skipped = 0u;
     leave(result);
     return;
   }

@@ -94,7 +94,8 @@ export class StepCommands {
   update(recorder: Recorder, step: Step): void {
     const settings = tailSettings(step);
     const { control } = this.#direction;
-    this.#average?.record(recorder);
+    // Weights that nothing has changed count once.
+    if (step.number >= this.#firstStep) this.#average?.record(recorder);
     this.#tail.begin(recorder, settings.gradientClip > 0);
     if (control) this.#tail.measureSlope(recorder, control.state, control.update);
     const update = this.#direction.record?.(recorder, step);
@@ -135,11 +136,15 @@ export class StepCommands {
     });
   }
 
+  get #firstStep(): number {
+    return this.#direction.firstStep ?? 1;
+  }
+
   #write(step: Step): void {
     const { control } = this.#direction;
     const settings = tailSettings(step);
     this.#tail.write(settings);
-    this.#average?.write(settings.averageDecay, step.number);
+    this.#average?.write(settings.averageDecay, Math.max(1, step.number - this.#firstStep + 1));
     control?.state.write(control.plan(step));
     this.#direction.write?.(step);
   }

@@ -59,6 +59,11 @@ export interface Direction<S = OptionSchema, R extends DirectionReport = Directi
   /** The columns of Bᵢ that the pass of a step should propagate; none by default. */
   fisher?(plan: StepPlan<S>): FisherOptions | undefined;
   /**
+   * Number of the first step that changes weights, 1 by default, whose `record` must dispatch all that any step's does. Steps before it take in statistics,
+   * and their `record` must give a U that leaves the weights alone.
+   */
+  readonly firstStep?: number;
+  /**
    * Records what is kept of the pass's curvature, in steps with `fisher`. It comes before the seam, so that `means` can be
    * averaged over processes.
    */
@@ -73,7 +78,7 @@ export interface Direction<S = OptionSchema, R extends DirectionReport = Directi
   readonly withoutMicroBatches?: string | undefined;
   /**
    * Records U from G, which has weight decay in it and whose finiteness `step.flags` tell. It may be asked for a step
-   * that is not sent, to learn its kernels, and for step 1 of any batch size, which must dispatch all that any step does.
+   * that is not sent, to learn its kernels, and for `firstStep` with any batch size.
    */
   record?(recorder: Recorder, step: Step<S>): Update;
   /**

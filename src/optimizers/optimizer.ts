@@ -356,8 +356,9 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   /** Puts the mean into the weights' place, or them back. */
   #swap(): void {
     this.#swapped = !this.#swapped;
-    // Before the first step there is no mean yet.
-    if (this.#steps > 0) submitted(this.#manager, (recorder) => this.#average!.swap(recorder));
+    // Before the first step that changes weights there is no mean yet.
+    const { firstStep = 1 } = this.#direction;
+    if (this.#steps >= firstStep) submitted(this.#manager, (recorder) => this.#average!.swap(recorder));
   }
 
   /** Checks and loads a batch; micro-batches when their turn comes. */
@@ -384,12 +385,13 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
 
   /** The kernels of a step, its batch loaded, that are still to be compiled. */
   #missingFor(plan: StepPlan, { batch, options }: Order): readonly Kernel[] {
-    // Step 1 has all that any step has, and this one may have more.
-    const first = this.#plan(1, batch.examples, options);
+    // The first step has all that any step has, and this one may have more.
+    const { firstStep = 1 } = this.#direction;
+    const first = this.#plan(firstStep, batch.examples, options);
     const fisher = this.#direction.fisher?.(first);
     const kind = `${batch.parts.map((part) => part.batch.count)} ${fisher?.kind} ${fisher?.samples}`;
     if (this.#seen.has(kind)) return [];
-    const plans = plan.number === 1 ? [plan] : [first, plan];
+    const plans = plan.number === firstStep ? [plan] : [first, plan];
     const kernels = plans.flatMap((one) =>
       batch.parts.length > 1
         ? this.#passes.kernels(one, batch)

@@ -201,6 +201,17 @@ export const KFAC_OPTIONS = {
     symbol: "β",
     help: "share of the old factors that stays in each update",
   }),
+  /**
+   * Steps at the start that take in their batches' statistics and leave the weights as they are; the record's verdict is
+   * `"burnIn"`. Curvature is then a mean of more than a batch or two when the first step is made of it. The early inverses count
+   * from the first step after them.
+   */
+  burnIn: whole({
+    default: 0,
+    least: 0,
+    label: "Burn-in",
+    help: "steps at the start that take in factors and leave the weights as they are",
+  }),
   /** Steps between updates of the factors. */
   factorEvery: whole({
     default: 1,

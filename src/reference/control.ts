@@ -67,6 +67,10 @@ export interface ControlStepSettings {
   readonly measures: boolean;
   /** Whether λ is renewed. */
   readonly refreshes: boolean;
+  /** Whether the step changes no weights; defaults to false. */
+  readonly waits?: boolean;
+  /** Whether a step before has changed them; defaults to true. Else every bad batch is held. */
+  readonly moved?: boolean;
 }
 
 /** The inner products of a layer's G, U, V and of the U before it. */
@@ -153,7 +157,7 @@ export function judgeBatch(
   const limit = (1 + (REJECT - 1) * scatter) * before.mean + (UNKNOWN * before.firstLoss) / examples;
   const spread = before.mean + SPREAD * scatter * before.deviation;
   const usual = before.seen === 0 || loss <= Math.max(limit, spread) || before.badInARow >= PATIENCE;
-  const judged = finite(loss) && usual ? take(before, loss) : leave(before);
+  const judged = finite(loss) && usual ? take(before, loss) : leave(before, settings.moved ?? true);
   const { damping, rule, leastDamping, mostDamping, refreshes } = settings;
   const common = { ...judged, loss, examples: mix(0.9, usually, examples) };
   if (!refreshes) return common;
@@ -200,11 +204,11 @@ function take(before: ControlState, loss: number): ControlState {
   };
 }
 
-function leave(before: ControlState): ControlState {
+function leave(before: ControlState, moved: boolean): ControlState {
   const { boost, shrink } = before;
   const badInARow = before.badInARow + 1;
   const common = { ...before, badInARow, lowInARow: 0, judgeable: false, statistics: "leftOut" as const };
-  if (badInARow === 2 && before.seen > 0) {
+  if (badInARow === 2 && before.seen > 0 && moved) {
     return {
       ...common,
       verdict: "restored",
@@ -243,6 +247,7 @@ export function planStep(
     skippedLayers: skipped,
   });
   if (before.verdict !== "taken") return nothing(skippedLayers);
+  if (settings.waits) return nothing(0);
   const total = (name: Exclude<keyof ControlLayer, "maySteps">) =>
     stepping.reduce((sum, own) => sum + own[name], 0);
   const [gu, uu, gv, uv, vv] = [total("gu"), total("uu"), total("gv"), total("uv"), total("vv")];

@@ -75,6 +75,7 @@ const SETTINGS: ControlPlan = {
   refreshes: true,
   examples: 32,
   number: 1,
+  firstStep: 1,
 };
 
 /** A control on the GPU whose sums and losses a test writes, beside its twin. */

@@ -109,6 +109,7 @@ class Run {
       assert(Number.isFinite(record.lambda), `${what}: λ of step ${record.step} is ${record.lambda}`);
       const words = {
         taken: /./,
+        burnIn: /./,
         held: /^batch left out: /,
         restored: /the last step is taken back, λ raised/,
       }[record.verdict];

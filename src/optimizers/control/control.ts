@@ -30,6 +30,9 @@ export const ControlSettings = d.struct({
   refreshes: d.u32,
   examples: d.u32,
   every: d.u32,
+  /** The step changes no weights, and one before it has changed them. */
+  waits: d.u32,
+  moved: d.u32,
 });
 
 export const stepJudgeLayout = tgpu
@@ -98,6 +101,8 @@ export interface ControlPlan {
   readonly examples: number;
   /** 1 for the first step. */
   readonly number: number;
+  /** Number of the first step that changes weights. Those before it judge batches alone. */
+  readonly firstStep: number;
 }
 
 /** What the end of a step shares with its control. */
@@ -177,7 +182,7 @@ export class StepControl {
 
   /** Writes the numbers of a step, before anything of it is recorded here. */
   write(plan: ControlPlan): void {
-    const { learningRate = 0, momentum = -1, rule, number, measures, refreshes, ...rest } = plan;
+    const { learningRate = 0, momentum = -1, rule, number, firstStep, measures, refreshes, ...rest } = plan;
     this.#measures = measures;
     this.#asksForRatio = asksForRatio(plan);
     this.#settings.write({
@@ -186,6 +191,8 @@ export class StepControl {
       momentum,
       rule: RULES[rule],
       every: RATIO_EVERY,
+      waits: number < firstStep ? 1 : 0,
+      moved: number > firstStep ? 1 : 0,
       measures: measures ? 1 : 0,
       refreshes: refreshes ? 1 : 0,
     });
@@ -289,6 +296,7 @@ export class StepControl {
   }
 }
 
-function asksForRatio({ rule, number }: ControlPlan): boolean {
-  return rule === "levenbergMarquardt" && (number - 1) % RATIO_EVERY === 0;
+function asksForRatio({ rule, number, firstStep }: ControlPlan): boolean {
+  if (rule !== "levenbergMarquardt" || number < firstStep) return false;
+  return (number - firstStep) % RATIO_EVERY === 0;
 }

@@ -69,8 +69,11 @@ export interface ControlReport {
   readonly learningRate: number;
   /** μ of this step. */
   readonly momentum: number;
-  /** `"taken"`; `"held"`, a batch that changed nothing; or `"restored"`, the weights before the last step put back. */
-  readonly verdict: "taken" | "held" | "restored";
+  /**
+   * `"taken"`; `"burnIn"`, a batch whose statistics were taken in and no more; `"held"`, a batch that changed nothing; or
+   * `"restored"`, the weights before the last step put back.
+   */
+  readonly verdict: "taken" | "burnIn" | "held" | "restored";
   /** Steps taken back so far. */
   readonly rejected: number;
   /** Batches left out so far. */

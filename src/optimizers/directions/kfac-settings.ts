@@ -4,7 +4,7 @@ import { ArgumentError } from "../../errors.js";
 import { InvertStatus } from "../../linalg/index.js";
 import type { Model } from "../../model/index.js";
 import type { ControlPlan } from "../control/control.js";
-import type { ControlNumbers } from "../control/state.js";
+import type { ControlNumbers, ControlReport } from "../control/state.js";
 import { decoupledOf, penaltyOf } from "../decay.js";
 import type { StepPlan } from "../direction.js";
 import type { KFAC_OPTIONS } from "../options.js";
@@ -20,8 +20,26 @@ const WINDOW = 4000;
 const LEAST_DECAY = 0.9;
 
 /** Whether a step takes in factors. */
-export function takesFactors({ number, settings }: StepPlan<Schema>): boolean {
-  return (number - 1) % settings.factorEvery === 0;
+export function takesFactors(plan: StepPlan<Schema>): boolean {
+  return burnsIn(plan) || (plan.number - plan.settings.burnIn - 1) % plan.settings.factorEvery === 0;
+}
+
+/** Whether a step takes in its batch and no more. */
+export function burnsIn({ number, settings: { burnIn } }: StepPlan<Schema>): boolean {
+  return number <= burnIn;
+}
+
+/** What a record says of such a step. */
+export function burnInReport(
+  plan: StepPlan<Schema>,
+  { verdict }: ControlReport,
+): Partial<Pick<ControlReport, "verdict" | "status">> {
+  if (!burnsIn(plan) || verdict !== "taken") return {};
+  const { number, settings } = plan;
+  return {
+    verdict: "burnIn",
+    status: `burn-in: batch ${number} of ${settings.burnIn} taken in, weights as they were`,
+  };
 }
 
 /** Monte-Carlo samples for each example of a step. */
@@ -37,7 +55,7 @@ export function emaDecayOf(decay: number | "window", examples: number): number {
 /** What the control of a step is told. */
 export function controlPlan(plan: StepPlan<Schema>, canMeasure: boolean): ControlPlan {
   const { number, settings } = plan;
-  const { learningRate, momentum, damping, dampingShare, inverseEvery, ...rest } = settings;
+  const { learningRate, momentum, damping, dampingShare, inverseEvery, burnIn, ...rest } = settings;
   const asked = [learningRate, momentum].includes("model") || damping === "levenbergMarquardt";
   return {
     leastDamping: typeof damping === "number" ? 0 : rest.leastDamping,
@@ -50,10 +68,11 @@ export function controlPlan(plan: StepPlan<Schema>, canMeasure: boolean): Contro
     momentum: momentum === "model" ? undefined : momentum,
     damping: typeof damping === "number" ? damping : dampingShare,
     rule: typeof damping === "number" ? "fixed" : damping,
-    measures: asked && canMeasure,
-    refreshes: refreshes(number, inverseEvery),
+    measures: asked && canMeasure && !burnsIn(plan),
+    refreshes: !burnsIn(plan) && refreshes(number - burnIn, inverseEvery),
     examples: plan.examples,
     number,
+    firstStep: burnIn + 1,
   };
 }
 

@@ -15,6 +15,8 @@ import { KFAC_OPTIONS } from "../options.js";
 import type { Schedule } from "../schedules.js";
 import type { OptionsOf } from "../schema.js";
 import {
+  burnInReport,
+  burnsIn,
   controlPlan,
   emaDecayOf,
   numbersSet,
@@ -61,6 +63,7 @@ export const kfac = defineDirection({
     ]);
     return {
       curvature,
+      firstStep: options.burnIn + 1,
       control: {
         state: control,
         update: buffer,
@@ -91,8 +94,8 @@ export const kfac = defineDirection({
         if (blocks === undefined) return undefined;
         const { number, settings } = plan;
         const decided = control.recording(controlPlan(plan, true));
-        const due = refreshPlan.at(number, settings).map((own) => own.join());
-        return `${due.join(";")} ${decided} ${blocks}`;
+        const due = refreshPlan.at(number - settings.burnIn, settings).map((own) => own.join());
+        return `${burnsIn(plan)} ${due.join(";")} ${decided} ${blocks}`;
       },
       write({ examples, settings: { damping, dampingShare } }: Step<Schema>) {
         curvature.emaDecay = emaDecayOf(emaDecay, examples);
@@ -109,18 +112,26 @@ export const kfac = defineDirection({
         const own = pass.layers.map((statistics, layer) => ({ layer, statistics }));
         curvature.accumulate(recorder, summed ? sums!.updates : own, { skip: control.skip });
       },
-      record(recorder, { number, settings }: Step<Schema>) {
-        for (const own of refreshPlan.at(number, settings)) curvature.refresh(recorder, own);
+      record(recorder, step: Step<Schema>) {
+        const { number, settings } = step;
+        const update = { buffer, ready: { state: curvature.state, words } };
+        // The control keeps weights and V as they are.
+        if (burnsIn(step)) return update;
+        for (const own of refreshPlan.at(number - settings.burnIn, settings))
+          curvature.refresh(recorder, own);
         const items = layers.map(({ G }, layer) => ({ layer, G, into: { ...G, buffer } }));
         curvature.precondition(recorder, items);
-        return { buffer, ready: { state: curvature.state, words } };
+        return update;
       },
       decode(
         [state, decided]: readonly ArrayBuffer[],
         plan: StepPlan<Schema>,
       ): ControlReport & { layers: readonly LayerStatus[] } {
         const layers = curvature.decode(state!);
-        return { layers, ...troubleOf(layers, plan), ...control.report(decided!, numbersSet(plan)) };
+        const report = control.report(decided!, numbersSet(plan));
+        // That there are no inverses yet is no trouble in a burn-in.
+        const trouble = burnsIn(plan) ? {} : troubleOf(layers, plan);
+        return { layers, ...trouble, ...report, ...burnInReport(plan, report) };
       },
       dispose() {
         sums?.dispose();
