@@ -59,7 +59,8 @@ export interface Direction<S = OptionSchema, R extends DirectionReport = Directi
   /** The columns of Bᵢ that the pass of a step should propagate; none by default. */
   fisher?(plan: StepPlan<S>): FisherOptions | undefined;
   /**
-   * Number of the first step that changes weights, 1 by default, whose `record` must dispatch all that any step's does. Steps before it take in statistics,
+   * Number of the first step that changes weights, 1 by default, whose `record` must dispatch all that any step does. Steps before
+   * it take in statistics,
    * and their `record` must give a U that leaves the weights alone.
    */
   readonly firstStep?: number;
