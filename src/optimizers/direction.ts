@@ -60,8 +60,7 @@ export interface Direction<S = OptionSchema, R extends DirectionReport = Directi
   fisher?(plan: StepPlan<S>): FisherOptions | undefined;
   /**
    * Number of the first step that changes weights, 1 by default, whose `record` must dispatch all that any step does. Steps before
-   * it take in statistics,
-   * and their `record` must give a U that leaves the weights alone.
+   * it take in statistics, and their `record` must give a U that leaves the weights alone.
    */
   readonly firstStep?: number;
   /**
