@@ -119,6 +119,24 @@ describe("kfac train", () => {
     expect(b?.tensors).toEqual(a?.tensors);
   });
 
+  it("takes a batch in micro-batches as it takes it whole, and resumes with them", async () => {
+    const base = ["--optimizer", "sgd", "--json"];
+    const whole = await kfac(train(...base));
+    const file = join(temporaryFolder(), "parts.kfac");
+    const first = await kfac(train(...base, "--micro-batch", "25", "--save", file, "--steps", "4"));
+    const second = await kfac(["train", "--data", data, "--resume", file, "--json"]);
+    expect([whole, first, second].map(({ code }) => code)).toEqual([0, 0, 0]);
+    const lossesOf = (text: string) =>
+      jsonLines(text).flatMap((record) => ("step" in record ? [Number(record.loss)] : []));
+    const expected = lossesOf(whole.stdout);
+    const losses = [...lossesOf(first.stdout), ...lossesOf(second.stdout)];
+    expect(losses).toHaveLength(expected.length);
+    for (const [k, loss] of losses.entries()) expect(loss / expected[k]!).toBeCloseTo(1, 5);
+    expect(decodeCheckpoint(readFileSync(file)).meta.microBatch).toBe(25);
+    const none = await kfac(train("--micro-batch", "0"));
+    expect([none.code, ownLines(none.stderr).join()]).toEqual([2, expect.stringContaining("--micro-batch")]);
+  });
+
   it("trains a convolutional network and resumes bitwise", async () => {
     const network = ["--layers", "conv4x3p1-pool2-conv6x3-5"];
     const base = ["train", "--data", data, ...network, "--batch", "64", "--epochs", "3", "--json"];

@@ -6,9 +6,16 @@ import { dense, type Module, type Network, softmaxCrossEntropy, tanh } from "../
 import type { Optimizer, OptimizerState, StepRecord } from "../../src/optimizers/index.js";
 import { submits } from "../curvature/spies.js";
 import { createEngine } from "../harness/engine.js";
-import { assert, assertEqual, assertThrows, kernelTest, type Random } from "../harness/kernel-test.js";
+import {
+  assert,
+  assertClose,
+  assertEqual,
+  assertThrows,
+  kernelTest,
+  type Random,
+} from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
-import { assertRecord, assertSame } from "./helpers.js";
+import { assertRecord, assertSame, moved } from "./helpers.js";
 
 const LOSS = softmaxCrossEntropy();
 const MODULES: Module[] = [dense(7, 11), tanh(), dense(11, 4)];
@@ -87,6 +94,28 @@ for (const name of names) {
       assertEqual(JSON.stringify(again), JSON.stringify(rest), "records");
       for (const made of [own, net, resumed, other]) made.dispose();
     }
+  });
+
+  kernelTest(`${name}: a batch of any size is taken as a network of just that size takes it`, async (t) => {
+    const random = t.random(6);
+    const net = network(t.engine);
+    const own = make(t.engine, net);
+    for (const count of [16, 5, 1, 13, 16]) {
+      const batch = randomBatch(random, count, 7, 4, LOSS);
+      const just = t.engine.network(MODULES, LOSS, { batchSize: count, seed: 3 });
+      const other = make(t.engine, just);
+      const before = await net.weights();
+      just.setWeights(before);
+      other.restore(await own.state());
+      const [{ loss }, wanted] = [await own.step(batch), await other.step(batch)];
+      assertClose([loss], [wanted.loss], 1e-6, `loss of ${count} examples`);
+      const steps = [moved(await net.weights(), before), moved(await just.weights(), before)] as const;
+      assertClose(...steps, 1e-4, `step on ${count} examples`);
+      other.dispose();
+      just.dispose();
+    }
+    own.dispose();
+    net.dispose();
   });
 
   kernelTest(`${name}: a foreign or broken checkpoint is refused and changes nothing`, async (t) => {
