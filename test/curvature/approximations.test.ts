@@ -29,9 +29,9 @@ import {
   assertEqual,
   assertThrows,
   assertWritten,
-  kernelTest,
   type Random,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { matrixOf } from "../network/helpers.js";
@@ -122,7 +122,7 @@ function meanCurvature(block: PositionBlock): number {
 }
 
 for (const kind of APPROXIMATIONS) {
-  kernelTest(`approximations: ${kind}, products and solutions against f64`, async (t) => {
+  trainingTest(`approximations: ${kind}, products and solutions against f64`, async (t) => {
     for (const shape of SHAPES) {
       const random = t.random(shape.in);
       const layer = testLayer(t, shape, randomData(random, shape));
@@ -151,7 +151,7 @@ for (const kind of APPROXIMATIONS) {
   });
 }
 
-kernelTest("kfoc: Jacobians formed a few at a time give the same factors", async (t) => {
+trainingTest("kfoc: Jacobians formed a few at a time give the same factors", async (t) => {
   const shape = { in: 6, out: 5, positions: 3, examples: 11, columns: 2 };
   const layer = testLayer(t, shape, randomData(t.random(3), shape));
   const factorsOf = async (chunkLength: number) => {
@@ -167,7 +167,7 @@ kernelTest("kfoc: Jacobians formed a few at a time give the same factors", async
   assertThrows(() => assertClose(whole, [...whole].reverse(), 0.1, "reversed"), Error, /relative error/);
 });
 
-kernelTest("approximations: without damping, directions of no curvature are left out", async (t) => {
+trainingTest("approximations: without damping, directions of no curvature are left out", async (t) => {
   const shape = { in: 9, out: 4, positions: 3, examples: 2, columns: 1 };
   const random = t.random(4);
   const layer = testLayer(t, shape, randomData(random, shape));
@@ -201,7 +201,7 @@ function distance(X: ArrayLike<number>, H: Float32Array): number {
   return Math.sqrt(gap / size);
 }
 
-kernelTest("approximations: EKFAC and KFOC are nearer than KFAC, and none is exact", async (t) => {
+trainingTest("approximations: EKFAC and KFOC are nearer than KFAC, and none is exact", async (t) => {
   for (const shape of SHAPES) {
     const layer = testLayer(t, shape, randomData(t.random(shape.out), shape));
     const H = await exact(t, layer);
@@ -300,7 +300,7 @@ const cases: {
 ];
 
 for (const { name, shape, b, right, wrong } of cases) {
-  kernelTest(`approximations: ${name}`, async (t) => {
+  trainingTest(`approximations: ${name}`, async (t) => {
     const layer = testLayer(t, shape, dataOf(t, shape, b(shape)));
     const H = await exact(t, layer);
     for (const kind of right) {
@@ -314,7 +314,7 @@ for (const { name, shape, b, right, wrong } of cases) {
   });
 }
 
-kernelTest(
+trainingTest(
   "approximations: preconditioned CG lands where plain CG does; an exact one needs two steps",
   async (t) => {
     const shape = { in: 6, out: 5, positions: 3, examples: 12, columns: 2 };
@@ -347,7 +347,7 @@ kernelTest(
   },
 );
 
-kernelTest(
+trainingTest(
   "approximations: numbers that are not finite give zero and a status, and the next fit is well",
   async (t) => {
     const shape = { in: 6, out: 4, positions: 2, examples: 9, columns: 2 };
@@ -382,37 +382,40 @@ kernelTest(
   },
 );
 
-kernelTest("approximations: no growth after warm-up, memory given back, bad arguments refused", async (t) => {
-  const shape = { in: 6, out: 4, positions: 3, examples: 5, columns: 2 };
-  const layer = testLayer(t, shape, randomData(t.random(10), shape));
-  const wider = { ...shape, in: 7 };
-  const other = testLayer(t, wider, randomData(t.random(10), wider));
-  const manager = managerOf(t);
-  const [g, into] = [store(t, new Float32Array(24).fill(1), 4, 6), blank(t, 4, 6)];
-  for (const kind of APPROXIMATIONS) {
-    const approximation = createApproximation(manager, layer, kind);
-    const once = () =>
-      submit(manager, (recorder) => {
-        approximation.fit(recorder, layer);
-        approximation.damp(recorder, 0.1);
-        approximation.solve(recorder, g, into);
-      });
-    for (let k = 0; k < 6; k++) once();
-    const { counts } = manager;
-    for (let k = 0; k < 4; k++) once();
-    for (const key of ["buffers", "tables", "pipelines"] as const) {
-      assertEqual(manager.counts[key], counts[key], `${kind}: ${key} after warm-up`);
+trainingTest(
+  "approximations: no growth after warm-up, memory given back, bad arguments refused",
+  async (t) => {
+    const shape = { in: 6, out: 4, positions: 3, examples: 5, columns: 2 };
+    const layer = testLayer(t, shape, randomData(t.random(10), shape));
+    const wider = { ...shape, in: 7 };
+    const other = testLayer(t, wider, randomData(t.random(10), wider));
+    const manager = managerOf(t);
+    const [g, into] = [store(t, new Float32Array(24).fill(1), 4, 6), blank(t, 4, 6)];
+    for (const kind of APPROXIMATIONS) {
+      const approximation = createApproximation(manager, layer, kind);
+      const once = () =>
+        submit(manager, (recorder) => {
+          approximation.fit(recorder, layer);
+          approximation.damp(recorder, 0.1);
+          approximation.solve(recorder, g, into);
+        });
+      for (let k = 0; k < 6; k++) once();
+      const { counts } = manager;
+      for (let k = 0; k < 4; k++) once();
+      for (const key of ["buffers", "tables", "pipelines"] as const) {
+        assertEqual(manager.counts[key], counts[key], `${kind}: ${key} after warm-up`);
+      }
+      const recorder = manager.record();
+      assertThrows(() => approximation.damp(recorder, -1), ArgumentError, /damping must be a finite number/);
+      assertThrows(() => approximation.fit(recorder, other), ShapeError, /the layer/);
+      assertEqual(recorder.dispatches, 0, `${kind}: dispatches`);
+      recorder.submit();
+      approximation.dispose();
     }
-    const recorder = manager.record();
-    assertThrows(() => approximation.damp(recorder, -1), ArgumentError, /damping must be a finite number/);
-    assertThrows(() => approximation.fit(recorder, other), ShapeError, /the layer/);
-    assertEqual(recorder.dispatches, 0, `${kind}: dispatches`);
-    recorder.submit();
-    approximation.dispose();
-  }
-  const before = manager.counts.liveBuffers;
-  for (const kind of APPROXIMATIONS) createApproximation(manager, layer, kind).dispose();
-  assertEqual(manager.counts.liveBuffers, before, "buffers");
-  const unknown = "kfac" as ApproximationKind;
-  assertThrows(() => createApproximation(manager, layer, unknown), ArgumentError, /must be one of/);
-});
+    const before = manager.counts.liveBuffers;
+    for (const kind of APPROXIMATIONS) createApproximation(manager, layer, kind).dispose();
+    assertEqual(manager.counts.liveBuffers, before, "buffers");
+    const unknown = "kfac" as ApproximationKind;
+    assertThrows(() => createApproximation(manager, layer, unknown), ArgumentError, /must be one of/);
+  },
+);

@@ -5,8 +5,8 @@ import {
   assertClose,
   assertEqual,
   assertWritten,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { assertSame } from "../optimizers/helpers.js";
@@ -28,7 +28,7 @@ import { blank, type LayerShape, randomData, store, submit, type TestLayer, test
 const POISONS = [Number.NaN, Number.POSITIVE_INFINITY, 1e30] as const;
 
 for (const kind of BLOCK_KINDS.filter((one) => one !== "gradient")) {
-  kernelTest(
+  trainingTest(
     `blocks: ${kind} leaves a batch out whose numbers are not finite, or whose squares overflow`,
     async (t) => {
       const remembers = !kind.startsWith("batch:");
@@ -101,7 +101,7 @@ for (const kind of BLOCK_KINDS.filter((one) => one !== "gradient")) {
   );
 }
 
-kernelTest("blocks: ekfac keeps its bases where eigenvectors are not found, and recovers", async (t) => {
+trainingTest("blocks: ekfac keeps its bases where eigenvectors are not found, and recovers", async (t) => {
   const shape = SHAPES[0]!;
   await withCurvature(t, [shape], { blocks: "ekfac", damping: 0.1, emaDecay: 0.5 }, async (curvature) => {
     const block = curvature.blocks[0] as EkfacBlock;
@@ -144,7 +144,7 @@ function wordsOf(t: TestContext, buffer: GPUBuffer): Promise<Uint32Array<ArrayBu
 }
 
 for (const kind of BLOCK_KINDS) {
-  kernelTest(`blocks: ${kind} goes on bit for bit from its tensors`, async (t) => {
+  trainingTest(`blocks: ${kind} goes on bit for bit from its tensors`, async (t) => {
     const options = { blocks: kind, damping: 0.2, emaDecay: 0.8 };
     const random = t.random(8);
     const batches = Array.from({ length: 6 }, () => batchOf(t, random));
@@ -199,7 +199,7 @@ async function averageMeans(
   }
 }
 
-kernelTest("blocks: means of ranks, weighed by their examples, are those of all examples", async (t) => {
+trainingTest("blocks: means of ranks, weighed by their examples, are those of all examples", async (t) => {
   // More examples than inputs: what a spectrum is in the basis of a null space is a matter of the last bits.
   const [part, rest] = [8, 32];
   const whole = part + rest;
@@ -254,7 +254,7 @@ kernelTest("blocks: means of ranks, weighed by their examples, are those of all 
   }
 });
 
-kernelTest("blocks: nothing grows after warm-up, and everything is given back", async (t) => {
+trainingTest("blocks: nothing grows after warm-up, and everything is given back", async (t) => {
   const manager = managerOf(t);
   for (const kind of BLOCK_KINDS as readonly BlockKind[]) {
     const random = t.random(13);

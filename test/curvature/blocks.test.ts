@@ -13,7 +13,7 @@ import { dense, softmaxCrossEntropy, tanh, tied } from "../../src/network/index.
 import type { Recorder } from "../../src/pipeline/index.js";
 import { expandFactors, kroneckerApproximation } from "../../src/reference/approximations.js";
 import { denseHessian as dense64, positionOperator } from "../../src/reference/operator.js";
-import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertClose, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { randomBatch } from "../network/helpers.js";
 import {
@@ -33,7 +33,7 @@ import { download } from "./helpers.js";
 import { blank, store, submit } from "./layers.js";
 
 for (const kind of BLOCK_KINDS) {
-  kernelTest(`blocks: ${kind} over several batches, each layer and step against f64`, async (t) => {
+  trainingTest(`blocks: ${kind} over several batches, each layer and step against f64`, async (t) => {
     const emaDecay = 0.6;
     const options = { blocks: kind, emaDecay, damping: 0.3 };
     await withCurvature(t, SHAPES, options, async (curvature) => {
@@ -71,7 +71,7 @@ for (const kind of BLOCK_KINDS) {
   });
 }
 
-kernelTest(
+trainingTest(
   "blocks: U is zero before a layer's first refresh with data, but for the plain gradient",
   async (t) => {
     for (const kind of BLOCK_KINDS) {
@@ -111,7 +111,7 @@ kernelTest(
   },
 );
 
-kernelTest(
+trainingTest(
   "blocks: ekfac's spectrum is blended in: without, or counted from elsewhere, it is another",
   async (t) => {
     const emaDecay = 0.9;
@@ -149,45 +149,48 @@ kernelTest(
   },
 );
 
-kernelTest("blocks: ekfac carries its spectrum over into new bases, and leaves it in the same", async (t) => {
-  const emaDecay = 0.9;
-  await withCurvature(t, SHAPES, { blocks: "ekfac", emaDecay, damping: 0.2 }, async (curvature) => {
-    const block = curvature.blocks[0] as EkfacBlock;
-    const random = t.random(30);
-    const twins = SHAPES.map(() => new EkfacTwin(emaDecay));
-    const fresh = SHAPES.map(() => new EkfacTwin(emaDecay, expandFactors, { restarts: true }));
-    const spectra = () => Promise.all(SHAPES.map((_, l) => download(t, block.spectrum(l))));
-    for (let step = 1; step <= 6; step++) {
-      const batch = batchOf(t, random);
-      submit(managerOf(t), (recorder) => {
-        curvature.accumulate(recorder, updatesOf(batch));
-        if (step % 2 === 1) curvature.refresh(recorder);
-      });
-      for (const [l, own] of batch.entries()) {
-        for (const twin of [twins[l]!, fresh[l]!]) {
-          twin.accumulate([own.block]);
-          if (step % 2 === 1) twin.refresh(0.2);
+trainingTest(
+  "blocks: ekfac carries its spectrum over into new bases, and leaves it in the same",
+  async (t) => {
+    const emaDecay = 0.9;
+    await withCurvature(t, SHAPES, { blocks: "ekfac", emaDecay, damping: 0.2 }, async (curvature) => {
+      const block = curvature.blocks[0] as EkfacBlock;
+      const random = t.random(30);
+      const twins = SHAPES.map(() => new EkfacTwin(emaDecay));
+      const fresh = SHAPES.map(() => new EkfacTwin(emaDecay, expandFactors, { restarts: true }));
+      const spectra = () => Promise.all(SHAPES.map((_, l) => download(t, block.spectrum(l))));
+      for (let step = 1; step <= 6; step++) {
+        const batch = batchOf(t, random);
+        submit(managerOf(t), (recorder) => {
+          curvature.accumulate(recorder, updatesOf(batch));
+          if (step % 2 === 1) curvature.refresh(recorder);
+        });
+        for (const [l, own] of batch.entries()) {
+          for (const twin of [twins[l]!, fresh[l]!]) {
+            twin.accumulate([own.block]);
+            if (step % 2 === 1) twin.refresh(0.2);
+          }
+        }
+        for (const [l, D] of (await spectra()).entries()) {
+          assertClose(D, twins[l]!.D!.data, 2e-4, `step ${step}: D of layer ${l}`);
+          if (step < 3) continue;
+          const error = () => assertClose(D, fresh[l]!.D!.data, 1e-2, "a spectrum that starts afresh");
+          assertThrows(error, Error, /relative error/);
         }
       }
-      for (const [l, D] of (await spectra()).entries()) {
-        assertClose(D, twins[l]!.D!.data, 2e-4, `step ${step}: D of layer ${l}`);
-        if (step < 3) continue;
-        const error = () => assertClose(D, fresh[l]!.D!.data, 1e-2, "a spectrum that starts afresh");
-        assertThrows(error, Error, /relative error/);
-      }
-    }
-    // Once the bases are those of the means, further refreshes change nothing but the last bits.
-    submit(managerOf(t), (recorder) => curvature.refresh(recorder));
-    const before = await spectra();
-    submit(managerOf(t), (recorder) => {
-      for (let k = 0; k < 10; k++) curvature.refresh(recorder);
+      // Once the bases are those of the means, further refreshes change nothing but the last bits.
+      submit(managerOf(t), (recorder) => curvature.refresh(recorder));
+      const before = await spectra();
+      submit(managerOf(t), (recorder) => {
+        for (let k = 0; k < 10; k++) curvature.refresh(recorder);
+      });
+      for (const [l, D] of (await spectra()).entries())
+        assertClose(D, before[l]!, 2e-5, `D of layer ${l} after`);
     });
-    for (const [l, D] of (await spectra()).entries())
-      assertClose(D, before[l]!, 2e-5, `D of layer ${l} after`);
-  });
-});
+  },
+);
 
-kernelTest("blocks: a refresh of some layers leaves the others as they are", async (t) => {
+trainingTest("blocks: a refresh of some layers leaves the others as they are", async (t) => {
   for (const kind of BLOCK_KINDS) {
     if (kind === "gradient") continue;
     await withCurvature(t, SHAPES, { blocks: kind, emaDecay: 0.5, damping: 0.3 }, async (curvature) => {
@@ -223,7 +226,7 @@ kernelTest("blocks: a refresh of some layers leaves the others as they are", asy
   }
 });
 
-kernelTest(
+trainingTest(
   "blocks: batch for batch ekfac draws nearer to H than the Kronecker product, which stays",
   async (t) => {
     for (const shape of SHAPES) {
@@ -258,7 +261,7 @@ kernelTest(
   },
 );
 
-kernelTest("blocks: without damping, directions of no curvature are left out", async (t) => {
+trainingTest("blocks: without damping, directions of no curvature are left out", async (t) => {
   // Two examples of one column: most of each spectrum is zero.
   const shape = { name: "thin", in: 9, out: 4, positions: 1, examples: 2, columns: 1 };
   for (const kind of ["ekfac", "diagonal"] as const) {
@@ -281,7 +284,7 @@ kernelTest("blocks: without damping, directions of no curvature are left out", a
   }
 });
 
-kernelTest("blocks: several kinds in one model, in one state and one call, and its table", async (t) => {
+trainingTest("blocks: several kinds in one model, in one state and one call, and its table", async (t) => {
   const blocks = (layer: CurvatureLayer) =>
     layer.name === "b" ? ("ekfac" as const) : ("kronecker" as const);
   const options = { blocks, fallback: "diagonal", damping: 0.1, emaDecay: 0.8 } as const;
@@ -335,7 +338,7 @@ kernelTest("blocks: several kinds in one model, in one state and one call, and i
   });
 });
 
-kernelTest(
+trainingTest(
   "blocks: a full block is the mean of the exact blocks, also where Jacobians come in several chunks",
   async (t) => {
     // 4,000 weights and 1,100 pairs: two chunks of the Jacobians, the second one a part.
@@ -364,7 +367,7 @@ kernelTest(
   },
 );
 
-kernelTest("blocks: a layer that offers G alone gets squares of the mean gradient, said so", async (t) => {
+trainingTest("blocks: a layer that offers G alone gets squares of the mean gradient, said so", async (t) => {
   const g = gradients(t.random(11), [SHAPES[0]!])[0]!;
   const G = store(t, g.data, g.rows, g.cols);
   const layer = { name: "norm", in: 7, out: 5, G, withoutExamples: "a norm" };
@@ -394,7 +397,7 @@ kernelTest("blocks: a layer that offers G alone gets squares of the mean gradien
   });
 });
 
-kernelTest("blocks: a layer that is applied twice has the diagonal of its own exact block", async (t) => {
+trainingTest("blocks: a layer that is applied twice has the diagonal of its own exact block", async (t) => {
   const modules = [dense(5, 5, { name: "twice" }), tanh(), tied("twice"), tanh(), dense(5, 3)];
   const net = t.engine.network(modules, softmaxCrossEntropy(), { batchSize: 12, seed: 4 });
   const manager = managerOf(t);

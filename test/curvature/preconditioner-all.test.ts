@@ -1,13 +1,13 @@
 import { ArgumentError, UnsupportedLayerError } from "../../src/errors.js";
 import { appendOnesColumn, type Matrix, scale, transpose } from "../../src/reference/matrix.js";
 import type { PositionBlock } from "../../src/reference/operator.js";
-import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertClose, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { blockTwin } from "./block-twins.js";
 import { download, normals, type Rows, target, upload } from "./helpers.js";
 import { DAMPING, dataOf, LAYERS, open, rounded, statistics, update } from "./preconditioner-helpers.js";
 import { dispatches } from "./spies.js";
 
-kernelTest("preconditioner: all layers in one call give the bits that they give one by one", async (t) => {
+trainingTest("preconditioner: all layers in one call give the bits that they give one by one", async (t) => {
   for (const loss of ["mean", "sum"] as const) {
     for (const layout of ["columns", "rows"] as const) {
       const random = t.random(11);
@@ -44,7 +44,7 @@ kernelTest("preconditioner: all layers in one call give the bits that they give 
   }
 });
 
-kernelTest("preconditioner: one call for all layers dispatches no more than one layer alone", async (t) => {
+trainingTest("preconditioner: one call for all layers dispatches no more than one layer alone", async (t) => {
   const p = open(t);
   const random = t.random(12);
   const data = LAYERS.map((layer) => dataOf(random, layer, 20));
@@ -68,7 +68,7 @@ kernelTest("preconditioner: one call for all layers dispatches no more than one 
   p.dispose();
 });
 
-kernelTest("preconditioner: without an encoder nothing is recorded for nobody", (t) => {
+trainingTest("preconditioner: without an encoder nothing is recorded for nobody", (t) => {
   const p = open(t);
   const random = t.random(13);
   const data = dataOf(random, LAYERS[0]!, 20);
@@ -107,7 +107,7 @@ function positionsOf({ A, B }: Rows, examples: number): PositionBlock {
 }
 
 for (const kind of ["ekfac", "diagonal", "batch:reduce"] as const) {
-  kernelTest(
+  trainingTest(
     `preconditioner: ${kind} in place of Kronecker factors, both losses, with positions`,
     async (t) => {
       for (const loss of ["mean", "sum"] as const) {
@@ -149,7 +149,7 @@ for (const kind of ["ekfac", "diagonal", "batch:reduce"] as const) {
   );
 }
 
-kernelTest("preconditioner: a layer of which G alone is known goes to the fallback", async (t) => {
+trainingTest("preconditioner: a layer of which G alone is known goes to the fallback", async (t) => {
   const layers = [...LAYERS, { name: "norm", in: 5, out: 4, withoutKronecker: "a norm" }];
   assertThrows(() => open(t, {}, layers), UnsupportedLayerError, /Layer norm \(a norm\).*fallback/);
   const p = open(t, { fallback: "gradient" }, layers);

@@ -15,8 +15,8 @@ import {
   assertClose,
   assertEqual,
   assertThrows,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { assertSame } from "../optimizers/helpers.js";
@@ -58,7 +58,7 @@ class Word {
 const DIVIDING: readonly BlockKind[] = ["eigen", "ekfac", "diagonal"];
 
 for (const kind of BLOCK_KINDS) {
-  kernelTest(`stored damping: ${kind} takes λ from the GPU, to the bit as from the host`, async (t) => {
+  trainingTest(`stored damping: ${kind} takes λ from the GPU, to the bit as from the host`, async (t) => {
     using word = new Word(t);
     const random = t.random(1);
     const batch = batchOf(t, random);
@@ -117,7 +117,7 @@ async function tried(t: TestContext, trials: CurvatureTrials, trial: number, G: 
 const FITTED: readonly BlockKind[] = ["full", "batch:expandFactored", "batch:meanFluctuation"];
 
 for (const kind of BLOCK_KINDS) {
-  kernelTest(`trials: ${kind} at several dampings, each as if it were λ`, async (t) => {
+  trainingTest(`trials: ${kind} at several dampings, each as if it were λ`, async (t) => {
     using word = new Word(t);
     word.set(0.2);
     const multipliers = [1 / 9, 9];
@@ -161,7 +161,7 @@ for (const kind of BLOCK_KINDS) {
   });
 }
 
-kernelTest("trials: one that does not invert says so, and touches nothing else", async (t) => {
+trainingTest("trials: one that does not invert says so, and touches nothing else", async (t) => {
   const layers = [SHAPES[0]!, SHAPES[1]!];
   await withCurvature(t, layers, { damping: 1 }, async (curvature) => {
     const block = curvature.blocks[0] as KroneckerBlock;
@@ -196,7 +196,7 @@ kernelTest("trials: one that does not invert says so, and touches nothing else",
   });
 });
 
-kernelTest(
+trainingTest(
   "trials: as many dispatches as a refresh, the same bits beside it, and all memory back",
   async (t) => {
     const manager = managerOf(t);
@@ -236,7 +236,7 @@ kernelTest(
 );
 
 for (const kind of ["kronecker", "eigen", "ekfac", "full", "diagonal"] as const) {
-  kernelTest(
+  trainingTest(
     `skip: ${kind} leaves out the batch that a word names, and counts what is not finite`,
     async (t) => {
       using word = new Word(t);
@@ -275,7 +275,7 @@ for (const kind of ["kronecker", "eigen", "ekfac", "full", "diagonal"] as const)
 }
 
 for (const kind of ["kronecker", "eigen", "ekfac", "full", "diagonal"] as const) {
-  kernelTest(`skip: ${kind} forgets what came before where a word says so`, async (t) => {
+  trainingTest(`skip: ${kind} forgets what came before where a word says so`, async (t) => {
     using word = new Word(t);
     const manager = managerOf(t);
     const random = t.random(7);
@@ -314,7 +314,7 @@ for (const kind of ["kronecker", "eigen", "ekfac", "full", "diagonal"] as const)
   });
 }
 
-kernelTest("stored numbers: what is no element of a storage buffer is refused", async (t) => {
+trainingTest("stored numbers: what is no element of a storage buffer is refused", async (t) => {
   const { manager } = t.engine;
   const buffer = manager.createStorage("short", 4);
   const uniform = manager.createBuffer("uniform", 16, GPUBufferUsage.UNIFORM);

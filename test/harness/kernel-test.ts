@@ -21,15 +21,17 @@ export interface KernelTestOptions {
 export type KernelTestBody = (t: TestContext) => Promise<void> | void;
 
 /**
- * A kernel test that trains for long, and is of what training does rather than of a kernel. SwiftShader in Node leaves it, aloud,
- * to SwiftShader in Chromium: there it takes as long as everything else together.
+ * A test of what is made of kernels, such as a training run, which takes long and needs no further adapter once its kernels are
+ * right there. lavapipe, cards, and SwiftShader in Chromium run it; SwiftShader in Node and Deno leave it out, aloud.
  */
 export function trainingTest(name: string, body: KernelTestBody, options: KernelTestOptions = {}): void {
   const leave = () => {
-    throw new Skipped("takes long; Chromium runs it on SwiftShader");
+    throw new Skipped("takes long; lavapipe and Chromium run it");
   };
-  kernelTest(name, (t) => (t.driver === "swiftshader" ? leave() : body(t)), options);
+  kernelTest(name, (t) => (KERNELS_ALONE.has(t.driver) ? leave() : body(t)), options);
 }
+
+const KERNELS_ALONE: ReadonlySet<string> = new Set(["swiftshader", "deno"]);
 
 const ERROR_FILTERS: GPUErrorFilter[] = ["validation", "out-of-memory", "internal"];
 const SECONDS = 150;

@@ -18,7 +18,7 @@ import {
 } from "../../src/network/index.js";
 import { Adam, Kfac, Sgd } from "../../src/optimizers/index.js";
 import type { PipelineManager } from "../../src/pipeline/index.js";
-import { assert, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import type { Shape } from "./conv-helpers.js";
 import { assertOver, columnsOf, download, openManager, pass, questions, randomBatch } from "./helpers.js";
 
@@ -52,7 +52,7 @@ function bars(random: { uniform(): number; integer(bound: number): number }, cou
 }
 
 for (const positions of ["expand", "reduce"] as const) {
-  kernelTest(`conv network: K-FAC, SGD and Adam train it (${positions})`, async (t) => {
+  trainingTest(`conv network: K-FAC, SGD and Adam train it (${positions})`, async (t) => {
     const manager = await openManager(t);
     const makers = {
       kfac: (net: Network) =>
@@ -84,7 +84,7 @@ for (const positions of ["expand", "reduce"] as const) {
   });
 }
 
-kernelTest(
+trainingTest(
   "conv network: a step after warm-up makes nothing new, and dispose() frees everything",
   async (t) => {
     const manager = await openManager(t);
@@ -116,7 +116,7 @@ kernelTest(
   },
 );
 
-kernelTest("conv network: net.kernels names all that a pass and its statistics dispatch", async (t) => {
+trainingTest("conv network: net.kernels names all that a pass and its statistics dispatch", async (t) => {
   const manager = await openManager(t);
   const list = [...modules("reduce"), dense(3, 2)];
   const net = new Network(manager, list, softmaxCrossEntropy(), {
@@ -151,7 +151,7 @@ function gramsOf(
   recorder.submit();
 }
 
-kernelTest("conv network: patches of a whole batch never exist", async (t) => {
+trainingTest("conv network: patches of a whole batch never exist", async (t) => {
   const manager = await openManager(t);
   const list = [conv2d(4, 4, 5, { padding: 2 }), relu(), globalAveragePool(), dense(4, 2)];
   const count = 16;
@@ -166,7 +166,7 @@ kernelTest("conv network: patches of a whole batch never exist", async (t) => {
   manager.dispose();
 });
 
-kernelTest("conv network: the same batch gives the same bits, whatever was computed before", async (t) => {
+trainingTest("conv network: the same batch gives the same bits, whatever was computed before", async (t) => {
   const manager = await openManager(t);
   const seen = new Set<string>();
   const net = new Network(manager, modules(), softmaxCrossEntropy(), { batchSize: 30, input: shape });
@@ -188,7 +188,7 @@ kernelTest("conv network: the same batch gives the same bits, whatever was compu
   manager.dispose();
 });
 
-kernelTest("conv network: padding of parameters and gradients is zero and stays so", async (t) => {
+trainingTest("conv network: padding of parameters and gradients is zero and stays so", async (t) => {
   const manager = await openManager(t);
   const list = [conv2d(3, 5, 2), relu(), conv2d(5, 10, 2, { groups: 5 }), flatten(), dense(40, 3)];
   const net = new Network(manager, list, softmaxCrossEntropy(), { batchSize: 6, input: [3, 4, 4] });
@@ -206,7 +206,7 @@ kernelTest("conv network: padding of parameters and gradients is zero and stays 
   manager.dispose();
 });
 
-kernelTest("conv network: a batch whose activations overflow does not enter the factors", async (t) => {
+trainingTest("conv network: a batch whose activations overflow does not enter the factors", async (t) => {
   const manager = await openManager(t);
   const net = new Network(manager, modules(), softmaxCrossEntropy(), { batchSize: 10, input: shape });
   const kfac = new Kfac(manager, net, { inverseEvery: 1 });
@@ -221,7 +221,7 @@ kernelTest("conv network: a batch whose activations overflow does not enter the 
   manager.dispose();
 });
 
-kernelTest("conv network: K-FAC refuses groups and says why, SGD trains them", async (t) => {
+trainingTest("conv network: K-FAC refuses groups and says why, SGD trains them", async (t) => {
   const manager = await openManager(t);
   const list = [conv2d(2, 4, 3, { groups: 2 }), relu(), globalAveragePool(), dense(4, 3)];
   const net = new Network(manager, list, softmaxCrossEntropy(), { batchSize: 12, input: [2, 5, 5] });
@@ -235,7 +235,7 @@ kernelTest("conv network: K-FAC refuses groups and says why, SGD trains them", a
   manager.dispose();
 });
 
-kernelTest("conv network: its table, and weights", async (t) => {
+trainingTest("conv network: its table, and weights", async (t) => {
   const manager = await openManager(t);
   const list = [conv2d(2, 6, [3, 2], { groups: 2, name: "edges" }), maxPool2d(2), globalAveragePool()];
   const net = new Network(manager, list, softmaxCrossEntropy(), { input: [2, 6, 5] });
@@ -255,57 +255,60 @@ kernelTest("conv network: its table, and weights", async (t) => {
   manager.dispose();
 });
 
-kernelTest("conv network: bad modules, shapes and options are refused, and no memory is kept", async (t) => {
-  const manager = await openManager(t);
-  const build = (list: readonly Module[], options: NetworkOptions = { input: shape }) =>
-    new Network(manager, list, softmaxCrossEntropy(), options);
-  const { liveBytes } = manager.counts;
-  const head = [flatten(), dense(64, 3)];
-  type Case = [() => unknown, new (...args: never[]) => Error, RegExp];
-  const cases: Case[] = [
-    [() => build(modules(), {}), ArgumentError, /input.*conv2d1 takes.*images/],
-    [() => build(head, {}), ArgumentError, /input.*flatten1/],
-    [() => build([dense(64, 3)]), ShapeError, /dense1.*1 × 8 × 8.*flatten/],
-    [() => build([conv2d(1, 2, 3)]), ShapeError, /the output.*2 × 6 × 6.*globalAveragePool/],
-    [() => build([conv2d(3, 2, 3), flatten()]), ShapeError, /conv2d1.*3 channels/],
-    [() => build([conv2d(1, 2, 9), flatten()]), ShapeError, /conv2d1.*9 × 9 must fit/],
-    [() => build([conv2d(1, 2, 4, { dilation: 3 }), flatten()]), ShapeError, /must fit/],
-    [() => build([maxPool2d([9, 1]), ...head]), ShapeError, /maxPool2d1/],
-    [() => build([flatten(), dense(63, 3)]), ShapeError, /64 outputs/],
-    [() => build([...head, conv2d(1, 2, 1)]), ShapeError, /conv2d1.*takes images/],
-    [() => build([averagePool2d(2), flatten()]), ArgumentError, /at least one dense or conv2d/],
-    [() => build(head, { input: [1, 8] as never }), ArgumentError, /channels, height, width/],
-    [() => build(head, { input: [1, 8, 0] }), ArgumentError, /input/],
-    [() => build(modules(), { input: shape, chunkBytes: 0 }), ArgumentError, /chunkBytes/],
-    [() => build(modules(), { input: shape, batchSize: 2 ** 27 }), LimitError, /./],
-    [() => conv2d(0, 1, 1), ArgumentError, /inChannels/],
-    [() => conv2d(1, 1, 0), ArgumentError, /kernel/],
-    [() => conv2d(1, 1, [3, 1.5]), ArgumentError, /kernel/],
-    [() => conv2d(1, 1, 3, { stride: 0 }), ArgumentError, /stride/],
-    [() => conv2d(1, 1, 3, { padding: -1 }), ArgumentError, /padding/],
-    [() => conv2d(1, 1, 3, { dilation: [1, 0] }), ArgumentError, /dilation/],
-    [() => conv2d(4, 6, 3, { groups: 4 }), ArgumentError, /groups/],
-    [() => conv2d(1, 1, 3, { positions: "mean" as never }), ArgumentError, /positions/],
-    [() => maxPool2d(2, { stride: 0 }), ArgumentError, /stride/],
-    [() => averagePool2d(0), ArgumentError, /kernel/],
-  ];
-  for (const [run, error, pattern] of cases) assertThrows(run, error, pattern);
-  assertEqual(manager.counts.liveBytes, liveBytes, "bytes kept");
-  const net = build(modules(), { input: shape, batchSize: 4 });
-  const V = { buffer: t.upload(new Float32Array(400)), offset: 0, rows: 4, cols: 10, stride: 12 };
-  const recorder = manager.record();
-  assertThrows(() => net.recordPass(recorder), ArgumentError, /load/);
-  const layer = pass(net, manager, randomBatch(t.random(1), 4, 64, 3, net.loss)).layers[0]!;
-  assertThrows(() => layer.outputs(), ArgumentError, /has no columns.*recordPass/);
-  assertThrows(() => layer.curvatureRows(recorder), ArgumentError, /has no columns.*recordPass/);
-  assertThrows(() => layer.apply(recorder, V, { ...V, rows: 4 }), ShapeError, /into/);
-  assertThrows(() => layer.pullback(recorder, V, V, 1), ShapeError, /rows/);
-  assertThrows(() => net.load(randomBatch(t.random(1), 4, 63, 3, net.loss)), ShapeError, /inputs/);
-  assertEqual(recorder.dispatches, 0, "dispatches");
-  manager.dispose();
-});
+trainingTest(
+  "conv network: bad modules, shapes and options are refused, and no memory is kept",
+  async (t) => {
+    const manager = await openManager(t);
+    const build = (list: readonly Module[], options: NetworkOptions = { input: shape }) =>
+      new Network(manager, list, softmaxCrossEntropy(), options);
+    const { liveBytes } = manager.counts;
+    const head = [flatten(), dense(64, 3)];
+    type Case = [() => unknown, new (...args: never[]) => Error, RegExp];
+    const cases: Case[] = [
+      [() => build(modules(), {}), ArgumentError, /input.*conv2d1 takes.*images/],
+      [() => build(head, {}), ArgumentError, /input.*flatten1/],
+      [() => build([dense(64, 3)]), ShapeError, /dense1.*1 × 8 × 8.*flatten/],
+      [() => build([conv2d(1, 2, 3)]), ShapeError, /the output.*2 × 6 × 6.*globalAveragePool/],
+      [() => build([conv2d(3, 2, 3), flatten()]), ShapeError, /conv2d1.*3 channels/],
+      [() => build([conv2d(1, 2, 9), flatten()]), ShapeError, /conv2d1.*9 × 9 must fit/],
+      [() => build([conv2d(1, 2, 4, { dilation: 3 }), flatten()]), ShapeError, /must fit/],
+      [() => build([maxPool2d([9, 1]), ...head]), ShapeError, /maxPool2d1/],
+      [() => build([flatten(), dense(63, 3)]), ShapeError, /64 outputs/],
+      [() => build([...head, conv2d(1, 2, 1)]), ShapeError, /conv2d1.*takes images/],
+      [() => build([averagePool2d(2), flatten()]), ArgumentError, /at least one dense or conv2d/],
+      [() => build(head, { input: [1, 8] as never }), ArgumentError, /channels, height, width/],
+      [() => build(head, { input: [1, 8, 0] }), ArgumentError, /input/],
+      [() => build(modules(), { input: shape, chunkBytes: 0 }), ArgumentError, /chunkBytes/],
+      [() => build(modules(), { input: shape, batchSize: 2 ** 27 }), LimitError, /./],
+      [() => conv2d(0, 1, 1), ArgumentError, /inChannels/],
+      [() => conv2d(1, 1, 0), ArgumentError, /kernel/],
+      [() => conv2d(1, 1, [3, 1.5]), ArgumentError, /kernel/],
+      [() => conv2d(1, 1, 3, { stride: 0 }), ArgumentError, /stride/],
+      [() => conv2d(1, 1, 3, { padding: -1 }), ArgumentError, /padding/],
+      [() => conv2d(1, 1, 3, { dilation: [1, 0] }), ArgumentError, /dilation/],
+      [() => conv2d(4, 6, 3, { groups: 4 }), ArgumentError, /groups/],
+      [() => conv2d(1, 1, 3, { positions: "mean" as never }), ArgumentError, /positions/],
+      [() => maxPool2d(2, { stride: 0 }), ArgumentError, /stride/],
+      [() => averagePool2d(0), ArgumentError, /kernel/],
+    ];
+    for (const [run, error, pattern] of cases) assertThrows(run, error, pattern);
+    assertEqual(manager.counts.liveBytes, liveBytes, "bytes kept");
+    const net = build(modules(), { input: shape, batchSize: 4 });
+    const V = { buffer: t.upload(new Float32Array(400)), offset: 0, rows: 4, cols: 10, stride: 12 };
+    const recorder = manager.record();
+    assertThrows(() => net.recordPass(recorder), ArgumentError, /load/);
+    const layer = pass(net, manager, randomBatch(t.random(1), 4, 64, 3, net.loss)).layers[0]!;
+    assertThrows(() => layer.outputs(), ArgumentError, /has no columns.*recordPass/);
+    assertThrows(() => layer.curvatureRows(recorder), ArgumentError, /has no columns.*recordPass/);
+    assertThrows(() => layer.apply(recorder, V, { ...V, rows: 4 }), ShapeError, /into/);
+    assertThrows(() => layer.pullback(recorder, V, V, 1), ShapeError, /rows/);
+    assertThrows(() => net.load(randomBatch(t.random(1), 4, 63, 3, net.loss)), ShapeError, /inputs/);
+    assertEqual(recorder.dispatches, 0, "dispatches");
+    manager.dispose();
+  },
+);
 
-kernelTest("conv network: a pass is over when another batch or pass takes its memory", async (t) => {
+trainingTest("conv network: a pass is over when another batch or pass takes its memory", async (t) => {
   const manager = await openManager(t);
   for (const positions of ["expand", "reduce"] as const) {
     const net = new Network(manager, modules(positions), softmaxCrossEntropy(), {
@@ -344,7 +347,7 @@ kernelTest("conv network: a pass is over when another batch or pass takes its me
   manager.dispose();
 });
 
-kernelTest(
+trainingTest(
   "conv network: a pass without columns has inputs and products, and says what it lacks",
   async (t) => {
     const manager = await openManager(t);

@@ -20,14 +20,14 @@ import {
   tied,
 } from "../../src/network/index.js";
 import { Kfac } from "../../src/optimizers/index.js";
-import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertClose, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { formsOf, randomGraphBatch } from "./graph-helpers.js";
 import { graphs } from "./graphs.js";
 import { assertOver, download, openManager, pass, randomBatch } from "./helpers.js";
 
 const several = graphs["an embedding of words and of a label"]!;
 
-kernelTest("graph: its table, names and weights", async (t) => {
+trainingTest("graph: its table, names and weights", async (t) => {
   const manager = await openManager(t);
   const description = graph({
     inputs: { x: 5, y: 5 },
@@ -64,7 +64,7 @@ kernelTest("graph: its table, names and weights", async (t) => {
   manager.dispose();
 });
 
-kernelTest("graph: a list of modules and the graph it stands for are one network", async (t) => {
+trainingTest("graph: a list of modules and the graph it stands for are one network", async (t) => {
   const manager = await openManager(t);
   const cases: [Network, Network][] = [
     [
@@ -115,7 +115,7 @@ kernelTest("graph: a list of modules and the graph it stands for are one network
   manager.dispose();
 });
 
-kernelTest("graph: batches of several inputs", async (t) => {
+trainingTest("graph: batches of several inputs", async (t) => {
   const manager = await openManager(t);
   const net = new Network(manager, several, softmaxCrossEntropy(), { batchSize: 4 });
   const count = 4;
@@ -182,7 +182,7 @@ kernelTest("graph: batches of several inputs", async (t) => {
   manager.dispose();
 });
 
-kernelTest("graph: chains of sequences, of indices, and of a stated number of features", async (t) => {
+trainingTest("graph: chains of sequences, of indices, and of a stated number of features", async (t) => {
   const manager = await openManager(t);
   const cases: [readonly Parameters<typeof build>[0][number][], NetworkOptions["input"], number][] = [
     [[dense(3, 4), tanh(), flatten(), dense(20, 2)], { length: 5, features: 3 }, 15],
@@ -354,7 +354,7 @@ const refused: Record<string, Case> = {
   ],
 };
 
-kernelTest("graph: what does not fit together is refused, and no memory is kept", async (t) => {
+trainingTest("graph: what does not fit together is refused, and no memory is kept", async (t) => {
   const manager = await openManager(t);
   const { liveBytes } = manager.counts;
   for (const [what, [change, error, pattern]] of Object.entries(refused)) {
@@ -383,7 +383,7 @@ kernelTest("graph: what does not fit together is refused, and no memory is kept"
   manager.dispose();
 });
 
-kernelTest("graph: a layer at several places answers for its own pass only", async (t) => {
+trainingTest("graph: a layer at several places answers for its own pass only", async (t) => {
   const manager = await openManager(t);
   const description = graphs["a dense layer at three places, one after a fork"]!;
   const net = new Network(manager, description, softmaxCrossEntropy(), { batchSize: 4 });
@@ -401,7 +401,7 @@ kernelTest("graph: a layer at several places answers for its own pass only", asy
   manager.dispose();
 });
 
-kernelTest("graph: a step after warm-up makes nothing new, and dispose() frees everything", async (t) => {
+trainingTest("graph: a step after warm-up makes nothing new, and dispose() frees everything", async (t) => {
   const manager = await openManager(t);
   const empty = manager.counts;
   for (const name of [

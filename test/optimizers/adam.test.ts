@@ -8,7 +8,7 @@ import {
   assertEqual,
   assertThrows,
   assertWritten,
-  kernelTest,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { matrixOf, randomBatch, targetsOf, twin } from "../network/helpers.js";
 import { assertRecord, flat, flatTwin, moved } from "./helpers.js";
@@ -25,7 +25,7 @@ const cases: Record<string, Numbers> = {
 };
 
 for (const [name, options] of Object.entries(cases)) {
-  kernelTest(`adam: ${name}, against an f64 loop`, async (t) => {
+  trainingTest(`adam: ${name}, against an f64 loop`, async (t) => {
     const { learningRate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 } = options;
     const loss = softmaxCrossEntropy();
     const net = t.engine.network(MODULES, loss, { batchSize: 20, seed: 7 });
@@ -75,7 +75,7 @@ for (const [name, options] of Object.entries(cases)) {
   });
 }
 
-kernelTest("adam: a gradient that is not finite changes nothing, and training goes on", async (t) => {
+trainingTest("adam: a gradient that is not finite changes nothing, and training goes on", async (t) => {
   const loss = halfSquaredError();
   const net = t.engine.network([dense(5, 8), dense(8, 3)], loss, { batchSize: 16, seed: 1 });
   const adam = t.engine.adam(net, { learningRate: 0.01 });
@@ -103,7 +103,7 @@ kernelTest("adam: a gradient that is not finite changes nothing, and training go
   net.dispose();
 });
 
-kernelTest("adam: one number of the gradient that is not finite stops the whole step", async (t) => {
+trainingTest("adam: one number of the gradient that is not finite stops the whole step", async (t) => {
   const net = t.engine.network([dense(2, 2, { bias: false })], halfSquaredError(), { batchSize: 1 });
   const W = Float32Array.of(1e-10, 2, 1e-10, 4);
   net.setWeights([W]);
@@ -120,7 +120,7 @@ kernelTest("adam: one number of the gradient that is not finite stops the whole 
   net.dispose();
 });
 
-kernelTest("adam: a weight whose moments would overflow stays as it is", async (t) => {
+trainingTest("adam: a weight whose moments would overflow stays as it is", async (t) => {
   const net = t.engine.network([dense(2, 2, { bias: false })], halfSquaredError(), { batchSize: 1 });
   net.setWeights([Float32Array.of(1, 2, 3, 4)]);
   const adam = t.engine.adam(net, { learningRate: 0.5 });
@@ -135,7 +135,7 @@ kernelTest("adam: a weight whose moments would overflow stays as it is", async (
   net.dispose();
 });
 
-kernelTest("adam: bad options are refused and leave no buffer", (t) => {
+trainingTest("adam: bad options are refused and leave no buffer", (t) => {
   const net = t.engine.network([dense(3, 2)], softmaxCrossEntropy(), { batchSize: 4 });
   const before = t.engine.manager.counts.liveBuffers;
   const bad: [AdamOptions, RegExp][] = [

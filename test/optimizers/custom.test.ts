@@ -15,7 +15,7 @@ import {
 import { defineKernel } from "../../src/kernels.js";
 import { lossAndGradients, weightsOf, withWeights } from "../../src/reference/network.js";
 import { submits } from "../curvature/spies.js";
-import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertClose, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { matrixOf, randomBatch, targetsOf, twin } from "../network/helpers.js";
 import { assertRecord, assertSame, flat, flatTwin, moved } from "./helpers.js";
@@ -70,7 +70,7 @@ const signum = defineDirection({
 });
 // That was all of it.
 
-kernelTest("custom: signed momentum against an f64 loop, with all that the tail offers", async (t) => {
+trainingTest("custom: signed momentum against an f64 loop, with all that the tail offers", async (t) => {
   const net = t.engine.network(MODULES, LOSS, { batchSize: 20, seed: 7 });
   const options = { learningRate: (step: number) => 0.01 / step, beta: 0.6, weightDecay: 0.05 };
   const optimizer = new Optimizer(t.engine.manager, net, signum, options);
@@ -108,7 +108,7 @@ kernelTest("custom: signed momentum against an f64 loop, with all that the tail 
   net.dispose();
 });
 
-kernelTest("custom: one submit a step, checkpoints, and the whole network left alone", async (t) => {
+trainingTest("custom: one submit a step, checkpoints, and the whole network left alone", async (t) => {
   const net = t.engine.network(MODULES, LOSS, { batchSize: 16, seed: 1 });
   const before = t.engine.manager.counts.liveBuffers;
   const optimizer = new Optimizer(t.engine.manager, net, signum, { learningRate: 0.01 });
@@ -141,7 +141,7 @@ kernelTest("custom: one submit a step, checkpoints, and the whole network left a
   net.dispose();
 });
 
-kernelTest(
+trainingTest(
   "custom: an update that is not finite, of all layers or one, never reaches the weights",
   async (t) => {
     const scaled = (scope: "network" | "layer") =>
@@ -181,7 +181,7 @@ kernelTest(
   },
 );
 
-kernelTest("custom: layers that are not ready are left alone, their momentum too", async (t) => {
+trainingTest("custom: layers that are not ready are left alone, their momentum too", async (t) => {
   const words = Uint32Array.of(7, 1, 1, 1, 1, 0);
   const state = t.upload(words);
   const gated = defineDirection({
@@ -225,7 +225,7 @@ kernelTest("custom: layers that are not ready are left alone, their momentum too
   net.dispose();
 });
 
-kernelTest("custom: misuse is refused by name, before anything is made", async (t) => {
+trainingTest("custom: misuse is refused by name, before anything is made", async (t) => {
   const manager = managerOf(t);
   const net = t.engine.network(MODULES, LOSS, { batchSize: 16 });
   const { liveBuffers } = manager.counts;

@@ -30,8 +30,8 @@ import {
   assertEqual,
   assertThrows,
   assertWritten,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { matrixOf, randomBatch, targetsOf, twin } from "../network/helpers.js";
 import { assertRecord, flat, flatTwin, KfacTwin, moved, type TwinOptions } from "./helpers.js";
@@ -93,7 +93,7 @@ async function compare(
   return records;
 }
 
-kernelTest("kfac: the f64 twin's kfacStep, exact Fisher", async (t) => {
+trainingTest("kfac: the f64 twin's kfacStep, exact Fisher", async (t) => {
   const net = t.engine.network(MODULES, softmaxCrossEntropy(), { batchSize: 24, seed: 5 });
   const common = { learningRate: 0.3, damping: 0.02, momentum: 0.8, klClip: 0.01, weightDecay: 0.01 };
   const kfac = t.engine.kfac(net, { ...common, emaDecay: 0.6, inverseEvery: 1, fisher: "exact" });
@@ -122,7 +122,7 @@ kernelTest("kfac: the f64 twin's kfacStep, exact Fisher", async (t) => {
 const losses = { halfSquaredError, softmaxCrossEntropy, sigmoidCrossEntropy };
 for (const [name, loss] of Object.entries(losses)) {
   for (const fisher of ["exact", "monteCarlo", "empirical"] as const) {
-    kernelTest(`kfac: ${name}, ${fisher} Fisher, against the f64 twin`, async (t) => {
+    trainingTest(`kfac: ${name}, ${fisher} Fisher, against the f64 twin`, async (t) => {
       const samples = fisher === "monteCarlo" ? 2 : 1;
       await compare(t, { fisher, samples, seed: 123456789 }, { loss: loss(), steps: 5, bound: 5e-4 });
     });
@@ -139,16 +139,16 @@ const variants: Record<string, Partial<TwinOptions>> = {
 };
 
 for (const [name, changed] of Object.entries(variants)) {
-  kernelTest(`kfac: ${name}, against the f64 twin`, async (t) => {
+  trainingTest(`kfac: ${name}, against the f64 twin`, async (t) => {
     await compare(t, { fisher: "exact", ...changed }, { steps: 8 });
   });
 }
 
-kernelTest("kfac: a long early schedule 1, 2, 4, 8 and batches of several sizes", async (t) => {
+trainingTest("kfac: a long early schedule 1, 2, 4, 8 and batches of several sizes", async (t) => {
   await compare(t, { fisher: "exact", inverseEvery: 12 }, { steps: 14, counts: [32, 9, 1, 20], bound: 1e-3 });
 });
 
-kernelTest("kfac: the norm clip, on and off", async (t) => {
+trainingTest("kfac: the norm clip, on and off", async (t) => {
   const clips = async (klClip: number) =>
     (await compare(t, { fisher: "exact", klClip })).map(({ clip }) => clip!);
   for (const clip of await clips(0)) assertEqual(clip, 1, "clip when off");
@@ -156,7 +156,7 @@ kernelTest("kfac: the norm clip, on and off", async (t) => {
   for (const clip of await clips(1e6)) assertEqual(clip, 1, "clip for a large κ");
 });
 
-kernelTest("kfac: learning rate and damping change from one step to the next", async (t) => {
+trainingTest("kfac: learning rate and damping change from one step to the next", async (t) => {
   const loss = softmaxCrossEntropy();
   const net = t.engine.network(MODULES, loss, { batchSize: 32, seed: 3 });
   const options: TwinOptions = { ...DEFAULTS, fisher: "exact", inverseEvery: 1, momentum: 0 };
@@ -192,7 +192,7 @@ kernelTest("kfac: learning rate and damping change from one step to the next", a
 
 // The theorem of the note: on a linear network K-FAC is Newton's method.
 for (const damping of [0, 1e-14]) {
-  kernelTest(
+  trainingTest(
     `kfac: one step of a linear network lands on the least-squares minimiser, λ = ${damping}`,
     async (t) => {
       const modules = [dense(9, 5)];
@@ -213,7 +213,7 @@ for (const damping of [0, 1e-14]) {
   );
 }
 
-kernelTest("kfac: … and not where the damping is large", async (t) => {
+trainingTest("kfac: … and not where the damping is large", async (t) => {
   const { batch, minimiser } = leastSquares(t, 9, 5, 60);
   const net = t.engine.network([dense(9, 5)], halfSquaredError(), { batchSize: 60, seed: 1 });
   const kfac = newton(t, net, 0.1);
@@ -224,7 +224,7 @@ kernelTest("kfac: … and not where the damping is large", async (t) => {
   net.dispose();
 });
 
-kernelTest("kfac: … and not where the network is not linear", async (t) => {
+trainingTest("kfac: … and not where the network is not linear", async (t) => {
   const modules = [dense(9, 8), relu(), dense(8, 5)];
   const { batch } = leastSquares(t, 9, 5, 60);
   const net = t.engine.network(modules, halfSquaredError(), { batchSize: 60, seed: 1 });
@@ -253,7 +253,7 @@ function leastSquares(t: TestContext, inputs: number, outputs: number, count: nu
   return { batch, minimiser: W.data, bound: 1e-5 };
 }
 
-kernelTest("kfac: a step of 784-256-128-10 without a refresh takes at most 60 dispatches", async (t) => {
+trainingTest("kfac: a step of 784-256-128-10 without a refresh takes at most 60 dispatches", async (t) => {
   const modules = [dense(784, 256), relu(), dense(256, 128), relu(), dense(128, 10)];
   const net = t.engine.network(modules, softmaxCrossEntropy(), { batchSize: 16 });
   const kfac = t.engine.kfac(net, { inverseEvery: 2 });
@@ -270,7 +270,7 @@ kernelTest("kfac: a step of 784-256-128-10 without a refresh takes at most 60 di
   net.dispose();
 });
 
-kernelTest("kfac: learns an ill-conditioned problem faster than SGD in as many steps", async (t) => {
+trainingTest("kfac: learns an ill-conditioned problem faster than SGD in as many steps", async (t) => {
   const random = t.random(8);
   const count = 64;
   const inputs = new Float32Array(count * 10);
@@ -305,7 +305,7 @@ kernelTest("kfac: learns an ill-conditioned problem faster than SGD in as many s
   assert(kfac.loss < 0.2 * kfac.first, `from ${kfac.first} to ${kfac.loss} only`);
 });
 
-kernelTest("kfac: numbers that overflow never reach the weights, and are counted", async (t) => {
+trainingTest("kfac: numbers that overflow never reach the weights, and are counted", async (t) => {
   const modules = [dense(5, 8), relu(), dense(8, 3)];
   const loss = halfSquaredError();
   const net = t.engine.network(modules, loss, { batchSize: 16, seed: 1 });
@@ -349,7 +349,7 @@ function single(t: TestContext, options: KfacOptions) {
   return { net, kfac: t.engine.kfac(net, { momentum: 0, ...options }), batch };
 }
 
-kernelTest("kfac: a layer with one inverse only, A's or B's, is left alone", async (t) => {
+trainingTest("kfac: a layer with one inverse only, A's or B's, is left alone", async (t) => {
   for (const side of ["A", "B"] as const) {
     const { net, kfac, batch } = single(t, { fisher: "empirical", factorEvery: 4 });
     // AA' overflows where the inputs are huge (W = 0 keeps everything else small), BB' where the targets are.
@@ -368,7 +368,7 @@ kernelTest("kfac: a layer with one inverse only, A's or B's, is left alone", asy
   }
 });
 
-kernelTest("kfac: a layer without an inverse is left alone, its momentum too", async (t) => {
+trainingTest("kfac: a layer without an inverse is left alone, its momentum too", async (t) => {
   const net = t.engine.network(MODULES, softmaxCrossEntropy(), { batchSize: 16, seed: 1 });
   const kfac = t.engine.kfac(net, { inverseEvery: 10 });
   const random = t.random(2);
@@ -392,7 +392,7 @@ kernelTest("kfac: a layer without an inverse is left alone, its momentum too", a
   net.dispose();
 });
 
-kernelTest("kfac: a step that overflows although G does not is skipped", async (t) => {
+trainingTest("kfac: a step that overflows although G does not is skipped", async (t) => {
   const { net, kfac, batch } = single(t, { fisher: "exact", factorEvery: 3, damping: 1e-8 });
   await kfac.step(batch(1e-3, 1));
   const before = await net.weights();
@@ -405,7 +405,7 @@ kernelTest("kfac: a step that overflows although G does not is skipped", async (
   net.dispose();
 });
 
-kernelTest("kfac: a λ below the f32 floor is told where it was set, not where it was found", async (t) => {
+trainingTest("kfac: a λ below the f32 floor is told where it was set, not where it was found", async (t) => {
   for (const damping of [1e-18, "loss"] as const) {
     const { net, kfac, batch } = single(t, {
       fisher: "exact",
@@ -421,7 +421,7 @@ kernelTest("kfac: a λ below the f32 floor is told where it was set, not where i
   }
 });
 
-kernelTest("kfac: a weight that would overflow stays as it is", async (t) => {
+trainingTest("kfac: a weight that would overflow stays as it is", async (t) => {
   const { net, kfac, batch } = single(t, { fisher: "exact", learningRate: 3e38 });
   const before = (await net.weights())[0]!;
   await kfac.step(batch(1, 2));
@@ -434,7 +434,7 @@ kernelTest("kfac: a weight that would overflow stays as it is", async (t) => {
   net.dispose();
 });
 
-kernelTest("kfac: bad options are refused and leave no buffer", (t) => {
+trainingTest("kfac: bad options are refused and leave no buffer", (t) => {
   const net = t.engine.network([dense(3, 2)], softmaxCrossEntropy(), { batchSize: 4 });
   const { manager } = t.engine;
   const before = manager.counts.liveBuffers;
@@ -464,7 +464,7 @@ kernelTest("kfac: bad options are refused and leave no buffer", (t) => {
   net.dispose();
 });
 
-kernelTest("kfac: a cycle of refreshes warms up, then 20 steps make nothing new", async (t) => {
+trainingTest("kfac: a cycle of refreshes warms up, then 20 steps make nothing new", async (t) => {
   const engine = await createEngine(t.device);
   const net = engine.network(MODULES, softmaxCrossEntropy(), { batchSize: 16 });
   const kfac = engine.kfac(net, { inverseEvery: 3, factorEvery: 2, klClip: 0.01, weightDecay: 0.01 });

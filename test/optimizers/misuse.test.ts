@@ -6,7 +6,7 @@ import { dense, type Module, type Network, softmaxCrossEntropy, tanh } from "../
 import type { Optimizer, OptimizerState } from "../../src/optimizers/index.js";
 import { calls } from "../curvature/spies.js";
 import { createEngine } from "../harness/engine.js";
-import { assert, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
 import { assertSame } from "./helpers.js";
 
@@ -20,7 +20,7 @@ const optimizers: Record<string, (engine: Engine, net: Network) => Optimizer> = 
 };
 
 for (const [name, make] of Object.entries(optimizers)) {
-  kernelTest(`${name}: once disposed of, it refuses everything`, async (t) => {
+  trainingTest(`${name}: once disposed of, it refuses everything`, async (t) => {
     const net = t.engine.network(MODULES, LOSS, { batchSize: 16, seed: 3 });
     const own = make(t.engine, net);
     const batch = randomBatch(t.random(1), 16, 7, 4, LOSS);
@@ -38,7 +38,7 @@ for (const [name, make] of Object.entries(optimizers)) {
     net.dispose();
   });
 
-  kernelTest(
+  trainingTest(
     `${name}: steps that wait when it is disposed of are refused, and nobody need listen`,
     async (t) => {
       const engine = await createEngine(t.device);
@@ -58,7 +58,7 @@ for (const [name, make] of Object.entries(optimizers)) {
     },
   );
 
-  kernelTest(`${name}: what is no batch is refused`, async (t) => {
+  trainingTest(`${name}: what is no batch is refused`, async (t) => {
     const net = t.engine.network(MODULES, LOSS, { batchSize: 16, seed: 3 });
     const own = make(t.engine, net);
     for (const batch of [undefined, null, 3, "batch"]) {
@@ -76,7 +76,7 @@ for (const [name, make] of Object.entries(optimizers)) {
     net.dispose();
   });
 
-  kernelTest(`${name}: calls act in the order made, from the very first on`, async (t) => {
+  trainingTest(`${name}: calls act in the order made, from the very first on`, async (t) => {
     const random = t.random(2);
     const batches = Array.from({ length: 4 }, () => randomBatch(random, 16, 7, 4, LOSS));
     const [a, b, c, d] = batches as [Batch, Batch, Batch, Batch];
@@ -113,38 +113,42 @@ for (const [name, make] of Object.entries(optimizers)) {
     fresh.dispose();
   });
 
-  kernelTest(`${name}: no step compiles a kernel on the spot, whatever the size of its batch`, async (t) => {
-    const engine = await createEngine(t.device);
-    // A large layer, so that batch sizes choose among the forms of the products.
-    const net = engine.network([dense(150, 70), tanh(), dense(70, 4)], LOSS, { batchSize: 160, seed: 3 });
-    const own = make(engine, net);
-    const random = t.random(3);
-    // Making a network compiles what sets its ones.
-    const other = await createEngine(t.device);
-    const resumed = make(
-      other,
-      other.network([dense(150, 70), tanh(), dense(70, 4)], LOSS, { batchSize: 160 }),
-    );
-    const compiled = await calls(t.device, "createComputePipeline", async () => {
-      for (const count of [1, 160, 17, 1, 160, 96]) {
-        const batch = randomBatch(random, count, 150, 4, LOSS);
-        const records = await Promise.all([own.step(batch), own.step(batch), own.step(batch)]);
-        // Batches of one example and of 160 have losses so far apart that K-FAC may leave one out.
-        for (const { status } of records) assert(/^(ok|batch left out|loss far above)/.test(status), status);
-      }
-      // Also where a run goes on at a step that does less than others do, on an engine that has compiled nothing.
-      const state = await own.state();
-      resumed.restore({ ...state, step: Uint32Array.of(5) });
-      for (let k = 0; k < 4; k++) await resumed.step(randomBatch(random, 31, 150, 4, LOSS));
-    });
-    assertEqual(compiled, 0, "pipelines compiled in the way");
-    assert(engine.manager.counts.pipelines > 5, "nothing was compiled");
-    other.dispose();
-    engine.dispose();
-  });
+  trainingTest(
+    `${name}: no step compiles a kernel on the spot, whatever the size of its batch`,
+    async (t) => {
+      const engine = await createEngine(t.device);
+      // A large layer, so that batch sizes choose among the forms of the products.
+      const net = engine.network([dense(150, 70), tanh(), dense(70, 4)], LOSS, { batchSize: 160, seed: 3 });
+      const own = make(engine, net);
+      const random = t.random(3);
+      // Making a network compiles what sets its ones.
+      const other = await createEngine(t.device);
+      const resumed = make(
+        other,
+        other.network([dense(150, 70), tanh(), dense(70, 4)], LOSS, { batchSize: 160 }),
+      );
+      const compiled = await calls(t.device, "createComputePipeline", async () => {
+        for (const count of [1, 160, 17, 1, 160, 96]) {
+          const batch = randomBatch(random, count, 150, 4, LOSS);
+          const records = await Promise.all([own.step(batch), own.step(batch), own.step(batch)]);
+          // Batches of one example and of 160 have losses so far apart that K-FAC may leave one out.
+          for (const { status } of records)
+            assert(/^(ok|batch left out|loss far above)/.test(status), status);
+        }
+        // Also where a run goes on at a step that does less than others do, on an engine that has compiled nothing.
+        const state = await own.state();
+        resumed.restore({ ...state, step: Uint32Array.of(5) });
+        for (let k = 0; k < 4; k++) await resumed.step(randomBatch(random, 31, 150, 4, LOSS));
+      });
+      assertEqual(compiled, 0, "pipelines compiled in the way");
+      assert(engine.manager.counts.pipelines > 5, "nothing was compiled");
+      other.dispose();
+      engine.dispose();
+    },
+  );
 }
 
-kernelTest("tensors of another type than the checkpoint's are refused, whatever their bytes", async (t) => {
+trainingTest("tensors of another type than the checkpoint's are refused, whatever their bytes", async (t) => {
   const net = t.engine.network(MODULES, LOSS, { batchSize: 16, seed: 3 });
   for (const make of Object.values(optimizers)) {
     const own = make(t.engine, net);
@@ -163,7 +167,7 @@ kernelTest("tensors of another type than the checkpoint's are refused, whatever 
   net.dispose();
 });
 
-kernelTest("a step on a network that is disposed of says so", async (t) => {
+trainingTest("a step on a network that is disposed of says so", async (t) => {
   for (const make of Object.values(optimizers)) {
     const net = t.engine.network(MODULES, LOSS, { batchSize: 16, seed: 3 });
     const own = make(t.engine, net);
@@ -176,7 +180,7 @@ kernelTest("a step on a network that is disposed of says so", async (t) => {
   }
 });
 
-kernelTest("the tensors of checkpoints keep their names", async (t) => {
+trainingTest("the tensors of checkpoints keep their names", async (t) => {
   const net = t.engine.network(MODULES, LOSS, { batchSize: 16, seed: 3 });
   const names: Record<string, string> = {
     kfac: "step,factors,inverses,layerState,control,goodWeights,update,velocity",

@@ -14,7 +14,7 @@ import {
   type SgdOptions,
 } from "../../src/optimizers/index.js";
 import { changeOptions, problemWith, resolveOptions } from "../../src/optimizers/resolve.js";
-import { assert, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
 import { assertSame } from "./helpers.js";
 
@@ -30,7 +30,7 @@ const SCHEMAS: Record<string, OptionSchema> = {
 const needed = (schema: OptionSchema) =>
   schema.learningRate!.default === undefined ? { learningRate: 0.5 } : {};
 
-kernelTest("options: the defaults, and what callers may leave out", () => {
+trainingTest("options: the defaults, and what callers may leave out", () => {
   const defaults = (name: string) =>
     JSON.stringify(resolveOptions(name, SCHEMAS[name]!, needed(SCHEMAS[name]!)));
   const step = '"weightDecay":0,"decay":"coupled","gradientClip":0,"klClip":0,"averageDecay":0';
@@ -67,7 +67,7 @@ kernelTest("options: the defaults, and what callers may leave out", () => {
   assert(kfac && adam && sgd && wrong && scheduled, "");
 });
 
-kernelTest("options: every entry says what it is, and takes its own default", () => {
+trainingTest("options: every entry says what it is, and takes its own default", () => {
   for (const [name, schema] of Object.entries(SCHEMAS)) {
     for (const [option, entry] of Object.entries(schema)) {
       const what = `${name}.${option}`;
@@ -88,7 +88,7 @@ kernelTest("options: every entry says what it is, and takes its own default", ()
   assertEqual(KFAC_OPTIONS.curvature.choices.join(), BLOCK_KINDS.join(), "kinds of curvature");
 });
 
-kernelTest("options: bad values are refused with optimiser, option, value and what is right", () => {
+trainingTest("options: bad values are refused with optimiser, option, value and what is right", () => {
   const refuse = (name: string, option: string, values: readonly unknown[], text: RegExp) => {
     const schema = SCHEMAS[name]!;
     for (const value of values) {
@@ -151,7 +151,7 @@ kernelTest("options: bad values are refused with optimiser, option, value and wh
   );
 });
 
-kernelTest("options: unknown names are refused with a suggestion", () => {
+trainingTest("options: unknown names are refused with a suggestion", () => {
   const unknown: [string, unknown, RegExp][] = [
     ["kfac", { learingRate: 0.1 }, /^kfac: learingRate is not an option; pass learningRate\.$/],
     ["kfac", { inverse_every: 3 }, /inverse_every is not an option; pass inverseEvery/],
@@ -176,7 +176,7 @@ kernelTest("options: unknown names are refused with a suggestion", () => {
   assertEqual(`${twice.fisher} ${twice.samples}`, "exact 2", "the same said twice");
 });
 
-kernelTest(
+trainingTest(
   "options: those that are live change in mid-run, the others are refused and nothing changes",
   () => {
     const options = resolveOptions("kfac", KFAC_OPTIONS, { damping: 0.5, momentum: 0.9 });
@@ -204,7 +204,7 @@ kernelTest(
   },
 );
 
-kernelTest("options: an optimiser tells its own, and changes them from one step to the next", async (t) => {
+trainingTest("options: an optimiser tells its own, and changes them from one step to the next", async (t) => {
   const loss = softmaxCrossEntropy();
   const modules = [dense(6, 9), tanh(), dense(9, 4)];
   const random = t.random(3);

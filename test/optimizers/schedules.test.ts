@@ -15,8 +15,8 @@ import {
   assertClose,
   assertEqual,
   assertThrows,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
 import { assertSame } from "./helpers.js";
@@ -26,7 +26,7 @@ const MODULES = [dense(6, 9), tanh(), dense(9, 4)];
 
 const at = (schedule: Schedule, steps: readonly number[]) => steps.map((step) => schedule(step));
 
-kernelTest("schedules: their values", () => {
+trainingTest("schedules: their values", () => {
   assertClose(at(constant(0.3), [1, 2, 1000]), [0.3, 0.3, 0.3], 0, "constant");
   assertClose(
     at(linear(1, 0.2, 4), [1, 2, 3, 4, 5, 6, 99]),
@@ -44,7 +44,7 @@ kernelTest("schedules: their values", () => {
   assertClose(at(both, [1, 2, 3, 4, 5]), [0.5, 0.75, 0.5, 0.25, 0], 1e-15, "warm-up of a schedule");
 });
 
-kernelTest("schedules: bad arguments are refused", () => {
+trainingTest("schedules: bad arguments are refused", () => {
   const bad: [() => unknown, RegExp][] = [
     [() => constant(Number.NaN), /constant: value must be a finite number, got NaN/],
     [() => linear(1, Number.POSITIVE_INFINITY, 3), /linear: to must be a finite number/],
@@ -81,7 +81,7 @@ function batchesOf(t: TestContext, count: number) {
 }
 
 for (const [name, make] of Object.entries(optimizers)) {
-  kernelTest(`schedules: ${name} takes the rate of each step, also after it is resumed`, async (t) => {
+  trainingTest(`schedules: ${name} takes the rate of each step, also after it is resumed`, async (t) => {
     const schedule = warmUp(2, cosine(0.2, 0.01, 6));
     const all = batchesOf(t, 8);
     const { net, own, dispose } = setUp(t, make, schedule);
@@ -111,7 +111,7 @@ for (const [name, make] of Object.entries(optimizers)) {
     other.net.dispose();
   });
 
-  kernelTest(`schedules: ${name} refuses a bad value at its step, and nothing changes`, async (t) => {
+  trainingTest(`schedules: ${name} refuses a bad value at its step, and nothing changes`, async (t) => {
     const [batch] = batchesOf(t, 1);
     const bad = [0, -1, Number.NaN, 1e39, 1e-46, undefined as unknown as number];
     const { net, own, dispose } = setUp(t, make, (step) => (step === 2 ? bad[0]! : 0.01));
@@ -136,7 +136,7 @@ for (const [name, make] of Object.entries(optimizers)) {
 }
 
 for (const name of ["kfac", "newton"] as const) {
-  kernelTest(`schedules: ${name}'s damping, as if it were set by hand`, async (t) => {
+  trainingTest(`schedules: ${name}'s damping, as if it were set by hand`, async (t) => {
     const damping = linear(1, 0.1, 3);
     const all = batchesOf(t, 4);
     const make = (net: Network, value: number | Schedule) =>

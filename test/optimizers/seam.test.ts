@@ -20,8 +20,8 @@ import {
   assertClose,
   assertEqual,
   assertThrows,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
 import { assertRecord, assertSame, moved } from "./helpers.js";
@@ -153,17 +153,17 @@ async function dataParallel(t: TestContext, make: Make, images = false): Promise
 }
 
 for (const [name, make] of Object.entries(optimizers)) {
-  kernelTest(`seam: ${name} on two halves of each batch is one on the whole`, async (t) => {
+  trainingTest(`seam: ${name} on two halves of each batch is one on the whole`, async (t) => {
     await dataParallel(t, make);
   });
 }
 
-kernelTest("seam: so it is with convolutions", async (t) => {
+trainingTest("seam: so it is with convolutions", async (t) => {
   await dataParallel(t, optimizers["kfac, exact"]!, true);
 });
 
 for (const [name, make] of Object.entries(optimizers)) {
-  kernelTest(
+  trainingTest(
     `seam: ${name} with one that does nothing has the same bits, in a few submits a step`,
     async (t) => {
       const random = t.random(6);
@@ -215,7 +215,7 @@ for (const [name, make] of Object.entries(optimizers)) {
   );
 }
 
-kernelTest("seam: steps, state, restore and changes keep their order while one waits", async (t) => {
+trainingTest("seam: steps, state, restore and changes keep their order while one waits", async (t) => {
   const random = t.random(7);
   const [a, b, c] = Array.from({ length: 3 }, () => randomBatch(random, 16, 7, 4, LOSS)) as [
     Batch,
@@ -263,7 +263,7 @@ kernelTest("seam: steps, state, restore and changes keep their order while one w
   for (const made of [own, slow, net, other]) made.dispose();
 });
 
-kernelTest("seam: one that fails ends its step only", async (t) => {
+trainingTest("seam: one that fails ends its step only", async (t) => {
   const [batch] = [randomBatch(t.random(8), 16, 7, 4, LOSS)];
   for (const make of [optimizers.sgd!, optimizers["kfac, exact"]!]) {
     const net = t.engine.network(MODULES, LOSS, { batchSize: 16, seed: 3 });
@@ -293,7 +293,7 @@ kernelTest("seam: one that fails ends its step only", async (t) => {
   }
 });
 
-kernelTest("seam: what is no seam is refused, and nothing is", (t) => {
+trainingTest("seam: what is no seam is refused, and nothing is", (t) => {
   const net = t.engine.network(MODULES, LOSS, { batchSize: 16 });
   const sgd = t.engine.sgd(net, { learningRate: 0.1 });
   const seam = {};

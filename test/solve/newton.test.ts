@@ -24,7 +24,7 @@ import {
   type NewtonProblem,
   solveNewton,
 } from "../../src/solve/index.js";
-import { assert, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { convolutionProblem, type ProblemShape } from "./convolution-problem.js";
 
 class Source {
@@ -60,7 +60,7 @@ const near = (actual: number | undefined, wanted: number, digits: number, what: 
     `${what}: got ${actual}, expected ${wanted}`,
   );
 
-kernelTest("solveNewton: K-FAC's step is the reference's", async (t) => {
+trainingTest("solveNewton: K-FAC's step is the reference's", async (t) => {
   const engine = t.engine as Engine;
   const source = new Source(11);
   for (const [what, inputs, out, count, damping] of [
@@ -86,7 +86,7 @@ kernelTest("solveNewton: K-FAC's step is the reference's", async (t) => {
   }
 });
 
-kernelTest(
+trainingTest(
   "solveNewton: the exact step is the reference's, and the shortest where H is singular",
   async (t) => {
     const engine = t.engine as Engine;
@@ -118,30 +118,33 @@ kernelTest(
   },
 );
 
-kernelTest("solveNewton: examples of different widths, and more unknowns than H is formed for", async (t) => {
-  const engine = t.engine as Engine;
-  const source = new Source(13);
-  const widths = [
-    [3, 2],
-    [1, 5],
-    [7, 1],
-    [4, 4],
-  ] as const;
-  const W = source.normal(5, 6);
-  const examples = [...widths, ...widths].map(([n, c]) => source.example(6, 5, n, c));
-  const found = await solveNewton(engine, { kind: "linear", W, examples, damping: 0.1 });
-  assertNear(found.step, exactNewtonStep({ examples, W, damping: 0.1 }).step, 1e-7, "different widths");
+trainingTest(
+  "solveNewton: examples of different widths, and more unknowns than H is formed for",
+  async (t) => {
+    const engine = t.engine as Engine;
+    const source = new Source(13);
+    const widths = [
+      [3, 2],
+      [1, 5],
+      [7, 1],
+      [4, 4],
+    ] as const;
+    const W = source.normal(5, 6);
+    const examples = [...widths, ...widths].map(([n, c]) => source.example(6, 5, n, c));
+    const found = await solveNewton(engine, { kind: "linear", W, examples, damping: 0.1 });
+    assertNear(found.step, exactNewtonStep({ examples, W, damping: 0.1 }).step, 1e-7, "different widths");
 
-  const wide = source.normal(14, 25);
-  const many = Array.from({ length: 40 }, () => source.example(25, 14, 6, 5));
-  const large = await solveNewton(engine, { kind: "linear", W: wide, examples: many, damping: 3 });
-  assertEqual(large.rank, undefined, "350 unknowns: no rank");
-  assert((large.iterations ?? 0) > 0, "solved by conjugate gradients");
-  const wanted = exactNewtonStep({ examples: many, W: wide, damping: 3, method: "cg" });
-  assertNear(large.step, wanted.step, 1e-7, "350 unknowns");
-});
+    const wide = source.normal(14, 25);
+    const many = Array.from({ length: 40 }, () => source.example(25, 14, 6, 5));
+    const large = await solveNewton(engine, { kind: "linear", W: wide, examples: many, damping: 3 });
+    assertEqual(large.rank, undefined, "350 unknowns: no rank");
+    assert((large.iterations ?? 0) > 0, "solved by conjugate gradients");
+    const wanted = exactNewtonStep({ examples: many, W: wide, damping: 3, method: "cg" });
+    assertNear(large.step, wanted.step, 1e-7, "350 unknowns");
+  },
+);
 
-kernelTest("solveNewton: EKFAC and the nearest Kronecker product are the reference's", async (t) => {
+trainingTest("solveNewton: EKFAC and the nearest Kronecker product are the reference's", async (t) => {
   const engine = t.engine as Engine;
   const source = new Source(14);
   const W = source.normal(4, 5);
@@ -156,7 +159,7 @@ kernelTest("solveNewton: EKFAC and the nearest Kronecker product are the referen
   }
 });
 
-kernelTest("solveNewton: a tiling's step is one of U", async (t) => {
+trainingTest("solveNewton: a tiling's step is one of U", async (t) => {
   const engine = t.engine as Engine;
   const source = new Source(15);
   const [K, U] = [source.normal(6, 3), source.normal(3, 5)];
@@ -169,7 +172,7 @@ kernelTest("solveNewton: a tiling's step is one of U", async (t) => {
   assertNear(found.BBt, wanted.BBt, 2e-6, "K'BB'K");
 });
 
-kernelTest("solveNewton: singular factors give the shortest step", async (t) => {
+trainingTest("solveNewton: singular factors give the shortest step", async (t) => {
   const engine = t.engine as Engine;
   const one = (rows: number[][]) => fromRows(rows);
   const problem = (A: number[][], B: number[][], target: number[][], W: number[][]): LinearProblem => ({
@@ -200,7 +203,7 @@ const conv = (change: Partial<ProblemShape>) =>
     ...change,
   }).options;
 
-kernelTest("solveNewton: a convolution's step is the least-squares minimiser", async (t) => {
+trainingTest("solveNewton: a convolution's step is the least-squares minimiser", async (t) => {
   const engine = t.engine as Engine;
   for (const [what, change, status] of [
     ["with a head", {}, /^ok$/],
@@ -220,7 +223,7 @@ kernelTest("solveNewton: a convolution's step is the least-squares minimiser", a
   }
 });
 
-kernelTest("solveNewton: a convolution's approximations are the reference's", async (t) => {
+trainingTest("solveNewton: a convolution's approximations are the reference's", async (t) => {
   const engine = t.engine as Engine;
   const options = conv({ N: 9, size: [6, 5], outputs: 4, seed: 5, damping: 1 });
   for (const method of ["expand", "reduce", "ekfac", "kfoc", "meanFluctuation"] as const) {
@@ -232,7 +235,7 @@ kernelTest("solveNewton: a convolution's approximations are the reference's", as
   }
 });
 
-kernelTest("solveNewton: what f32 cannot hold has no step and says why", async (t) => {
+trainingTest("solveNewton: what f32 cannot hold has no step and says why", async (t) => {
   const engine = t.engine as Engine;
   const huge = fromRows([[1e30]]);
   const [one, target] = [fromRows([[1]]), fromRows([[1]])];
@@ -242,7 +245,7 @@ kernelTest("solveNewton: what f32 cannot hold has no step and says why", async (
   assert(found.step === undefined && found.W === undefined && found.lossAfter === undefined, "no step");
 });
 
-kernelTest("solveNewton: bad problems are refused by name, and memory given back", async (t) => {
+trainingTest("solveNewton: bad problems are refused by name, and memory given back", async (t) => {
   const engine = t.engine as Engine;
   const source = new Source(16);
   const W = source.normal(3, 4);
