@@ -4,7 +4,8 @@ import { variant } from "./contestants.mjs";
 
 export const HELP = `npm run bench -- --only optimizers [options]
 
-  --tasks A,B          of: TASKS; all but the last unless named
+  --tasks A,B          of: TASKS
+                       (the first eight unless named)
   --optimizers A,B     of: OPTIMIZERS (DEFAULT)
   --variant NAME=JSON  K-FAC with these options as well, under a name of its own; may be given several times
   --rates A,B          of optimisers that are tried at several learning rates only these

@@ -11,10 +11,11 @@ import { HELP, readArguments } from "./arguments.mjs";
 import { CONTESTANTS, DEFAULT_CONTESTANTS } from "./contestants.mjs";
 import { measureCost } from "./cost.mjs";
 import { reached, runEpochs } from "./epochs.mjs";
+import { HELD_OUT } from "./held-out.mjs";
 import { digits, drawings, markdown, marksOf } from "./report.mjs";
 import { run } from "./run.mjs";
 import { keyOf, Store, textOf } from "./store.mjs";
-import { AUTOENCODER, TASKS } from "./tasks.mjs";
+import { ALL_TASKS, AUTOENCODER, TASKS } from "./tasks.mjs";
 
 /** Seeds of a run of steps, and of one of epochs. */
 const SEEDS = { steps: 3, epochs: 1 };
@@ -28,7 +29,11 @@ const QUICK_COST = { tasks: ["batch-8"], pairs: 1, steps: 10 };
  */
 export async function runOptimizers(argv, program) {
   const known = {
-    ...{ tasks: TASKS.map(({ id }) => id), more: [AUTOENCODER.id], adapters: ADAPTERS },
+    ...{
+      tasks: TASKS.map(({ id }) => id),
+      more: [...HELD_OUT.map(({ id }) => id), AUTOENCODER.id],
+      adapters: ADAPTERS,
+    },
     ...{ contestants: CONTESTANTS, defaults: DEFAULT_CONTESTANTS },
   };
   const options = readArguments(argv, known);
@@ -128,7 +133,7 @@ function* planned({ tasks, contestants, seeds }) {
   const most = Math.max(SEEDS.steps, seeds ?? 0);
   for (let seed = 1; seed <= most; seed++) {
     for (const id of tasks) {
-      const task = TASKS.find((one) => one.id === id);
+      const task = ALL_TASKS.find((one) => one.id === id);
       if (seed > (seeds ?? (task ? SEEDS.steps : SEEDS.epochs))) continue;
       for (const contestant of contestants) {
         for (const setting of contestant.settings) {

@@ -1,9 +1,10 @@
 // The results as a markdown table and a chart of each task.
 import { charts } from "../library.mjs";
 import { reached } from "./epochs.mjs";
+import { HELD_OUT } from "./held-out.mjs";
 import { EVERY, WINDOW } from "./steps.mjs";
 import { bestOf, compareAt, countsOf, linesOf } from "./summary.mjs";
-import { AUTOENCODER, TASKS } from "./tasks.mjs";
+import { ALL_TASKS, AUTOENCODER, TASKS } from "./tasks.mjs";
 
 /**
  * @typedef {import("./summary.mjs").Line} Line
@@ -56,8 +57,10 @@ export function markdown({ machine, runs, epochs, cost }, contestants) {
     : "";
   const parts = [`# Optimisers against each other\n\n${where}`, ABOUT, budgets([...runs, ...epochs], nameOf)];
   for (const id of unique(lines.map(({ optimizer }) => optimizer)).filter((one) => one !== "adam")) {
-    const part = besideAdam(id, nameOf(id), lines);
-    if (part) parts.push(part);
+    const known = besideAdam(`${nameOf(id)} beside the best Adam`, nameOf(id), { id, lines, tasks: TASKS });
+    const unseen = `${nameOf(id)} on problems that took no part in any choice`;
+    const others = besideAdam(unseen, nameOf(id), { id, lines, tasks: HELD_OUT });
+    parts.push(...[known, others].filter((part) => part !== undefined));
   }
   if (lines.length > 0) parts.push(everyLine(lines, nameOf));
   if (epochs.length > 0) parts.push(epochTable(epochs, nameOf));
@@ -83,9 +86,12 @@ function budgets(runs, nameOf) {
   return `Tuning budget, the same on every task:\n\n${words.join("\n")}`;
 }
 
-/** @param {string} id @param {string} name @param {readonly Line[]} lines */
-function besideAdam(id, name, lines) {
-  const rows = TASKS.flatMap((task) => {
+/**
+ * @param {string} title @param {string} name
+ * @param {{ id: string, lines: readonly Line[], tasks: readonly import("./tasks.mjs").Task[] }} of
+ */
+function besideAdam(title, name, { id, lines, tasks }) {
+  const rows = tasks.flatMap((task) => {
     const own = lines.filter((line) => line.task === task.id && line.optimizer === id);
     const rivals = lines.filter((line) => line.task === task.id && line.optimizer === "adam");
     if (own.length === 0 || rivals.length === 0) return [];
@@ -139,7 +145,7 @@ function besideAdam(id, name, lines) {
     ),
     `${counts.above} runs ended above their start`,
   ];
-  return `## ${name} beside the best Adam\n\n${table([head, ...body])}
+  return `## ${title}\n\n${table([head, ...body])}
 
 "Its steps": the share of Adam's steps after which the running mean is as low as that Adam's end. ${capital(told.join("; "))}.`;
 }
@@ -174,7 +180,7 @@ function everyLine(lines, nameOf) {
 
 /** @param {readonly Line[]} lines */
 function inTaskOrder(lines) {
-  return TASKS.flatMap(({ id }) => lines.filter(({ task }) => task === id));
+  return ALL_TASKS.flatMap(({ id }) => lines.filter(({ task }) => task === id));
 }
 
 /** @param {Results["epochs"]} runs @param {(id: string) => string} nameOf */
@@ -248,7 +254,7 @@ export function drawings({ machine, runs, epochs }, contestants) {
   const looks = looksOf(ids);
   const nameOf = (/** @type {string} */ id) => contestants.find((one) => one.id === id)?.name ?? id;
   const where = machine ? `${machine.adapter}, ${machine.date.slice(0, 10)}` : "";
-  const made = TASKS.flatMap((task) => {
+  const made = ALL_TASKS.flatMap((task) => {
     const own = lines.filter((line) => line.task === task.id);
     if (own.length === 0) return [];
     const series = unique(own.map(({ optimizer }) => optimizer)).flatMap((id) => {

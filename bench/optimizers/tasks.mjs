@@ -1,4 +1,5 @@
 // What the optimisers are set to. A new task is an entry here.
+import { HELD_OUT } from "./held-out.mjs";
 import { digitStream } from "./mnist.mjs";
 import {
   chainWeights,
@@ -13,6 +14,8 @@ import {
  * @typedef {import("../gpu.mjs").Library} Library
  * @typedef {import("../../src/index.js").Module} Module
  * @typedef {import("../../src/index.js").Loss} Loss
+ * @typedef {import("../../src/index.js").Graph} Graph
+ * @typedef {import("../../src/index.js").InputForm} InputForm
  * @typedef {import("./problems.mjs").Stream} Stream
  *
  * @typedef {object} Task
@@ -21,8 +24,8 @@ import {
  * @property {string} network in words
  * @property {"softmax" | "sigmoid" | "squared"} loss
  * @property {number} batch examples of a step
- * @property {[number, number, number]} [input] channels, height and width of images
- * @property {(library: Library) => Module[]} modules
+ * @property {InputForm} [input] of a list of modules: channels, height and width of images, a vocabulary and a length
+ * @property {(library: Library) => Module[] | Graph} modules
  * @property {(seed: number) => Float32Array[]} [weights] those to begin with; by default the library's own for the seed
  * @property {(seed: number, library: Library) => Stream} stream
  *
@@ -115,6 +118,9 @@ export const TASKS = [
     stream: sparseStream,
   },
 ];
+
+/** Those whose defaults were looked at, and those that took no part. */
+export const ALL_TASKS = [...TASKS, ...HELD_OUT];
 
 /** The benchmark of the field: trained by epochs, and only when it is asked for. */
 export const AUTOENCODER = {
