@@ -7,7 +7,7 @@
 // (`moved`) every bad batch is held. Where PATIENCE batches in a row are bad and
 // the next is finite, the data have changed: its loss is the new normal, and the curvature starts afresh. So it does where the
 // first batches were bad: two in a row are below 1 / DROP of the running mean. λ, which the curvature reads, is fixed, follows
-// the running loss, less of it the clearer gradients are (pieces/signal.wgsl), or is steered by step_ratio.wgsl, times `boost`.
+// the running loss, less of it the more steps gain (pieces/signal.wgsl), or is steered by step_ratio.wgsl, times `boost`.
 //
 // One thread; the state is one struct. Dispatched by src/optimizers/control/control.ts after a pass and before its statistics.
 //
@@ -59,7 +59,7 @@ struct StepState {
   lastMomentum: f32,
   promise: f32,
   promisedSlope: f32,
-  freshSlope: f32,
+  fall: f32,
   examples: f32,
   loss: f32,
   predicted: f32,
@@ -88,13 +88,21 @@ const RESTORED = 2u;
 const FIXED = 0u;
 const RELATIVE = 1u;
 const RATIO = 2u;
-// How far a step may be shortened for noise: √(p / CLEAR) in [LEAST, 1], p what of a gradient is signal. Gradients of which a
-// tenth or more is signal need no caution.
-const LEAST = 0.5;
-const CLEAR = 0.1;
+// What the next batch leaves of a step's promise decides how careful steps are. The gain of a step is how far the loss fell along
+// V by that batch, ⟨G, V⟩ + ½ V'CV with V'CV its own, over the slope that the step's batch promised, each a running mean. It is 0
+// where steps only undo the noise of those before, as they do round a minimum: there they have to become shorter.
+// Steps may be shortened down to √(gain / CLEAR) in [LEAST, 1]; of λ's share of the loss goes PLAIN / gain in [LEAST_SHARE, 1].
+const LEAST = 1.0 / 3.0;
+const CLEAR = 0.03;
+const LEAST_SHARE = 0.25;
+const PLAIN = 0.025;
 
-fn least_share(fresh: f32, promised: f32) -> f32 {
-  return clamp(sqrt(max(fresh / promised, 0.0) / CLEAR), LEAST, 1.0);
+fn least_length(gain: f32) -> f32 {
+  return clamp(sqrt(max(gain, 0.0) / CLEAR), LEAST, 1.0);
+}
+
+fn damping_share(gain: f32) -> f32 {
+  return clamp(PLAIN / max(gain, PLAIN), LEAST_SHARE, 1.0);
 }
 
 const REJECT = 3.0;
@@ -123,7 +131,7 @@ fn start_afresh(loss: f32) {
   state[0].steepness = 0.0;
   state[0].steepnessCount = 0.0;
   state[0].promisedSlope = 0.0;
-  state[0].freshSlope = 0.0;
+  state[0].fall = 0.0;
 }
 
 fn take(loss: f32) {
@@ -200,8 +208,7 @@ fn main() {
     if (settings.rule != FIXED) {
       base *= abs(state[0].mean);
       if (state[0].promisedSlope > 0.0) {
-        let clear = LEAST / least_share(state[0].freshSlope, state[0].promisedSlope);
-        base *= clear * clear;
+        base *= damping_share(state[0].fall / state[0].promisedSlope);
       }
     }
     if (settings.rule == RATIO) {

@@ -6,8 +6,8 @@
 // corrected by what later batches say:
 // - ρ is at most the harmonic running mean of ⟨G, U⟩ / U'CU: one flat batch cannot make a long step.
 // - ρ is multiplied by s, the running share of the promised slope ⟨G, U⟩ that the next batch finds along U, the bend of the
-//   step taken allowed for; but by no less than √(p / CLEAR) in [LEAST, 1], p what of a gradient is signal. That is the share of
-//   a step's slope ρ⟨G, U⟩ + μ⟨G, V⟩ which the next batch, with its own bend V'CV, finds where the step began.
+//   step taken allowed for; but by no less than √(gain / CLEAR) in [LEAST, 1]. The gain is the share of a step's slope
+//   ρ⟨G, U⟩ + μ⟨G, V⟩ by which the loss fell along V, as the next batch has it (pieces/signal.wgsl).
 // - μ is Σ (⟨G, V⟩ − ρ U'CV) / Σ V'CV over the last batches: V is older than G, so ⟨G, V⟩ is a slope on unseen data.
 // - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
 //   times that share in [LEAST_TRUST, 1].
@@ -75,7 +75,7 @@ struct StepState {
   lastMomentum: f32,
   promise: f32,
   promisedSlope: f32,
-  freshSlope: f32,
+  fall: f32,
   examples: f32,
   loss: f32,
   predicted: f32,
@@ -148,13 +148,21 @@ fn counted() -> Outcome {
 const TAKEN = 0u;
 const HELD = 1u;
 const RESTORED = 2u;
-// How far a step may be shortened for noise: √(p / CLEAR) in [LEAST, 1], p what of a gradient is signal. Gradients of which a
-// tenth or more is signal need no caution.
-const LEAST = 0.5;
-const CLEAR = 0.1;
+// What the next batch leaves of a step's promise decides how careful steps are. The gain of a step is how far the loss fell along
+// V by that batch, ⟨G, V⟩ + ½ V'CV with V'CV its own, over the slope that the step's batch promised, each a running mean. It is 0
+// where steps only undo the noise of those before, as they do round a minimum: there they have to become shorter.
+// Steps may be shortened down to √(gain / CLEAR) in [LEAST, 1]; of λ's share of the loss goes PLAIN / gain in [LEAST_SHARE, 1].
+const LEAST = 1.0 / 3.0;
+const CLEAR = 0.03;
+const LEAST_SHARE = 0.25;
+const PLAIN = 0.025;
 
-fn least_share(fresh: f32, promised: f32) -> f32 {
-  return clamp(sqrt(max(fresh / promised, 0.0) / CLEAR), LEAST, 1.0);
+fn least_length(gain: f32) -> f32 {
+  return clamp(sqrt(max(gain, 0.0) / CLEAR), LEAST, 1.0);
+}
+
+fn damping_share(gain: f32) -> f32 {
+  return clamp(PLAIN / max(gain, PLAIN), LEAST_SHARE, 1.0);
 }
 
 const LEAST_TRUST = 0.1;
@@ -217,12 +225,12 @@ fn main() {
   let cuv = sums[7u * count + 1u] + ridge * uv;
   let cvv = sums[7u * count + 3u] + ridge * vv;
   let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
-  // The same where the step began, along all of it and with the unseen batch's own bend: what of a gradient is signal.
+  // And how far did the loss fall along the step, by that batch's own slope and bend?
   let promise = state[0].promise;
-  let fresh = gv + sums[7u * count + 3u] + settings.penalty * vv;
-  if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(fresh)) {
+  let fall = gv + 0.5 * (sums[7u * count + 3u] + settings.penalty * vv);
+  if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(fall)) {
     state[0].promisedSlope = MEMORY * state[0].promisedSlope + (1.0 - MEMORY) * promise;
-    state[0].freshSlope = MEMORY * state[0].freshSlope + (1.0 - MEMORY) * fresh;
+    state[0].fall = MEMORY * state[0].fall + (1.0 - MEMORY) * fall;
   }
   state[0].judgeable = 0u;
   var s = 1.0;
@@ -231,7 +239,7 @@ fn main() {
     let share = state[0].slopeFound / state[0].slopeCount;
     var least = 1.0;
     if (state[0].promisedSlope > 0.0) {
-      least = least_share(state[0].freshSlope, state[0].promisedSlope);
+      least = least_length(state[0].fall / state[0].promisedSlope);
     }
     s = clamp(share, least, 1.0);
     trust = clamp(share, LEAST_TRUST, 1.0);

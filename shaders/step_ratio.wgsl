@@ -53,7 +53,7 @@ struct StepState {
   lastMomentum: f32,
   promise: f32,
   promisedSlope: f32,
-  freshSlope: f32,
+  fall: f32,
   examples: f32,
   loss: f32,
   predicted: f32,

@@ -7,7 +7,7 @@
 // (`moved`) every bad batch is held. Where PATIENCE batches in a row are bad and
 // the next is finite, the data have changed: its loss is the new normal, and the curvature starts afresh. So it does where the
 // first batches were bad: two in a row are below 1 / DROP of the running mean. λ, which the curvature reads, is fixed, follows
-// the running loss, less of it the clearer gradients are (pieces/signal.wgsl), or is steered by step_ratio.wgsl, times `boost`.
+// the running loss, less of it the more steps gain (pieces/signal.wgsl), or is steered by step_ratio.wgsl, times `boost`.
 //
 // One thread; the state is one struct. Dispatched by src/optimizers/control/control.ts after a pass and before its statistics.
 
@@ -44,7 +44,7 @@ fn start_afresh(loss: f32) {
   state[0].steepness = 0.0;
   state[0].steepnessCount = 0.0;
   state[0].promisedSlope = 0.0;
-  state[0].freshSlope = 0.0;
+  state[0].fall = 0.0;
 }
 
 fn take(loss: f32) {
@@ -121,8 +121,7 @@ fn main() {
     if (settings.rule != FIXED) {
       base *= abs(state[0].mean);
       if (state[0].promisedSlope > 0.0) {
-        let clear = LEAST / least_share(state[0].freshSlope, state[0].promisedSlope);
-        base *= clear * clear;
+        base *= damping_share(state[0].fall / state[0].promisedSlope);
       }
     }
     if (settings.rule == RATIO) {

@@ -6,8 +6,8 @@
 // corrected by what later batches say:
 // - ρ is at most the harmonic running mean of ⟨G, U⟩ / U'CU: one flat batch cannot make a long step.
 // - ρ is multiplied by s, the running share of the promised slope ⟨G, U⟩ that the next batch finds along U, the bend of the
-//   step taken allowed for; but by no less than √(p / CLEAR) in [LEAST, 1], p what of a gradient is signal. That is the share of
-//   a step's slope ρ⟨G, U⟩ + μ⟨G, V⟩ which the next batch, with its own bend V'CV, finds where the step began.
+//   step taken allowed for; but by no less than √(gain / CLEAR) in [LEAST, 1]. The gain is the share of a step's slope
+//   ρ⟨G, U⟩ + μ⟨G, V⟩ by which the loss fell along V, as the next batch has it (pieces/signal.wgsl).
 // - μ is Σ (⟨G, V⟩ − ρ U'CV) / Σ V'CV over the last batches: V is older than G, so ⟨G, V⟩ is a slope on unseen data.
 // - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
 //   times that share in [LEAST_TRUST, 1].
@@ -85,12 +85,12 @@ fn main() {
   let cuv = sums[7u * count + 1u] + ridge * uv;
   let cvv = sums[7u * count + 3u] + ridge * vv;
   let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
-  // The same where the step began, along all of it and with the unseen batch's own bend: what of a gradient is signal.
+  // And how far did the loss fall along the step, by that batch's own slope and bend?
   let promise = state[0].promise;
-  let fresh = gv + sums[7u * count + 3u] + settings.penalty * vv;
-  if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(fresh)) {
+  let fall = gv + 0.5 * (sums[7u * count + 3u] + settings.penalty * vv);
+  if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(fall)) {
     state[0].promisedSlope = MEMORY * state[0].promisedSlope + (1.0 - MEMORY) * promise;
-    state[0].freshSlope = MEMORY * state[0].freshSlope + (1.0 - MEMORY) * fresh;
+    state[0].fall = MEMORY * state[0].fall + (1.0 - MEMORY) * fall;
   }
   state[0].judgeable = 0u;
   var s = 1.0;
@@ -99,7 +99,7 @@ fn main() {
     let share = state[0].slopeFound / state[0].slopeCount;
     var least = 1.0;
     if (state[0].promisedSlope > 0.0) {
-      least = least_share(state[0].freshSlope, state[0].promisedSlope);
+      least = least_length(state[0].fall / state[0].promisedSlope);
     }
     s = clamp(share, least, 1.0);
     trust = clamp(share, LEAST_TRUST, 1.0);

@@ -32,10 +32,10 @@ export interface ControlState {
   readonly momentumSlope: number;
   readonly momentumCurvature: number;
   readonly lastMomentum: number;
-  /** The slope that the last step promised; running sums of it, and of what the next batch finds of it. */
+  /** The slope that the last step promised; running sums of it, and of how far the loss fell along steps by the next batch. */
   readonly promise: number;
   readonly promisedSlope: number;
-  readonly freshSlope: number;
+  readonly fall: number;
   readonly examples: number;
   /** The loss at the start. */
   readonly firstLoss: number;
@@ -129,7 +129,7 @@ export function initialControlState(): ControlState {
     lastMomentum: 0,
     promise: 0,
     promisedSlope: 0,
-    freshSlope: 0,
+    fall: 0,
     examples: 0,
   };
   const looks = { firstLoss: 0, loss: 0, predicted: 0, ratio: 0, steeredDamping: 0 };
@@ -161,7 +161,11 @@ export function judgeBatch(
   const { damping, rule, leastDamping, mostDamping, refreshes } = settings;
   const common = { ...judged, loss, examples: mix(0.9, usually, examples) };
   if (!refreshes) return common;
-  const base = damping * (rule === "fixed" ? 1 : Math.abs(judged.mean) * caution(judged));
+  const base =
+    damping *
+    (rule === "fixed"
+      ? 1
+      : Math.abs(judged.mean) * (judged.promisedSlope > 0 ? dampingShare(gainOf(judged)) : 1));
   // It begins where the running loss would have it.
   const begins = rule === "levenbergMarquardt" && judged.steeredDamping === 0 && judged.seen > 0;
   const steeredDamping = begins ? base : judged.steeredDamping;
@@ -193,7 +197,7 @@ function take(before: ControlState, loss: number): ControlState {
       steepness: 0,
       steepnessCount: 0,
       promisedSlope: 0,
-      freshSlope: 0,
+      fall: 0,
     };
     return { ...common, ...forgotten, firstLoss: loss, mean: loss, statistics: "afresh" };
   }
@@ -254,15 +258,15 @@ export function planStep(
   const ridge = before.lambda + settings.penalty;
   const [cuu, cuv, cvv] = [forms[0] + ridge * uu, forms[1] + ridge * uv, forms[2] + ridge * vv];
   const measured = settings.measures && [cuu, cuv, cvv, gu, gv].every(finite);
-  const fresh = measured ? gv + forms[2] + settings.penalty * vv : Number.NaN;
+  const fall = measured ? gv + 0.5 * (forms[2] + settings.penalty * vv) : Number.NaN;
   const state = {
     ...before,
     ...shares(before, total("previous")),
-    ...signal(before, fresh),
+    ...gained(before, fall),
     judgeable: false,
   };
   const share = state.slopeCount > 0 ? state.slopeFound / state.slopeCount : 1;
-  const least = state.promisedSlope > 0 ? leastShare(state.freshSlope / state.promisedSlope) : 1;
+  const least = state.promisedSlope > 0 ? leastLength(gainOf(state)) : 1;
   const s = clamp(share, least, 1);
   let model = 0;
   if (measured && gu > 0 && cuu > 0) {
@@ -356,23 +360,25 @@ function shares({ judgeable, bend, slope, slopeFound, slopeCount }: ControlState
   return { slopeFound: mix(0.95, slopeFound, clamp(share, -10, 10)), slopeCount: mix(0.95, slopeCount, 1) };
 }
 
-/**
- * How much of the slope that the last step promised its start has on a batch that it has not seen: the slope there is now,
- * and the bend along the step.
- */
-function signal({ judgeable, promise, promisedSlope, freshSlope }: ControlState, fresh: number) {
-  if (!judgeable || !(promise > 0) || !finite(promise) || !finite(fresh)) return {};
-  return { promisedSlope: mix(0.95, promisedSlope, promise), freshSlope: mix(0.95, freshSlope, fresh) };
+/** How far the loss fell along the last step, by a batch that it has not seen, beside the slope that its own promised. */
+function gained({ judgeable, promise, promisedSlope, fall }: ControlState, fell: number) {
+  if (!judgeable || !(promise > 0) || !finite(promise) || !finite(fell)) return {};
+  return { promisedSlope: mix(0.95, promisedSlope, promise), fall: mix(0.95, fall, fell) };
 }
 
-/** Less of λ does where gradients are clear. */
-function caution({ promisedSlope, freshSlope }: ControlState): number {
-  return promisedSlope > 0 ? (0.5 / leastShare(freshSlope / promisedSlope)) ** 2 : 1;
+/** 0 where steps only undo the noise of those before. */
+function gainOf({ promisedSlope, fall }: ControlState): number {
+  return fall / promisedSlope;
 }
 
-/** Least s: gradients of which a tenth or more is signal need no caution. */
-function leastShare(signal: number): number {
-  return clamp(Math.sqrt(Math.max(signal, 0) / 0.1), 0.5, 1);
+/** Least s. */
+function leastLength(gain: number): number {
+  return clamp(Math.sqrt(Math.max(gain, 0) / 0.03), 1 / 3, 1);
+}
+
+/** What of λ's share of the loss is taken: less where steps gain. */
+function dampingShare(gain: number): number {
+  return clamp(0.025 / Math.max(gain, 0.025), 0.25, 1);
 }
 
 /** ρ of the model in the plane of U and V, or along U alone where that is no plane. */

@@ -36,10 +36,10 @@ export const StepState = d.struct({
   momentumSlope: d.f32,
   momentumCurvature: d.f32,
   lastMomentum: d.f32,
-  /** Of the last step, ρ⟨G, U⟩ + μ⟨G, V⟩; running sums of it, and of what the next batch finds of it. */
+  /** Of the last step, ρ⟨G, U⟩ + μ⟨G, V⟩; running sums of it, and of how far the loss fell along steps by the next batch. */
   promise: d.f32,
   promisedSlope: d.f32,
-  freshSlope: d.f32,
+  fall: d.f32,
   /** Running size of batches. */
   examples: d.f32,
   /** The loss of the batch, how the quadratic model of its step changes it, and the last reduction ratio. */
