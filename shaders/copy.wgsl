@@ -19,6 +19,7 @@ struct CopyProblem {
   targetBatch: u32,
   targetRow: u32,
   targetCol: u32,
+  pair: u32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<CopyProblem>;
@@ -55,7 +56,8 @@ fn main(
     for (var j = thread; j < problem.cols; j += THREADS) {
       copied[written + j * problem.targetCol] = 1.0;
     }
-  } else {
+  }
+  if (problem.fill == 0u) {
     for (var j = thread; j < problem.cols; j += THREADS) {
       copied[written + j * problem.targetCol] = source[start + j * problem.sourceCol];
     }

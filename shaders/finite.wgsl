@@ -1,6 +1,7 @@
 // flags[problem.flag] |= problem.bit where the rows × cols matrix holds a number that is not finite.
 //
-// Layout: any stride. A workgroup looks at ROWS rows. Dispatched by src/linalg/finite.ts, many matrices at once.
+// Layout: any stride, in one of three buffers, problem.source says which. A workgroup looks at ROWS rows. Dispatched by
+// src/linalg/finite.ts, many matrices at once.
 //
 // Written by `npm run shaders` from source/finite.wgsl.
 
@@ -12,11 +13,14 @@ struct FiniteProblem {
   stride: u32,
   flag: u32,
   bit: u32,
+  source: u32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<FiniteProblem>;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> flags: array<atomic<u32>>;
+@group(0) @binding(2) var<storage, read> y: array<f32>;
+@group(0) @binding(3) var<storage, read> z: array<f32>;
+@group(0) @binding(4) var<storage, read_write> flags: array<atomic<u32>>;
 
 override THREADS: u32 = 64;
 const ROWS = 16u;
@@ -42,10 +46,29 @@ fn main(
   let problem = problems[index];
   let row = (number - problem.first) * ROWS;
   var largest = 0u;
-  for (var i = row; i < min(row + ROWS, problem.rows); i++) {
-    let start = problem.offset + i * problem.stride;
-    for (var j = thread; j < problem.cols; j += THREADS) {
-      largest = max(largest, bitcast<u32>(x[start + j]) & INFINITY);
+  // A branch each, rather than one for each number.
+  if (problem.source == 0u) {
+    for (var i = row; i < min(row + ROWS, problem.rows); i++) {
+      let start = problem.offset + i * problem.stride;
+      for (var j = thread; j < problem.cols; j += THREADS) {
+        largest = max(largest, bitcast<u32>(x[start + j]) & INFINITY);
+      }
+    }
+  }
+  if (problem.source == 1u) {
+    for (var i = row; i < min(row + ROWS, problem.rows); i++) {
+      let start = problem.offset + i * problem.stride;
+      for (var j = thread; j < problem.cols; j += THREADS) {
+        largest = max(largest, bitcast<u32>(y[start + j]) & INFINITY);
+      }
+    }
+  }
+  if (problem.source == 2u) {
+    for (var i = row; i < min(row + ROWS, problem.rows); i++) {
+      let start = problem.offset + i * problem.stride;
+      for (var j = thread; j < problem.cols; j += THREADS) {
+        largest = max(largest, bitcast<u32>(z[start + j]) & INFINITY);
+      }
     }
   }
   if (largest == INFINITY) {

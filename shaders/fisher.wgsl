@@ -6,7 +6,8 @@
 // softmax, e·outputs + c for the others, as src/reference/loss.ts describes; the bits are the same there. e = first + i is the
 // number of the example in a batch that comes in parts.
 //
-// Layout: outputs are examples × outputs in `values`; the rows go to `deltas`, offsets and strides in elements. `key` is
+// Layout: outputs are examples × outputs in `values`; the rows go to `deltas` and, where a product reads that next,
+// outputs × rows to `transposed`; offsets and strides in elements. `key` is
 // (seed, step, first), a buffer of its own because it changes every step. One invocation a row. Dispatched by
 // src/network/fisher.ts.
 //
@@ -22,12 +23,16 @@ struct FisherProblem {
   valueStride: u32,
   deltaOffset: u32,
   deltaStride: u32,
+  transpose: u32,
+  transposedOffset: u32,
+  transposedStride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<FisherProblem>;
 @group(0) @binding(1) var<storage, read> key: vec3u;
 @group(0) @binding(2) var<storage, read> values: array<f32>;
 @group(0) @binding(3) var<storage, read_write> deltas: array<f32>;
+@group(0) @binding(4) var<storage, read_write> transposed: array<f32>;
 
 override THREADS: u32 = 64;
 
@@ -83,6 +88,13 @@ fn sampledClass(z: u32, outputs: u32, largest: f32, total: f32, u: f32) -> u32 {
   return outputs - 1u;
 }
 
+fn put(problem: FisherProblem, row: u32, c: u32, value: f32) {
+  deltas[problem.deltaOffset + row * problem.deltaStride + c] = value;
+  if (problem.transpose == 1u) {
+    transposed[problem.transposedOffset + c * problem.transposedStride + row] = value;
+  }
+}
+
 fn softmaxRow(problem: FisherProblem, example: u32, column: u32, z: u32, row: u32) {
   var largest = values[z];
   for (var c = 1u; c < problem.outputs; c++) {
@@ -106,7 +118,7 @@ fn softmaxRow(problem: FisherProblem, example: u32, column: u32, z: u32, row: u3
   }
   for (var c = 0u; c < problem.outputs; c++) {
     let p = select(exp(values[z + c] - largest), -rest, c == chosen) / total;
-    deltas[row + c] = factor * p;
+    put(problem, row, c, factor * p);
   }
 }
 
@@ -118,9 +130,9 @@ fn sigmoidRow(problem: FisherProblem, example: u32, column: u32, z: u32, row: u3
     let complement = select(1.0, e, output >= 0.0) / (1.0 + e);
     if (problem.sampled == 1u) {
       let u = uniformOf(threefry(key.xy, vec2u((key.z + example) * problem.outputs + c, column)).x);
-      deltas[row + c] = select(p, -complement, u < p);
+      put(problem, row, c, select(p, -complement, u < p));
     } else {
-      deltas[row + c] = select(0.0, sqrt(p * complement), c == column);
+      put(problem, row, c, select(0.0, sqrt(p * complement), c == column));
     }
   }
 }
@@ -131,9 +143,9 @@ fn squaredRow(problem: FisherProblem, example: u32, column: u32, row: u32) {
       let words = threefry(key.xy, vec2u((key.z + example) * problem.outputs + c, column));
       // A logarithm near 1 may come out on the wrong side of 0.
       let radius = sqrt(max(-2.0 * log(uniformOf(words.x)), 0.0));
-      deltas[row + c] = -radius * cosineOfTurn(uniformOf(words.y));
+      put(problem, row, c, -radius * cosineOfTurn(uniformOf(words.y)));
     } else {
-      deltas[row + c] = select(0.0, 1.0, c == column);
+      put(problem, row, c, select(0.0, 1.0, c == column));
     }
   }
 }
@@ -152,12 +164,11 @@ fn main(
   let example = number % problem.examples;
   let column = number / problem.examples;
   let z = problem.valueOffset + example * problem.valueStride;
-  let row = problem.deltaOffset + number * problem.deltaStride;
   if (problem.kind == SOFTMAX) {
-    softmaxRow(problem, example, column, z, row);
+    softmaxRow(problem, example, column, z, number);
   } else if (problem.kind == SIGMOID) {
-    sigmoidRow(problem, example, column, z, row);
+    sigmoidRow(problem, example, column, z, number);
   } else {
-    squaredRow(problem, example, column, row);
+    squaredRow(problem, example, column, number);
   }
 }

@@ -4,7 +4,8 @@
 // - sigmoid cross entropy:  −Σ_c t_c log σ(z_c) + (1−t_c) log(1−σ(z_c)),  σ(z) − t
 // All from differences to the largest output or from e^−|z|, so nothing overflows however large z is.
 //
-// Layout: outputs are examples × outputs in `values`, derivatives likewise in `deltas`, offsets and strides in elements.
+// Layout: outputs are examples × outputs in `values`, derivatives likewise in `deltas` and, where a product reads that next,
+// outputs × examples in `transposed`; offsets and strides in elements.
 // `targets` holds one class an example where `indexed`, else the bits of f32 numbers, examples × outputs.
 // `results` holds the losses from element 0 and the flags from element `flags`. "Right": for softmax the first largest
 // output is the target's first largest; for sigmoid every output is on its target's side of ½; never for squared error.
@@ -23,6 +24,9 @@ struct LossProblem {
   deltaStride: u32,
   gradient: u32,
   flags: u32,
+  transpose: u32,
+  transposedOffset: u32,
+  transposedStride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<LossProblem>;
@@ -30,6 +34,7 @@ struct LossProblem {
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read_write> deltas: array<f32>;
 @group(0) @binding(4) var<storage, read_write> results: array<f32>;
+@group(0) @binding(5) var<storage, read_write> transposed: array<f32>;
 
 override THREADS: u32 = 64;
 
@@ -46,6 +51,9 @@ fn targetOf(problem: LossProblem, example: u32, c: u32) -> f32 {
 fn putDelta(problem: LossProblem, example: u32, c: u32, derivative: f32) {
   if (problem.gradient == 1u) {
     deltas[problem.deltaOffset + example * problem.deltaStride + c] = derivative;
+    if (problem.transpose == 1u) {
+      transposed[problem.transposedOffset + c * problem.transposedStride + example] = derivative;
+    }
   }
 }
 

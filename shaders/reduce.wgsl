@@ -1,6 +1,7 @@
 // result[index] ← scale · Σ x, or scale · Σ x∘y, over a rows × cols matrix. Two kernels, both in a fixed order: `partial`
 // sums chunks of CHUNK numbers (a thread takes every THREADS-th, then a tree over the threads), `total` adds a
-// problem's chunks one after another. The same inputs give the same bits, run after run.
+// problem's chunks one after another. Where every problem has a single chunk, `partials` with DIRECT is all there is. The same
+// inputs give the same bits, run after run.
 //
 // Layout: offsets and strides in elements. x and y may be any matrix; a diagonal is one with stride n + 1 and one
 // column. Dispatched by src/linalg/reduce.ts, many problems at once.
@@ -27,6 +28,8 @@ struct ReduceProblem {
 @group(0) @binding(3) var<storage, read_write> results: array<f32>;
 
 override THREADS: u32 = 64;
+// 1 where `partials` writes the results themselves.
+override DIRECT: u32 = 0;
 const CHUNK = 4096u;
 
 var<workgroup> sums: array<f32, THREADS>;
@@ -77,7 +80,11 @@ fn partials(
     workgroupBarrier();
   }
   if (thread == 0u && chunk < problem.chunks) {
-    results[number] = sums[0];
+    if (DIRECT != 0u) {
+      results[problem.result] = problem.scale * sums[0];
+    } else {
+      results[number] = sums[0];
+    }
   }
 }
 

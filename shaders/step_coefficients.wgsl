@@ -2,18 +2,20 @@
 // coefficients[l] ← ν for them and 0 for the others, which are counted. κ = 0 means no clip. Where the clip's sum is not
 // finite, so that there is no telling how long the step is, ν is 0 and all are counted. `applied` receives η, μ and ηω.
 //
-// Layout: a row of `layers` says where a layer's flag, ⟨G, U⟩, ‖G‖², ‖U‖² and words are. One thread. Dispatched by
-// src/optimizers/tail.ts; optimisers that are controlled on the GPU have step_plan.wgsl in its place.
+// Layout: a row of `layers` says where a layer's flag, its words and the parts of its sums are. `sums` receives ⟨G, U⟩, ‖G‖² and
+// ‖U‖² of each, of which one thread then makes the rest. One workgroup. Dispatched by src/optimizers/tail.ts; optimisers that are
+// controlled on the GPU have step_plan.wgsl in its place.
 //
 // Written by `npm run shaders` from source/step_coefficients.wgsl.
 
 struct LayerStep {
   flag: u32,
-  inner: u32,
-  gradient: u32,
-  update: u32,
   ready: u32,
   words: u32,
+  parts: u32,
+  chunks: u32,
+  slopes: u32,
+  groups: u32,
 }
 
 struct StepSettings {
@@ -46,12 +48,14 @@ struct Outcome {
 
 @group(0) @binding(0) var<storage, read> layers: array<LayerStep>;
 @group(0) @binding(1) var<uniform> settings: StepSettings;
-@group(0) @binding(2) var<storage, read> sums: array<f32>;
+@group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 @group(0) @binding(3) var<storage, read> flags: array<u32>;
 @group(0) @binding(4) var<storage, read> ready: array<u32>;
 @group(0) @binding(5) var<storage, read_write> coefficients: array<f32>;
 @group(0) @binding(6) var<storage, read_write> applied: array<AppliedStep>;
 @group(0) @binding(7) var<storage, read_write> outcome: array<Outcome>;
+
+override THREADS: u32 = 64;
 
 // The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
 // not occur (x != x is no test), so the bits are looked at.
@@ -59,6 +63,30 @@ const INFINITY = 0x7f800000u;
 
 fn finite(value: f32) -> bool {
   return (bitcast<u32>(value) & INFINITY) != INFINITY;
+}
+// Numbers that `sums` holds of a layer, and where: ⟨G, U⟩, ‖G‖², ‖U‖², ⟨G, V⟩, ⟨U, V⟩, ‖V‖², and ⟨G, U of the step before⟩.
+const SUMS = 7u;
+const INNER = 0u;
+const GRADIENT = 1u;
+const UPDATE = 2u;
+const PREVIOUS = 6u;
+
+// One of them, from the parts that step_sums.wgsl and step_gradient.wgsl left. Where U is G, the first three are ‖G‖².
+fn total(layer: LayerStep, kind: u32) -> f32 {
+  var at = layer.parts + kind;
+  var step = 6u;
+  var parts = layer.chunks;
+  if (kind == PREVIOUS || layer.chunks == 0u) {
+    at = layer.slopes + select(0u, 1u, kind == PREVIOUS);
+    step = 2u;
+    parts = layer.groups;
+  }
+  var sum = 0.0;
+  for (var part = 0u; part < parts; part++) {
+    sum += sums[at];
+    at += step;
+  }
+  return sum;
 }
 // Whether a layer may step: its flag is 0 and its words of `ready` are all 1.
 fn may_step(layer: LayerStep) -> bool {
@@ -75,8 +103,8 @@ fn counted() -> Outcome {
   for (var l = 0u; l < arrayLength(&layers); l++) {
     let layer = layers[l];
     if (may_step(layer)) {
-      result.gradientSquared += sums[layer.gradient];
-      result.updateSquared += sums[layer.update];
+      result.gradientSquared += sums[SUMS * l + GRADIENT];
+      result.updateSquared += sums[SUMS * l + UPDATE];
     } else {
       result.skipped += 1u;
     }
@@ -89,13 +117,21 @@ const TAKEN = 0u;
 const HELD = 1u;
 const RESTORED = 2u;
 
-@compute @workgroup_size(1)
-fn main() {
+@compute @workgroup_size(THREADS)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  for (var task = thread; task < arrayLength(&layers) * 3u; task += THREADS) {
+    sums[task / 3u * SUMS + task % 3u] = total(layers[task / 3u], task % 3u);
+  }
+  storageBarrier();
+  workgroupBarrier();
+  if (thread != 0u) {
+    return;
+  }
   var result = counted();
   var inner = 0.0;
   for (var l = 0u; l < arrayLength(&layers); l++) {
     if (may_step(layers[l])) {
-      inner += sums[layers[l].inner];
+      inner += sums[SUMS * l + INNER];
     }
   }
   result.clip = 1.0;

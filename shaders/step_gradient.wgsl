@@ -3,8 +3,11 @@
 // clip, with the norm over all layers whose own is finite; where that norm, or the layer's own, is beyond f32, so that there
 // is no telling c, it counts as a number that is not finite.
 //
-// Layout: G and W share offsets and strides; `squares` holds ‖G‖² of each layer, read where there is a clip. A workgroup serves ROWS rows. Dispatched by src/optimizers/tail.ts, all layers
-// at once.
+// Of what G then is, each workgroup leaves its part of ‖G‖² and, where SLOPE is 1, of ⟨G, U⟩ with the U of the step before.
+//
+// Layout: G, W and U share offsets and strides; `squares` holds ‖G‖² of each layer, read where there is a clip. A workgroup serves
+// ROWS rows; its parts go to `sums` from element problem.slopes + 2 · its number in the layer on, a row's sum by a thread's every
+// THREADS-th number, then the rows, then a tree over the threads. Dispatched by src/optimizers/tail.ts, all layers at once.
 //
 // Written by `npm run shaders` from source/step_gradient.wgsl.
 
@@ -16,6 +19,7 @@ struct GradientProblem {
   stride: u32,
   flag: u32,
   bit: u32,
+  slopes: u32,
 }
 
 struct StepSettings {
@@ -32,10 +36,13 @@ struct StepSettings {
 @group(0) @binding(1) var<uniform> settings: StepSettings;
 @group(0) @binding(2) var<storage, read> squares: array<f32>;
 @group(0) @binding(3) var<storage, read> weights: array<f32>;
-@group(0) @binding(4) var<storage, read_write> gradients: array<f32>;
-@group(0) @binding(5) var<storage, read_write> flags: array<atomic<u32>>;
+@group(0) @binding(4) var<storage, read> update: array<f32>;
+@group(0) @binding(5) var<storage, read_write> gradients: array<f32>;
+@group(0) @binding(6) var<storage, read_write> flags: array<atomic<u32>>;
+@group(0) @binding(7) var<storage, read_write> sums: array<f32>;
 
 override THREADS: u32 = 64;
+override SLOPE: u32 = 0;
 const ROWS = 16u;
 // The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
 // not occur (x != x is no test), so the bits are looked at.
@@ -44,6 +51,8 @@ const INFINITY = 0x7f800000u;
 fn finite(value: f32) -> bool {
   return (bitcast<u32>(value) & INFINITY) != INFINITY;
 }
+
+var<workgroup> parts: array<vec2f, THREADS>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -77,8 +86,10 @@ fn main(
       scale = settings.gradientClip / sqrt(total);
     }
   }
+  var part = vec2f();
   for (var i = row; i < min(row + ROWS, problem.rows); i++) {
     let start = problem.offset + i * problem.stride;
+    var own = vec2f();
     for (var j = thread; j < problem.cols; j += THREADS) {
       var g = gradients[start + j];
       if (clips) {
@@ -91,9 +102,28 @@ fn main(
         gradients[start + j] = g;
       }
       largest = max(largest, bitcast<u32>(g) & INFINITY);
+      own.x = fma(g, g, own.x);
+      if (SLOPE != 0u) {
+        own.y = fma(g, update[start + j], own.y);
+      }
     }
+    part += own;
   }
   if (largest == INFINITY) {
     atomicOr(&flags[problem.flag], problem.bit);
+  }
+  parts[thread] = part;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (thread < half) {
+      parts[thread] += parts[thread + half];
+    }
+    workgroupBarrier();
+  }
+  // Workgroups beyond the last row belong to nobody.
+  if (thread == 0u && row < problem.rows) {
+    let into = problem.slopes + 2u * (number - problem.first);
+    sums[into] = parts[0].x;
+    sums[into + 1u] = parts[0].y;
   }
 }

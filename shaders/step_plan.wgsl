@@ -14,19 +14,20 @@
 // A fixed rate or momentum takes the place of its own; with a trust region, s times the running mean bounds a fixed rate as
 // well. A batch that is not taken, or in a step that waits, gets coefficients of 0.
 //
-// Layout: of L layers, sums holds 3 numbers a layer as step_coefficients.wgsl has them, then ⟨G, V⟩, ⟨U, V⟩, ‖V‖² and
-// ⟨G, U of the step before⟩ of all layers, L each, then the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ. One thread.
+// Layout: of L layers, `sums` receives the 7 numbers a layer of pieces/step_totals.wgsl, of which one thread then makes the rest;
+// behind them it holds the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ, then the parts of the sums. One workgroup.
 // Dispatched by src/optimizers/control/control.ts.
 //
 // Written by `npm run shaders` from source/step_plan.wgsl.
 
 struct LayerStep {
   flag: u32,
-  inner: u32,
-  gradient: u32,
-  update: u32,
   ready: u32,
   words: u32,
+  parts: u32,
+  chunks: u32,
+  slopes: u32,
+  groups: u32,
 }
 
 struct ControlSettings {
@@ -105,7 +106,7 @@ struct Outcome {
 
 @group(0) @binding(0) var<storage, read> layers: array<LayerStep>;
 @group(0) @binding(1) var<uniform> settings: ControlSettings;
-@group(0) @binding(2) var<storage, read> sums: array<f32>;
+@group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 @group(0) @binding(3) var<storage, read> flags: array<u32>;
 @group(0) @binding(4) var<storage, read> ready: array<u32>;
 @group(0) @binding(5) var<storage, read_write> state: array<StepState>;
@@ -113,12 +114,38 @@ struct Outcome {
 @group(0) @binding(7) var<storage, read_write> applied: array<AppliedStep>;
 @group(0) @binding(8) var<storage, read_write> outcome: array<Outcome>;
 
+override THREADS: u32 = 64;
+
 // The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
 // not occur (x != x is no test), so the bits are looked at.
 const INFINITY = 0x7f800000u;
 
 fn finite(value: f32) -> bool {
   return (bitcast<u32>(value) & INFINITY) != INFINITY;
+}
+// Numbers that `sums` holds of a layer, and where: ⟨G, U⟩, ‖G‖², ‖U‖², ⟨G, V⟩, ⟨U, V⟩, ‖V‖², and ⟨G, U of the step before⟩.
+const SUMS = 7u;
+const INNER = 0u;
+const GRADIENT = 1u;
+const UPDATE = 2u;
+const PREVIOUS = 6u;
+
+// One of them, from the parts that step_sums.wgsl and step_gradient.wgsl left. Where U is G, the first three are ‖G‖².
+fn total(layer: LayerStep, kind: u32) -> f32 {
+  var at = layer.parts + kind;
+  var step = 6u;
+  var parts = layer.chunks;
+  if (kind == PREVIOUS || layer.chunks == 0u) {
+    at = layer.slopes + select(0u, 1u, kind == PREVIOUS);
+    step = 2u;
+    parts = layer.groups;
+  }
+  var sum = 0.0;
+  for (var part = 0u; part < parts; part++) {
+    sum += sums[at];
+    at += step;
+  }
+  return sum;
 }
 // Whether a layer may step: its flag is 0 and its words of `ready` are all 1.
 fn may_step(layer: LayerStep) -> bool {
@@ -135,8 +162,8 @@ fn counted() -> Outcome {
   for (var l = 0u; l < arrayLength(&layers); l++) {
     let layer = layers[l];
     if (may_step(layer)) {
-      result.gradientSquared += sums[layer.gradient];
-      result.updateSquared += sums[layer.update];
+      result.gradientSquared += sums[SUMS * l + GRADIENT];
+      result.updateSquared += sums[SUMS * l + UPDATE];
     } else {
       result.skipped += 1u;
     }
@@ -182,8 +209,16 @@ fn leave(result: Outcome) {
   state[0].momentum = 0.0;
 }
 
-@compute @workgroup_size(1)
-fn main() {
+@compute @workgroup_size(THREADS)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  for (var task = thread; task < arrayLength(&layers) * SUMS; task += THREADS) {
+    sums[task / SUMS * SUMS + task % SUMS] = total(layers[task / SUMS], task % SUMS);
+  }
+  storageBarrier();
+  workgroupBarrier();
+  if (thread != 0u) {
+    return;
+  }
   let count = arrayLength(&layers);
   var result = counted();
   result.verdict = state[0].verdict;
@@ -195,11 +230,11 @@ fn main() {
   for (var l = 0u; l < count; l++) {
     let layer = layers[l];
     if (may_step(layer)) {
-      gu += sums[layer.inner];
-      gv += sums[3u * count + l];
-      uv += sums[4u * count + l];
-      vv += sums[5u * count + l];
-      previous += sums[6u * count + l];
+      gu += sums[SUMS * l + INNER];
+      gv += sums[SUMS * l + 3u];
+      uv += sums[SUMS * l + 4u];
+      vv += sums[SUMS * l + 5u];
+      previous += sums[SUMS * l + PREVIOUS];
     }
   }
   applied[0] = AppliedStep(1.0, 0.0, state[0].verdict, 1u, 1u, 0.0);
@@ -221,13 +256,13 @@ fn main() {
     }
   }
   let ridge = state[0].lambda + settings.penalty;
-  let cuu = sums[7u * count] + ridge * result.updateSquared;
-  let cuv = sums[7u * count + 1u] + ridge * uv;
-  let cvv = sums[7u * count + 3u] + ridge * vv;
+  let cuu = sums[SUMS * count] + ridge * result.updateSquared;
+  let cuv = sums[SUMS * count + 1u] + ridge * uv;
+  let cvv = sums[SUMS * count + 3u] + ridge * vv;
   let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
   // And how far did the loss fall along the step, by that batch's own slope and bend?
   let promise = state[0].promise;
-  let fall = gv + 0.5 * (sums[7u * count + 3u] + settings.penalty * vv);
+  let fall = gv + 0.5 * (sums[SUMS * count + 3u] + settings.penalty * vv);
   if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(fall)) {
     state[0].promisedSlope = MEMORY * state[0].promisedSlope + (1.0 - MEMORY) * promise;
     state[0].fall = MEMORY * state[0].fall + (1.0 - MEMORY) * fall;
@@ -342,8 +377,8 @@ fn main() {
     state[0].judgeable = 1u;
     state[0].slope = gu;
     state[0].promise = rate * gu + momentum * gv;
-    state[0].bend = rate * (sums[7u * count] + settings.penalty * result.updateSquared) +
-      momentum * (sums[7u * count + 1u] + settings.penalty * uv);
+    state[0].bend = rate * (sums[SUMS * count] + settings.penalty * result.updateSquared) +
+      momentum * (sums[SUMS * count + 1u] + settings.penalty * uv);
   }
   outcome[0] = result;
 }

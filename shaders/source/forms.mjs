@@ -14,6 +14,8 @@ export const FORMS = {
   gram: PRODUCT,
   matmul: PRODUCT,
   invert_update: PRODUCT,
+  // Between how many pairs of buffers.
+  copy: { "": { pairs: 1 }, _pairs: { pairs: 2 } },
   // `block` is the number of rows swept, `lanes` how many threads share their loads.
   invert_pivot: {
     32: { block: 32, lanes: 1 },

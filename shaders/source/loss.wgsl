@@ -4,7 +4,8 @@
 // - sigmoid cross entropy:  −Σ_c t_c log σ(z_c) + (1−t_c) log(1−σ(z_c)),  σ(z) − t
 // All from differences to the largest output or from e^−|z|, so nothing overflows however large z is.
 //
-// Layout: outputs are examples × outputs in `values`, derivatives likewise in `deltas`, offsets and strides in elements.
+// Layout: outputs are examples × outputs in `values`, derivatives likewise in `deltas` and, where a product reads that next,
+// outputs × examples in `transposed`; offsets and strides in elements.
 // `targets` holds one class an example where `indexed`, else the bits of f32 numbers, examples × outputs.
 // `results` holds the losses from element 0 and the flags from element `flags`. "Right": for softmax the first largest
 // output is the target's first largest; for sigmoid every output is on its target's side of ½; never for squared error.
@@ -26,6 +27,9 @@ fn targetOf(problem: LossProblem, example: u32, c: u32) -> f32 {
 fn putDelta(problem: LossProblem, example: u32, c: u32, derivative: f32) {
   if (problem.gradient == 1u) {
     deltas[problem.deltaOffset + example * problem.deltaStride + c] = derivative;
+    if (problem.transpose == 1u) {
+      transposed[problem.transposedOffset + c * problem.transposedStride + example] = derivative;
+    }
   }
 }
 

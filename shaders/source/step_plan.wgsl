@@ -14,13 +14,16 @@
 // A fixed rate or momentum takes the place of its own; with a trust region, s times the running mean bounds a fixed rate as
 // well. A batch that is not taken, or in a step that waits, gets coefficients of 0.
 //
-// Layout: of L layers, sums holds 3 numbers a layer as step_coefficients.wgsl has them, then ⟨G, V⟩, ⟨U, V⟩, ‖V‖² and
-// ⟨G, U of the step before⟩ of all layers, L each, then the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ. One thread.
+// Layout: of L layers, `sums` receives the 7 numbers a layer of pieces/step_totals.wgsl, of which one thread then makes the rest;
+// behind them it holds the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ, then the parts of the sums. One workgroup.
 // Dispatched by src/optimizers/control/control.ts.
 
 # bindings("optimizers/control/control", "stepPlanLayout");
 
+override THREADS: u32 = 64;
+
 # include("finite");
+# include("step_totals");
 # include("may_step");
 # include("verdicts");
 # include("signal");
@@ -42,8 +45,9 @@ fn leave(result: Outcome) {
   state[0].momentum = 0.0;
 }
 
-@compute @workgroup_size(1)
-fn main() {
+@compute @workgroup_size(THREADS)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  # include("total_sums", { kinds: "SUMS", threads: "THREADS" });
   let count = arrayLength(&layers);
   var result = counted();
   result.verdict = state[0].verdict;
@@ -55,11 +59,11 @@ fn main() {
   for (var l = 0u; l < count; l++) {
     let layer = layers[l];
     if (may_step(layer)) {
-      gu += sums[layer.inner];
-      gv += sums[3u * count + l];
-      uv += sums[4u * count + l];
-      vv += sums[5u * count + l];
-      previous += sums[6u * count + l];
+      gu += sums[SUMS * l + INNER];
+      gv += sums[SUMS * l + 3u];
+      uv += sums[SUMS * l + 4u];
+      vv += sums[SUMS * l + 5u];
+      previous += sums[SUMS * l + PREVIOUS];
     }
   }
   applied[0] = AppliedStep(1.0, 0.0, state[0].verdict, 1u, 1u, 0.0);
@@ -81,13 +85,13 @@ fn main() {
     }
   }
   let ridge = state[0].lambda + settings.penalty;
-  let cuu = sums[7u * count] + ridge * result.updateSquared;
-  let cuv = sums[7u * count + 1u] + ridge * uv;
-  let cvv = sums[7u * count + 3u] + ridge * vv;
+  let cuu = sums[SUMS * count] + ridge * result.updateSquared;
+  let cuv = sums[SUMS * count + 1u] + ridge * uv;
+  let cvv = sums[SUMS * count + 3u] + ridge * vv;
   let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
   // And how far did the loss fall along the step, by that batch's own slope and bend?
   let promise = state[0].promise;
-  let fall = gv + 0.5 * (sums[7u * count + 3u] + settings.penalty * vv);
+  let fall = gv + 0.5 * (sums[SUMS * count + 3u] + settings.penalty * vv);
   if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(fall)) {
     state[0].promisedSlope = MEMORY * state[0].promisedSlope + (1.0 - MEMORY) * promise;
     state[0].fall = MEMORY * state[0].fall + (1.0 - MEMORY) * fall;
@@ -202,8 +206,8 @@ fn main() {
     state[0].judgeable = 1u;
     state[0].slope = gu;
     state[0].promise = rate * gu + momentum * gv;
-    state[0].bend = rate * (sums[7u * count] + settings.penalty * result.updateSquared) +
-      momentum * (sums[7u * count + 1u] + settings.penalty * uv);
+    state[0].bend = rate * (sums[SUMS * count] + settings.penalty * result.updateSquared) +
+      momentum * (sums[SUMS * count + 1u] + settings.penalty * uv);
   }
   outcome[0] = result;
 }

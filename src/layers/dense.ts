@@ -136,12 +136,15 @@ class DenseLayer implements TrainableLayer {
     return [copyInto(this.W, this.#parameters.transposed, true)];
   }
 
+  inputCopies(count: number): StridedCopy[] {
+    const { loaded, inputTransposed } = this.#neighbours;
+    return loaded && !inputTransposed ? [this.#inputCopy(count)] : [];
+  }
+
   forward(recorder: Recorder, count: number): void {
-    const { place, features } = this.input;
-    if (!this.#neighbours.inputTransposed) {
-      const target = place.transposed(count, features);
-      copyStrided(recorder, [copyInto(place.rows(count, features), target, true)]);
-    }
+    const { place } = this.input;
+    const { loaded, inputTransposed } = this.#neighbours;
+    if (!loaded && !inputTransposed) copyStrided(recorder, [this.#inputCopy(count)]);
     multiplyPacked(recorder, [
       {
         A: place.transposed(count, this.in),
@@ -217,6 +220,11 @@ class DenseLayer implements TrainableLayer {
 
   curvature(pass: RecordedPass): Curved {
     return new DenseCurvature(this, pass);
+  }
+
+  #inputCopy(count: number): StridedCopy {
+    const { place, features } = this.input;
+    return copyInto(place.rows(count, features), place.transposed(count, features), true);
   }
 
   get #delta(): RowPlace {

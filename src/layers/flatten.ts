@@ -1,4 +1,5 @@
 import { copyStrided, type Matrix, type StridedCopy } from "../linalg/index.js";
+import type { RowPlace } from "../memory/storage.js";
 import type { Recorder } from "../pipeline/index.js";
 import type { ReferenceOp } from "../reference/graph.js";
 import { flattenOp } from "../reference/ops.js";
@@ -26,7 +27,7 @@ export const flattenKind: LayerKind<FlattenModule> = {
   kind: "flatten",
   treatment: "nothing to train",
   repeats: true,
-  traits: { sharesBuffer: true, sparesOutput: true },
+  traits: { sharesBuffer: true, sparesOutput: true, leavesTransposes: true },
   shape(_module, [input], name) {
     if (!imageOf(input!)) return refuseForm(name, input!, "positions", "it takes images and sequences");
     return { kind: "vector", features: featuresOf(input!) };
@@ -42,31 +43,73 @@ class FlattenLayer implements Layer {
   readonly inputs: readonly Values[];
   readonly input: Values;
   readonly output: Values;
+  readonly #transposes: boolean;
 
   constructor(site: Site) {
     this.name = site.name;
+    this.#transposes = site.neighbours.transposesOutput;
     this.inputs = site.inputs;
     this.input = site.inputs[0]!;
     this.output = site.output();
   }
 
   forward(recorder: Recorder, count: number): void {
-    this.#copy(recorder, this.input.rows(count), this.output.rows(count), "flatten");
+    this.#flatten(recorder, this.input.rows(count), this.output.place, count);
   }
 
   backward(recorder: Recorder, _count: number, examples: number): void {
-    if (!this.input.delta) return;
-    this.#copy(recorder, this.input.deltas(examples), this.output.deltas(examples), "unflatten");
+    const { input, output } = this;
+    if (!input.delta) return;
+    const [images, vectors] = [input.deltas(examples), output.deltas(examples)];
+    copyStrided(recorder, [imageCopy(input.shape!, images, vectors, "unflatten", this.#order)]);
   }
 
   tangent(recorder: Recorder, _count: number, examples: number): void {
-    this.#copy(recorder, this.input.tangents(examples), this.output.tangents(examples), "flatten");
+    this.#flatten(recorder, this.input.tangents(examples), this.output.tangent!, examples);
   }
 
-  #copy(recorder: Recorder, images: Matrix, vectors: Matrix, direction: "flatten" | "unflatten"): void {
-    const order = this.input.form.kind === "sequence" ? "positionsFirst" : "channelsFirst";
-    copyStrided(recorder, [imageCopy(this.input.shape!, images, vectors, direction, order)]);
+  /** The vectors and, where a product reads that next, their transposes. */
+  #flatten(recorder: Recorder, images: Matrix, place: RowPlace, examples: number): void {
+    const { features } = this.output;
+    const shape = this.input.shape!;
+    const copies = [imageCopy(shape, images, place.rows(examples, features), "flatten", this.#order)];
+    if (this.#transposes && place.storage.keepsTransposes) {
+      copies.push(imageTranspose(shape, images, place.transposed(examples, features), this.#order));
+    }
+    copyStrided(recorder, copies);
   }
+
+  get #order(): Order {
+    return this.input.form.kind === "sequence" ? "positionsFirst" : "channelsFirst";
+  }
+}
+
+/** Of the numbers of an image in a vector. */
+type Order = "channelsFirst" | "positionsFirst";
+
+/** From images, a position a row, to the transpose of their vectors, an example a column. */
+function imageTranspose(shape: ImageShape, images: Matrix, turned: Matrix, order: Order): StridedCopy {
+  const positions = positionsOf(shape);
+  const [channel, position] = order === "channelsFirst" ? [positions, 1] : [1, shape.channels];
+  return {
+    source: {
+      buffer: images.buffer,
+      offset: images.offset,
+      batch: 1,
+      row: images.stride,
+      col: positions * images.stride,
+    },
+    target: {
+      buffer: turned.buffer,
+      offset: turned.offset,
+      batch: channel * turned.stride,
+      row: position * turned.stride,
+      col: 1,
+    },
+    batch: shape.channels,
+    rows: positions,
+    cols: turned.cols,
+  };
 }
 
 /** Between images, a position a row, and vectors in the order (channel, y, x), or (t, feature) with positions first. */
@@ -75,7 +118,7 @@ export function imageCopy(
   images: Matrix,
   vectors: Matrix,
   direction: "flatten" | "unflatten",
-  order: "channelsFirst" | "positionsFirst" = "channelsFirst",
+  order: Order = "channelsFirst",
 ): StridedCopy {
   const positions = positionsOf(shape);
   const image = {

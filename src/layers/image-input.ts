@@ -1,6 +1,5 @@
-import { copyStrided } from "../linalg/index.js";
+import type { StridedCopy } from "../linalg/index.js";
 import type { Workspace } from "../memory/workspace.js";
-import type { Recorder } from "../pipeline/index.js";
 import { imageCopy } from "./flatten.js";
 import type { ImageForm } from "./form.js";
 import type { Layer } from "./layer.js";
@@ -23,10 +22,12 @@ export class ImageInput implements Layer {
     this.output = new Values(form, place, undefined);
   }
 
-  forward(recorder: Recorder, count: number): void {
+  inputCopies(count: number): StridedCopy[] {
     const shape = this.output.shape!;
-    copyStrided(recorder, [imageCopy(shape, this.output.rows(count), this.input.rows(count), "unflatten")]);
+    return [imageCopy(shape, this.output.rows(count), this.input.rows(count), "unflatten")];
   }
+
+  forward(): void {}
 
   backward(): void {}
 }

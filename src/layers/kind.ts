@@ -44,6 +44,8 @@ export interface Neighbours {
   readonly alone: boolean;
   /** The output may overwrite the input: nobody reads that again. */
   readonly inPlace: boolean;
+  /** The (first) input is what batches are loaded to. */
+  readonly loaded: boolean;
   /** The input's transpose is left by a layer before. */
   readonly inputTransposed: boolean;
   /** The transpose of the output's derivative is left by the layer after. */

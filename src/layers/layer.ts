@@ -13,6 +13,8 @@ export interface Layer {
   readonly parameters: number;
   readonly inputs: readonly Values[];
   readonly output: Values;
+  /** Copies of a loaded batch that `forward` counts on, of layers that read it; all are made at once, before any `forward`. */
+  inputCopies?(count: number): StridedCopy[];
   /** Computes `output` of the first `count` examples from `inputs`. */
   forward(recorder: Recorder, count: number): void;
   /**

@@ -12,12 +12,15 @@ export const FiniteProblem = d.struct({
   stride: d.u32,
   flag: d.u32,
   bit: d.u32,
+  source: d.u32,
 });
 
 export const finiteLayout = tgpu
   .bindGroupLayout({
     problems: { storage: d.arrayOf(FiniteProblem), access: "readonly", visibility: ["compute"] },
     x: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    y: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    z: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
     flags: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
   })
   .$idx(0);
@@ -26,6 +29,8 @@ export const finiteKernel = defineKernel({ name: "finite", code, layout: finiteL
 
 /** Rows a workgroup looks at; the shader's ROWS. */
 const ROWS = 16;
+/** Buffers that a dispatch reads. */
+const SOURCES = 3;
 
 export interface FiniteCheck {
   x: MatrixView;
@@ -35,7 +40,7 @@ export interface FiniteCheck {
 }
 
 /**
- * Records checks for numbers that are not finite. Bits are only ever added to `flags` (u32).
+ * Records checks for numbers that are not finite, one dispatch for every three buffers. Bits are only ever added to `flags` (u32).
  *
  * @throws ShapeError when x does not fit its buffer or a flag lies beyond the end of `flags`, ArgumentError when x lies
  *   in the buffer of the flags.
@@ -47,14 +52,19 @@ export function checkFinite(recorder: Recorder, flags: GPUBuffer, checks: readon
     requireDistinct("checkFinite", ["flags", word], [["x", x]]);
     return { ...check, x };
   });
-  for (const part of partition(list, ({ x }) => [x.buffer])) {
+  const parts = partition(list, ({ x }) => [x.buffer]);
+  for (let first = 0; first < parts.length; first += SOURCES) {
+    const own = parts.slice(first, first + SOURCES);
     const { rows, groups } = group(
-      part.map(({ x, flag, bit }) => {
-        return { rows: x.rows, cols: x.cols, offset: x.offset, stride: x.stride, flag, bit };
-      }),
+      own.flatMap((part, source) =>
+        part.map(({ x: { rows, cols, offset, stride }, flag, bit }) => {
+          return { rows, cols, offset, stride, flag, bit, source };
+        }),
+      ),
       (problem) => Math.ceil(problem.rows / ROWS),
     );
     const problems = recorder.manager.table(FiniteProblem, rows);
-    recorder.dispatch(finiteKernel, { problems, x: part[0]!.x.buffer, flags }, groups);
+    const [x, y = x, z = x] = own.map((part) => part[0]!.x.buffer);
+    recorder.dispatch(finiteKernel, { problems, x: x!, y: y!, z: z!, flags }, groups);
   }
 }

@@ -1,7 +1,7 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/reduce.wgsl?raw";
 import { ShapeError } from "../errors.js";
-import { defineKernel, type Recorder } from "../pipeline/index.js";
+import { defineKernel, type Recorder, withConstants } from "../pipeline/index.js";
 import { group, partition } from "./layout/group.js";
 import { checkView, type MatrixView, requireDistinct } from "./layout/view.js";
 
@@ -35,6 +35,7 @@ const partials = defineKernel({
   entryPoint: "partials",
   rowwise: true,
 });
+const direct = withConstants(partials, { DIRECT: 1 });
 const totals = defineKernel({ name: "reduce", code, layout: reduceLayout, entryPoint: "totals" });
 
 /** Numbers that one workgroup sums; the shader's CHUNK. */
@@ -80,6 +81,14 @@ export function reduce(recorder: Recorder, into: GPUBuffer, reductions: readonly
       (problem) => problem.chunks,
     ),
   }));
+  // Of few numbers the partial sums are the results.
+  if (parts.every(({ rows }) => rows.every(({ chunks }) => chunks <= 1))) {
+    for (const { x, y, rows, groups } of parts) {
+      const problems = manager.table(ReduceProblem, rows);
+      recorder.dispatch(direct, { problems, x: x.buffer, y: y.buffer, results: into }, groups);
+    }
+    return;
+  }
   // Partial sums of all parts lie in one buffer, each part's from a place where a binding may begin.
   let length = 0;
   const starts = parts.map(({ groups }) => {

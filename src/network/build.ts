@@ -18,6 +18,8 @@ export interface Built {
   /** Layers with weights in the order of their first use, each with all its uses. */
   readonly trainable: readonly (readonly TrainableLayer[])[];
   readonly output: Values;
+  /** Whether the derivative at the outputs is wanted transposed too, by the layer that makes them. */
+  readonly outputTransposed: boolean;
   /** Whether commands may be sent again without asking any layer: all are of kinds that `repeats`. */
   readonly repeats: boolean;
 }
@@ -63,6 +65,7 @@ export function buildLayers(plan: NetworkPlan, workspace: Workspace): Built {
     layers,
     trainable: [...uses.values()],
     output: built.get(plan.output)!.output,
+    outputTransposed: plan.nodes.some((node) => isLastReader(node, plan, readers)),
     repeats: plan.nodes.every(({ kind }) => kind.repeats === true),
   };
 }
@@ -74,6 +77,20 @@ function readersOf({ nodes }: NetworkPlan): Map<string, PlannedNode[]> {
     for (const name of node.inputs) readers.set(name, [...(readers.get(name) ?? []), node]);
   }
   return readers;
+}
+
+/** Whether a layer reads transposes where they lie, and so the derivative in what it makes. */
+function reads({ kind, inputForms }: PlannedNode): boolean {
+  return kind.traits?.readsTransposes === true && inputForms[0]?.kind === "vector";
+}
+
+/** Whether the layer makes the network's output, and reads its derivative transposed: the loss then leaves it. */
+function isLastReader(
+  node: PlannedNode,
+  { output }: Pick<NetworkPlan, "output">,
+  readers: ReadonlyMap<string, readonly PlannedNode[]>,
+): boolean {
+  return node.name === output && reads(node) && !readers.has(output);
 }
 
 /** The value as each of its readers sees it: the derivatives of all but the first have places of their own. */
@@ -135,7 +152,7 @@ function siteOf(
 
 function neighboursOf(
   node: PlannedNode,
-  { nodes }: NetworkPlan,
+  { nodes, output }: NetworkPlan,
   readers: ReadonlyMap<string, readonly PlannedNode[]>,
   built: ReadonlyMap<string, Layer>,
 ): Neighbours {
@@ -144,15 +161,14 @@ function neighboursOf(
   const after = readers.get(node.name) ?? [];
   const alone = besides.length === 1;
   const leaves = ({ kind }: PlannedNode) => kind.traits?.leavesTransposes === true;
-  const reads = ({ kind, inputForms }: PlannedNode) =>
-    kind.traits?.readsTransposes === true && inputForms[0]?.kind === "vector";
   const maker = besides.find(reads);
   return {
     alone,
+    loaded: before === undefined,
     inPlace: alone && before?.kind.traits?.sparesOutput === true,
     // The producer leaves it, or an earlier reader has made it.
     inputTransposed: (before !== undefined && leaves(before)) || (maker !== undefined && maker !== node),
-    deltaTransposed: after.length === 1 && leaves(after[0]!),
+    deltaTransposed: (after.length === 1 && leaves(after[0]!)) || isLastReader(node, { output }, readers),
     transposesOutput: after.some(reads),
     // The lowest such layer sends nothing further down.
     transposesDelta:

@@ -5,6 +5,7 @@ import { requireSize } from "../layers/sizes.js";
 import type { Matrix } from "../linalg/index.js";
 import type { FisherOptions } from "../model/index.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
+import { type Transposed, transposeOf } from "./loss.js";
 
 export const FisherProblem = d.struct({
   kind: d.u32,
@@ -16,6 +17,9 @@ export const FisherProblem = d.struct({
   valueStride: d.u32,
   deltaOffset: d.u32,
   deltaStride: d.u32,
+  transpose: d.u32,
+  transposedOffset: d.u32,
+  transposedStride: d.u32,
 });
 
 export const fisherLayout = tgpu
@@ -24,6 +28,7 @@ export const fisherLayout = tgpu
     key: { storage: d.vec3u, access: "readonly", visibility: ["compute"] },
     values: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
     deltas: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    transposed: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
   })
   .$idx(0);
 
@@ -43,6 +48,8 @@ export interface FisherOperands {
   outputs: Matrix;
   /** Receives Bᵢ's columns at the outputs, (columns · count) × outputs: row k·count + i is column k of example i. */
   delta: Matrix;
+  /** Receives their transpose, outputs × (columns · count), where a product reads that next. */
+  transposed: Transposed;
 }
 
 /** Records the rows of Bᵢ at the network's outputs. */
@@ -58,11 +65,12 @@ export function fisher(recorder: Recorder, operands: FisherOperands): void {
     valueStride: outputs.stride,
     deltaOffset: delta.offset,
     deltaStride: delta.stride,
+    ...transposeOf(operands.transposed),
   };
   const problems = recorder.manager.table(FisherProblem, [problem]);
   recorder.dispatch(
     fisherKernel,
-    { problems, key, values: outputs.buffer, deltas: delta.buffer },
+    { problems, key, values: outputs.buffer, deltas: delta.buffer, transposed: operands.transposed.buffer },
     Math.ceil(delta.rows / THREADS),
   );
 }

@@ -15,6 +15,9 @@ export const LossProblem = d.struct({
   deltaStride: d.u32,
   gradient: d.u32,
   flags: d.u32,
+  transpose: d.u32,
+  transposedOffset: d.u32,
+  transposedStride: d.u32,
 });
 
 export const lossLayout = tgpu
@@ -24,6 +27,7 @@ export const lossLayout = tgpu
     targets: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
     deltas: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
     results: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    transposed: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
   })
   .$idx(0);
 
@@ -31,6 +35,9 @@ export const lossKernel = defineKernel({ name: "loss", code, layout: lossLayout 
 
 /** Examples of a workgroup; the shader's THREADS. */
 const THREADS = 64;
+
+/** Where a transpose goes, or a buffer that stands in where nobody asks for one. */
+export type Transposed = Pick<Matrix, "buffer" | "offset" | "stride"> & { readonly asked: boolean };
 
 export interface LossOperands {
   /** The loss's number (`lossCode`). */
@@ -42,6 +49,8 @@ export interface LossOperands {
   indexed: boolean;
   /** Receives ∂Jᵢ/∂z, count × outputs, where `gradient`; bound in any case. */
   delta: Matrix;
+  /** Receives its transpose, outputs × count, where a product reads that next; with `asked` false it is bound alone. */
+  transposed: Transposed;
   gradient: boolean;
   /** Losses of the examples, then flags "classified right": 2 × capacity f32. */
   results: GPUBuffer;
@@ -65,11 +74,19 @@ export function loss(recorder: Recorder, operands: LossOperands): void {
     deltaStride: delta.stride,
     gradient: operands.gradient ? 1 : 0,
     flags: capacity,
+    ...transposeOf(operands.transposed),
   };
   const problems = recorder.manager.table(LossProblem, [problem]);
   recorder.dispatch(
     lossKernel,
-    { problems, values: outputs.buffer, targets, deltas: delta.buffer, results },
+    {
+      problems,
+      values: outputs.buffer,
+      targets,
+      deltas: delta.buffer,
+      results,
+      transposed: operands.transposed.buffer,
+    },
     Math.ceil(count / THREADS),
   );
   const mean = (offset: number, index: number) => ({
@@ -78,4 +95,9 @@ export function loss(recorder: Recorder, operands: LossOperands): void {
     scale: 1 / count,
   });
   reduce(recorder, statistics.buffer, [mean(0, 0), mean(capacity, 1)]);
+}
+
+/** The fields of a problem that say where a transpose goes. */
+export function transposeOf({ asked, offset, stride }: Transposed) {
+  return { transpose: asked ? 1 : 0, transposedOffset: offset, transposedStride: stride };
 }

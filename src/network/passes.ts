@@ -13,7 +13,7 @@ import type { Curved, FisherKind, FisherOptions, NumberPlace } from "../model/in
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
 import type { Built } from "./build.js";
 import { fisher } from "./fisher.js";
-import { loss } from "./loss.js";
+import { loss, type Transposed } from "./loss.js";
 import { lossCurvature } from "./loss-curvature.js";
 import { type Loss, lossCode } from "./losses.js";
 import { TiedCurved } from "./tied-curved.js";
@@ -64,7 +64,8 @@ export class Passes {
   /** Records the outputs Z of the first `count` examples, count × outputs. */
   forward(recorder: Recorder, count: number): Matrix {
     const { layers, trainable, output } = this.#built;
-    copyStrided(recorder, trainable.flatMap(weightCopies));
+    const loaded = layers.flatMap((layer) => layer.inputCopies?.(count) ?? []);
+    copyStrided(recorder, [...trainable.flatMap(weightCopies), ...loaded]);
     for (const layer of layers) layer.forward(recorder, count);
     return output.rows(count);
   }
@@ -88,6 +89,7 @@ export class Passes {
       targets: this.#targets,
       indexed,
       delta: output.deltas(count),
+      transposed: this.#transposed(0),
       gradient,
       results: this.#results,
       capacity: this.#batchSize,
@@ -110,6 +112,7 @@ export class Passes {
       key: this.#key,
       outputs: output.rows(count),
       delta: output.delta!.rows(columns * count, output.features, count),
+      transposed: this.#transposed(count),
     });
   }
 
@@ -130,6 +133,15 @@ export class Passes {
         axpy(recorder, [{ alpha: 1, X: part, Y: first!.G }]);
       }
     }
+  }
+
+  /** Where the transposed derivatives at the outputs go from row `first` on, where the last layer reads them. */
+  #transposed(first: number): Transposed {
+    const { output, outputTransposed } = this.#built;
+    // The losses of an evaluation stand in, which nothing here writes.
+    if (!outputTransposed) return { buffer: this.evaluated, offset: 0, stride: 0, asked: false };
+    const { buffer, offset, stride } = output.delta!.transposed(1);
+    return { buffer, offset: offset + first, stride, asked: true };
   }
 
   /** What the curvature of each layer is made of in a pass. */

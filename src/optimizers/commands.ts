@@ -96,11 +96,11 @@ export class StepCommands {
     const { control } = this.#direction;
     // Weights that nothing has changed count once.
     if (step.number >= this.#firstStep) this.#average?.record(recorder);
-    this.#tail.begin(recorder, settings.gradientClip > 0);
-    if (control) this.#tail.measureSlope(recorder, control.state, control.update);
+    // Before the direction overwrites U.
+    this.#tail.begin(recorder, settings.gradientClip > 0, control?.update);
     const update = this.#direction.record?.(recorder, step);
     const controlled = control && { control: control.state, step };
-    this.#tail.finish(recorder, settings, update, controlled);
+    this.#tail.finish(recorder, update, controlled);
     if (!step.summed) control?.state.measureRatio(recorder);
   }
 

@@ -1,13 +1,17 @@
 import { d } from "typegpu";
 
-/** Where the numbers of a layer are that decide whether and how far it steps. */
+/**
+ * Where the numbers of a layer are that decide whether and how far it steps: its flag, its words of `ready`, and the parts of its
+ * sums. Without `chunks` U is G.
+ */
 export const LayerStep = d.struct({
   flag: d.u32,
-  inner: d.u32,
-  gradient: d.u32,
-  update: d.u32,
   ready: d.u32,
   words: d.u32,
+  parts: d.u32,
+  chunks: d.u32,
+  slopes: d.u32,
+  groups: d.u32,
 });
 
 /** What became of a step. `verdict` is one of `Verdict`. */

@@ -3,15 +3,16 @@ import coefficientsCode from "../../shaders/step_coefficients.wgsl?raw";
 import gradientCode from "../../shaders/step_gradient.wgsl?raw";
 import weightsCode from "../../shaders/step_weights.wgsl?raw";
 import { ShapeError } from "../errors.js";
-import { checkFinite, group, type Matrix, reduce } from "../linalg/index.js";
+import { group, type Matrix, reduce } from "../linalg/index.js";
 import type { Model } from "../model/index.js";
-import { defineKernel, type PipelineManager, type Recorder } from "../pipeline/index.js";
+import { defineKernel, type PipelineManager, type Recorder, withConstants } from "../pipeline/index.js";
 import type { StepControl } from "./control/control.js";
 import { type DecaySettings, decoupledOf, penaltyOf } from "./decay.js";
 import type { Step, Update } from "./direction.js";
 import type { OptimizerMemory } from "./memory.js";
 import type { Settings } from "./settings.js";
 import { AppliedStep, LayerStep, Outcome } from "./structs.js";
+import { groupsOf, StepSums } from "./sums.js";
 
 export const StepSettings = d.struct({
   learningRate: d.f32,
@@ -32,6 +33,7 @@ export const GradientProblem = d.struct({
   stride: d.u32,
   flag: d.u32,
   bit: d.u32,
+  slopes: d.u32,
 });
 
 export const WeightsProblem = d.struct({
@@ -48,8 +50,10 @@ export const stepGradientLayout = tgpu
     settings: { uniform: StepSettings, visibility: ["compute"] },
     squares: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
     weights: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    update: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
     gradients: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
     flags: { storage: d.arrayOf(d.atomic(d.u32)), access: "mutable", visibility: ["compute"] },
+    sums: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
   })
   .$idx(0);
 
@@ -57,7 +61,7 @@ export const stepCoefficientsLayout = tgpu
   .bindGroupLayout({
     layers: { storage: d.arrayOf(LayerStep), access: "readonly", visibility: ["compute"] },
     settings: { uniform: StepSettings, visibility: ["compute"] },
-    sums: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    sums: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
     flags: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
     ready: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
     coefficients: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
@@ -84,6 +88,8 @@ const gradientKernel = defineKernel({
   layout: stepGradientLayout,
   rowwise: true,
 });
+/** The same with the part of ⟨G, U⟩ that the U of the step before has in it. */
+const slopeKernel = withConstants(gradientKernel, { SLOPE: 1 });
 const coefficientsKernel = defineKernel({
   name: "step_coefficients",
   code: coefficientsCode,
@@ -96,8 +102,6 @@ const weightsKernel = defineKernel({
   rowwise: true,
 });
 
-/** Rows of a layer that a workgroup of `step_gradient` serves; the shader's ROWS. */
-const ROWS = 16;
 /** Bits of a flag. */
 export const GRADIENT_NOT_FINITE = 4;
 export const UPDATE_NOT_FINITE = 8;
@@ -130,13 +134,14 @@ export class StepTail {
   readonly flags: GPUBuffer;
   /** V, laid out like G; absent where there is no momentum. */
   readonly velocity: GPUBuffer | undefined;
+  /** Norms and inner products of a step. */
+  readonly sums: StepSums;
   /** What `decode` reads. */
   readonly outcome: { readonly buffer: GPUBuffer; readonly bytes: number };
   readonly #manager: PipelineManager;
   readonly #model: Model;
   readonly #network: boolean;
   readonly #settings: Settings<typeof StepSettings>;
-  readonly #memory: OptimizerMemory;
   /** ‖G‖² of each layer before it is clipped. */
   readonly #squares: GPUBuffer;
   readonly #coefficients: GPUBuffer;
@@ -144,7 +149,6 @@ export class StepTail {
   /** Bound where there is no V, and where there are no good weights; nothing reads or writes them. */
   readonly #noVelocity: GPUBuffer | undefined;
   readonly #noGood: GPUBuffer;
-  #sums: GPUBuffer | undefined;
 
   /** @throws ShapeError when a layer's G is not laid out like its W, LimitError when the device cannot hold V. */
   constructor(
@@ -160,7 +164,6 @@ export class StepTail {
     this.#network = scope === "network";
     this.#settings = memory.settings("step settings", StepSettings);
     this.flags = memory.storage("step flags", count);
-    this.#memory = memory;
     this.#squares = memory.storage("squared gradients", count);
     this.#coefficients = memory.storage("coefficients", count);
     this.#applied = memory.storage("applied step", d.sizeOf(AppliedStep) / 4);
@@ -169,6 +172,7 @@ export class StepTail {
     this.velocity = momentum ? memory.storage("velocity", model.length) : undefined;
     this.#noVelocity = momentum ? undefined : memory.storage("no velocity", 1);
     this.#noGood = memory.storage("no good weights", 1);
+    this.sums = new StepSums(model, memory);
   }
 
   /** Writes the numbers of a step, which the commands of `begin` and `finish` read. */
@@ -185,16 +189,20 @@ export class StepTail {
     });
   }
 
-  /** Records the gradient clip, where there is one, G ← G + ωW, and the flags of what is then not finite. */
-  begin(recorder: Recorder, clips: boolean): void {
+  /**
+   * Records the gradient clip, where there is one, G ← G + ωW, and the flags of what is then not finite; with `previous`, which holds
+   * U of the step before, the slope that G finds along that.
+   */
+  begin(recorder: Recorder, clips: boolean, previous?: GPUBuffer): void {
     const { layers, parameters: weights, gradients } = this.#model;
     const { rows, groups } = group(
       layers.map(({ G }, layer) => ({
         ...placeOf(G),
         flag: this.#flagOf(layer),
         bit: GRADIENT_NOT_FINITE,
+        slopes: this.sums.slopes(layer).slopes,
       })),
-      (problem) => Math.ceil(problem.rows / ROWS),
+      (problem) => groupsOf(problem.rows),
     );
     const problems = this.#manager.table(GradientProblem, rows);
     const { flags } = this;
@@ -208,55 +216,49 @@ export class StepTail {
       );
     }
     recorder.dispatch(
-      gradientKernel,
-      { problems, settings: this.#settings.buffer, squares, weights, gradients, flags },
+      previous ? slopeKernel : gradientKernel,
+      {
+        problems,
+        settings: this.#settings.buffer,
+        squares,
+        weights,
+        // Read with `previous` alone.
+        update: previous ?? weights,
+        gradients,
+        flags,
+        sums: this.sums.buffer,
+      },
       groups,
     );
   }
 
   /**
-   * Records the slope that G finds along the direction before, of which `update` holds U: after `begin`, before the next one.
-   */
-  measureSlope(recorder: Recorder, control: StepControl, update: GPUBuffer): void {
-    const updates = this.#model.layers.map(({ G }) => ({ ...G, buffer: update }));
-    control.measureSlope(recorder, this.#sumsFor(control), updates);
-  }
-
-  /**
-   * Records the rest, from U to the weights, after `begin` with the same settings; without `update` U is G. A control, which
+   * Records the rest, from U to the weights, after `begin`; without `update` U is G. A control, which
    * needs a velocity and an update of its own, says how far the step goes.
    */
   finish(
     recorder: Recorder,
-    settings: TailSettings,
     update?: Update,
     controlled?: { control: StepControl; step: Pick<Step, "pass" | "examples"> },
   ): void {
     const { layers, parameters: weights, gradients } = this.#model;
-    const own = update && update.buffer !== gradients ? update : undefined;
-    const updates = own && layers.map(({ G }) => ({ ...G, buffer: own.buffer }));
-    if (updates && !own.finite) {
-      checkFinite(
-        recorder,
-        this.flags,
-        updates.map((x, layer) => ({ x, flag: this.#flagOf(layer), bit: UPDATE_NOT_FINITE })),
-      );
-    }
     const control = controlled?.control;
-    const sums = this.#sumsFor(control);
-    this.#recordNorms(recorder, sums, control !== undefined || settings.klClip > 0, updates);
+    if (update) {
+      const bit = update.finite || update.buffer === gradients ? 0 : UPDATE_NOT_FINITE;
+      this.sums.record(recorder, {
+        gradients,
+        update: update.buffer,
+        velocity: control && this.velocity,
+        flags: this.flags,
+        looks: layers.map((_, layer) => ({ flag: this.#flagOf(layer), bit })),
+      });
+    }
     const rows = layers.map((_, layer) => {
       const { first, count } = update?.ready?.words[layer] ?? { first: 0, count: 0 };
-      const places = { inner: 3 * layer, gradient: 3 * layer + 1, update: 3 * layer + 2 };
-      return {
-        flag: this.#flagOf(layer),
-        ...(updates
-          ? places
-          : { inner: places.gradient, gradient: places.gradient, update: places.gradient }),
-        ready: first,
-        words: count,
-      };
+      const places = this.sums.places(layer, update !== undefined);
+      return { flag: this.#flagOf(layer), ready: first, words: count, ...places };
     });
+    const sums = this.sums.buffer;
     const coefficients = this.#coefficients;
     const shared = {
       sums,
@@ -266,8 +268,10 @@ export class StepTail {
       applied: this.#applied,
       outcome: this.outcome.buffer,
     };
-    if (controlled && updates) {
-      controlled.control.measure(recorder, sums, controlled.step, updates, this.velocity!);
+    if (controlled && update) {
+      const forms = { buffer: sums, index: this.sums.forms };
+      const directions = { update: update.buffer, velocity: this.velocity! };
+      controlled.control.measure(recorder, forms, controlled.step, directions);
       controlled.control.plan(recorder, { rows, ...shared });
     } else {
       const table = this.#manager.table(LayerStep, rows);
@@ -283,7 +287,7 @@ export class StepTail {
         problems: this.#manager.table(WeightsProblem, grouped.rows),
         applied: this.#applied,
         coefficients,
-        update: own?.buffer ?? gradients,
+        update: update?.buffer ?? gradients,
         velocity: (this.velocity ?? this.#noVelocity)!,
         good: control?.good ?? this.#noGood,
         weights,
@@ -307,33 +311,6 @@ export class StepTail {
 
   #flagOf(layer: number): number {
     return this.#network ? 0 : layer;
-  }
-
-  #sumsFor(control: StepControl | undefined): GPUBuffer {
-    const { length } = this.#model.layers;
-    this.#sums ??= this.#memory.storage("norms", control ? control.sums(length) : 3 * length);
-    return this.#sums;
-  }
-
-  /** ⟨G, U⟩ where it is asked for, ‖G‖² and ‖U‖² of each layer, where U is not G. */
-  #recordNorms(
-    recorder: Recorder,
-    sums: GPUBuffer,
-    inner: boolean,
-    updates: readonly Matrix[] | undefined,
-  ): void {
-    reduce(
-      recorder,
-      sums,
-      this.#model.layers.flatMap(({ G }, layer) => {
-        const U = updates?.[layer];
-        return [
-          ...(U && inner ? [{ x: G, y: U, index: 3 * layer }] : []),
-          { x: G, y: G, index: 3 * layer + 1 },
-          ...(U ? [{ x: U, y: U, index: 3 * layer + 2 }] : []),
-        ];
-      }),
-    );
   }
 }
 

@@ -90,6 +90,47 @@ kernelTest(
   },
 );
 
+kernelTest(
+  "copyStrided: two pairs of buffers at a time, unless one reads what the other writes",
+  async (t) => {
+    const [a, b] = [t.random(8).normals(300), t.random(9).normals(300)];
+    const [A, B] = [t.upload(a), t.upload(b)];
+    const line = (buffer: GPUBuffer, offset: number) => ({ buffer, offset, row: 70, col: 1 });
+    const size = { rows: 2, cols: 70 };
+    const move = (from: GPUBuffer, into: GPUBuffer, offset = 0) => ({
+      source: line(from, 7),
+      target: line(into, offset),
+      ...size,
+    });
+    const copied = async (copies: (P: GPUBuffer, Q: GPUBuffer) => Parameters<typeof copyStrided>[1]) => {
+      const [P, Q] = [t.poisoned(300), t.poisoned(300)];
+      const dispatches = run(managerOf(t), (recorder) => copyStrided(recorder, copies(P, Q)));
+      return { dispatches, P: await t.download(P), Q: await t.download(Q) };
+    };
+    const check = (found: Float32Array, offset: number, numbers: Float32Array, what: string) =>
+      assertSameBits(found.subarray(offset, offset + 140), numbers.subarray(7, 147), what);
+    const apart = await copied((P, Q) => [move(A, P), move(B, Q, 20)]);
+    assertEqual(apart.dispatches, 1, "dispatches, apart");
+    check(apart.P, 0, a, "P from A");
+    check(apart.Q, 20, b, "Q from B");
+    const together = await copied((P) => [move(A, P), move(B, P, 150)]);
+    assertEqual(together.dispatches, 1, "dispatches, into one");
+    check(together.P, 0, a, "P's start from A");
+    check(together.P, 150, b, "P's end from B");
+    const twice = await copied((P, Q) => [move(A, P), move(A, Q), { target: line(Q, 160), ...size }]);
+    assertEqual(twice.dispatches, 2, "dispatches, three pairs");
+    check(twice.P, 0, a, "P from A, and Q");
+    check(twice.Q, 0, a, "Q from A, and P");
+    assert(
+      twice.Q.subarray(160).every((one) => one === 1),
+      "Q's end",
+    );
+    const chained = await copied((P, Q) => [move(A, P), move(P, Q)]);
+    assertEqual(chained.dispatches, 2, "dispatches, one after the other");
+    assertSameBits(chained.Q.subarray(0, 133), a.subarray(14, 147), "Q from P");
+  },
+);
+
 kernelTest("copyStrided: the longer index may be the first, the target batched", async (t) => {
   const numbers = t.random(6).normals(600);
   const source = t.upload(numbers);

@@ -70,16 +70,21 @@ kernelTest("finite: one bad number at each place of odd-sized views, in one disp
 kernelTest("finite: buffers of their own", async (t) => {
   const good = t.upload(t.random(2).normals(6));
   const bad = t.upload(Float32Array.of(1, 2, Number.NaN, 4, 5, 6));
-  const flags = t.upload(new Uint32Array(3));
+  const others = [5, 1, 0].map((at) =>
+    t.upload(Float32Array.from({ length: 6 }, (_, k) => (k === at ? Number.POSITIVE_INFINITY : k))),
+  );
+  const flags = t.upload(new Uint32Array(6));
   const view = (buffer: GPUBuffer) => ({ buffer, rows: 2, cols: 3 });
-  run(managerOf(t), (recorder) => {
+  const dispatches = run(managerOf(t), (recorder) => {
     checkFinite(recorder, flags, [
       { x: view(good), flag: 0, bit: 1 },
       { x: view(bad), flag: 1, bit: 2 },
       { x: view(good), flag: 2, bit: 4 },
+      ...others.map((buffer, k) => ({ x: view(buffer), flag: 3 + k, bit: 8 })),
     ]);
   });
-  assertEqual((await t.downloadWords(flags)).join(), "0,2,0", "flags");
+  assertEqual(dispatches, 2, "dispatches: one for every three buffers");
+  assertEqual((await t.downloadWords(flags)).join(), "0,2,0,8,8,8", "flags");
 });
 
 kernelTest("finite: more workgroups than one dimension takes", async (t) => {

@@ -80,7 +80,10 @@ kernelTest("reduce: every combination of small sizes, sums and dot products, in 
       );
     }
   }
-  assertEqual(await check(t, problems, [xs, ys]), 3, "dispatches: one for each pair of buffers, one for all");
+  assertEqual(await check(t, problems, [xs, ys]), 2, "dispatches: one for each pair of buffers");
+  const long = xs.add(1, 4097, true, random.normals(4097));
+  problems.push({ x: long, index: 2 * problems.length + 1 });
+  assertEqual(await check(t, problems, [xs, ys]), 3, "dispatches with a long one: and one for all");
 });
 
 kernelTest("reduce: sizes round the edges of chunks", async (t) => {

@@ -112,10 +112,15 @@ class Pair {
       t.device.queue.writeBuffer(buffer, 0, Float32Array.from(numbers));
     write(this.#statistics, [loss, 0.5]);
     write(this.#after, [after, 0.5]);
+    // Each number in two parts, as two workgroups leave them; behind the places of the totals and the forms.
+    const parts = (numbers: number[]) => [0.25, 0.75].flatMap((share) => numbers.map((x) => share * x));
     const sums = t.upload([
-      ...layers.flatMap(({ gu, gg, uu }) => [gu, gg, uu]),
-      ...(["gv", "uv", "vv", "previous"] as const).flatMap((name) => layers.map((own) => own[name])),
+      ...Array.from({ length: 7 * LAYERS }, () => POISON),
       ...[forms[0], forms[1], forms[1], forms[2]],
+      ...layers.flatMap(({ gu, gg, uu, gv, uv, vv, previous }) => [
+        ...parts([gu, gg, uu, gv, uv, vv]),
+        ...parts([POISON, previous]),
+      ]),
     ]);
     // A layer that may not step has a flag, or lacks one of its two inverses.
     const flags = t.upload(Uint32Array.from(layers, ({ maySteps }, l) => (maySteps || l !== 1 ? 0 : 4)));
@@ -123,9 +128,10 @@ class Pair {
       Uint32Array.from(layers.flatMap(({ maySteps }, l) => [1, maySteps || l === 1 ? 1 : l])),
     );
     const [coefficients, applied, outcome] = [t.poisoned(LAYERS), t.poisoned(6), t.poisoned(6)];
-    const rows = layers.map((_, l) => ({
-      ...{ flag: l, inner: 3 * l, gradient: 3 * l + 1, update: 3 * l + 2, ready: 2 * l, words: 2 },
-    }));
+    const rows = layers.map((_, l) => {
+      const start = 7 * LAYERS + 4 + 16 * l;
+      return { flag: l, ready: 2 * l, words: 2, parts: start, chunks: 2, slopes: start + 12, groups: 2 };
+    });
     run(managerOf(t), (recorder) => {
       this.control.write(settings);
       this.control.judge(recorder);

@@ -15,7 +15,7 @@ import {
 } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 
-/** Round the edges of a workgroup's 16 rows, and of vectors. */
+/** Round the edges of a workgroup's 16 rows, of vectors and of chunks of 4096 numbers. */
 const SHAPES = [
   [1, 1],
   [15, 3],
@@ -23,6 +23,8 @@ const SHAPES = [
   [17, 130],
   [33, 64],
   [70, 1],
+  [63, 130],
+  [64, 64],
 ] as const;
 
 const SETTINGS: TailSettings = {
@@ -80,11 +82,12 @@ function setUp(
   const manager = managerOf(t);
   const memory = new OptimizerMemory(manager);
   const tail = new StepTail(manager, model, memory, { scope, momentum });
-  const step = async (settings: TailSettings, update: Update | undefined = { buffer }) => {
+  /** With `null` U is G. */
+  const step = async (settings: TailSettings, update: Update | null = { buffer }) => {
     const recorder = manager.record();
     tail.write(settings);
     tail.begin(recorder, settings.gradientClip > 0);
-    tail.finish(recorder, settings, update);
+    tail.finish(recorder, update ?? undefined);
     const bytes = recorder.read(tail.outcome.buffer, 0, tail.outcome.bytes);
     recorder.submit();
     return tail.decode(await bytes, settings.learningRate);
@@ -112,7 +115,7 @@ function setUp(
     }
     return found;
   };
-  return { numbers, model, tail, step, read, dispose: () => memory.dispose() };
+  return { numbers, model, manager, tail, buffer, step, read, dispose: () => memory.dispose() };
 }
 
 const inner = (x: Float32Array, y: Float32Array) => x.reduce((sum, value, k) => sum + value * y[k]!, 0);
@@ -153,7 +156,8 @@ kernelTest("tail: two steps with decay, clip and momentum against f64", async (t
 });
 
 kernelTest("tail: the clip bites where the step is long, for U = G too", async (t) => {
-  for (const direct of [false, true]) {
+  for (const how of ["own", "gradients", "none"] as const) {
+    const direct = how !== "own";
     // U along G, so that their product is positive.
     const made = setUp(t, {
       momentum: false,
@@ -167,7 +171,7 @@ kernelTest("tail: the clip bites where the step is long, for U = G too", async (
     // η² Σ⟨G, U⟩ is four times κ.
     const found = await made.step(
       { ...SETTINGS, klClip },
-      direct ? { buffer: made.model.gradients } : undefined,
+      { own: undefined, gradients: { buffer: made.model.gradients }, none: null }[how],
     );
     assertClose([found.clip], [0.5], 1e-5, "ν");
     assertClose([found.updateNorm], [0.1 * 0.5 * (direct ? 1 : 2) * Math.sqrt(squared)], 1e-5, "‖ηU‖");
@@ -178,6 +182,49 @@ kernelTest("tail: the clip bites where the step is long, for U = G too", async (
     }
     made.dispose();
   }
+});
+
+kernelTest("tail: norms and inner products in parts, along V and the U before too", async (t) => {
+  const { numbers, model, manager, tail, buffer, dispose } = setUp(t);
+  const { sums, flags } = tail;
+  const velocity = model.parameters;
+  tail.write(SETTINGS);
+  const recorder = manager.record();
+  tail.begin(recorder, false, buffer);
+  const looks = SHAPES.map((_, flag) => ({ flag, bit: 8 }));
+  sums.record(recorder, { gradients: model.gradients, update: buffer, velocity, flags, looks });
+  recorder.submit();
+  const found = await t.download(sums.buffer);
+  const all = (first: number, count: number, step: number) =>
+    total(Array.from({ length: count }, (_, k) => found[first + step * k]!));
+  for (const [l, { G, U, W: V }] of numbers.entries()) {
+    const { parts, chunks, slopes, groups } = sums.places(l, true);
+    assertEqual(chunks, Math.ceil(G.length / 4096), "chunks");
+    const pairs = [
+      [G, U],
+      [G, G],
+      [U, U],
+      [G, V],
+      [U, V],
+      [V, V],
+    ] as const;
+    const near = (found: number, wanted: number, what: string) =>
+      assert(
+        Math.abs(found - wanted) <= 3e-6 * G.length,
+        `${what} of layer ${l}: ${found}, expected ${wanted}`,
+      );
+    for (const [k, [x, y]] of pairs.entries()) {
+      near(all(parts + k, chunks, 6), inner(x, y), `sum ${k}`);
+    }
+    for (const [k, y] of [G, U].entries()) {
+      near(all(slopes + k, groups, 2), inner(G, y), `slope ${k}`);
+    }
+  }
+  assert(
+    (await t.downloadWords(flags)).every((word) => word === 0),
+    "flags",
+  );
+  dispose();
 });
 
 kernelTest("tail: a clip of the gradient, over the layers that are finite, before the decay", async (t) => {

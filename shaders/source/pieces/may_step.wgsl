@@ -13,8 +13,8 @@ fn counted() -> Outcome {
   for (var l = 0u; l < arrayLength(&layers); l++) {
     let layer = layers[l];
     if (may_step(layer)) {
-      result.gradientSquared += sums[layer.gradient];
-      result.updateSquared += sums[layer.update];
+      result.gradientSquared += sums[SUMS * l + GRADIENT];
+      result.updateSquared += sums[SUMS * l + UPDATE];
     } else {
       result.skipped += 1u;
     }

@@ -1,5 +1,6 @@
 import tgpu, { d } from "typegpu";
 import code from "../../../shaders/copy.wgsl?raw";
+import pairsCode from "../../../shaders/copy_pairs.wgsl?raw";
 import { ArgumentError, ShapeError } from "../../errors.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
 import { group, partition } from "./group.js";
@@ -19,6 +20,7 @@ export const CopyProblem = d.struct({
   targetBatch: d.u32,
   targetRow: d.u32,
   targetCol: d.u32,
+  pair: d.u32,
 });
 
 export const copyLayout = tgpu
@@ -30,6 +32,23 @@ export const copyLayout = tgpu
   .$idx(0);
 
 export const copyKernel = defineKernel({ name: "copy", code, layout: copyLayout, rowwise: true });
+
+export const copyPairsLayout = tgpu
+  .bindGroupLayout({
+    problems: { storage: d.arrayOf(CopyProblem), access: "readonly", visibility: ["compute"] },
+    source: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    source2: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    copied: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+    copied2: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
+  })
+  .$idx(0);
+
+const copyPairsKernel = defineKernel({
+  name: "copy_pairs",
+  code: pairsCode,
+  layout: copyPairsLayout,
+  rowwise: true,
+});
 
 /** One side of a strided copy: element (b, i, j) is number `offset + b · batch + i · row + j · col` of the buffer. */
 export interface Strides {
@@ -49,24 +68,56 @@ export interface StridedCopy {
   cols: number;
 }
 
-/** Records strided copies, one dispatch for each pair of buffers. Bounds are the caller's affair: see `copy`. */
+/** Copies between one pair of buffers; without a source they fill. */
+interface Pair {
+  readonly source: GPUBuffer | undefined;
+  readonly target: GPUBuffer;
+  readonly copies: readonly StridedCopy[];
+}
+
+/**
+ * Records strided copies, one dispatch for every two pairs of buffers where neither reads what the other writes. Bounds are the
+ * caller's affair: see `copy`.
+ */
 export function copyStrided(recorder: Recorder, copies: readonly StridedCopy[]): void {
-  const bufferOf = (copy: StridedCopy) => copy.source?.buffer ?? copy.target.buffer;
-  for (const part of partition(copies, (copy) => [
-    copy.target.buffer,
-    copy.source ? bufferOf(copy) : copy.target.buffer,
-  ])) {
-    const { target, source } = part[0]!;
-    const { rows, groups } = group(part.map(problemOf), (problem) => problem.batch * problem.rows);
-    const { manager } = recorder;
-    const problems = manager.table(CopyProblem, rows);
+  const pairs = partition(copies, ({ source, target }) => [target.buffer, (source ?? target).buffer]).map(
+    (part): Pair => ({ source: part[0]!.source?.buffer, target: part[0]!.target.buffer, copies: part }),
+  );
+  while (pairs.length > 0) {
+    const first = pairs.shift()!;
+    const second = pairs[0];
+    if (second && first.source !== second.target && second.source !== first.target) {
+      pairs.shift();
+      copyPairs(recorder, first, second);
+      continue;
+    }
+    const { rows, groups } = group(first.copies.map(problemOf), linesOf);
+    const problems = recorder.manager.table(CopyProblem, rows);
     // A fill reads nothing; the table stands in for the source, since a buffer may not be read and written at once.
-    recorder.dispatch(
-      copyKernel,
-      { problems, source: source?.buffer ?? problems, copied: target.buffer },
-      groups,
-    );
+    const source = first.source ?? problems;
+    recorder.dispatch(copyKernel, { problems, source, copied: first.target }, groups);
   }
+}
+
+function copyPairs(recorder: Recorder, first: Pair, second: Pair): void {
+  const shared = first.target === second.target;
+  const { rows, groups } = group(
+    [
+      ...first.copies.map((copy) => problemOf(copy)),
+      ...second.copies.map((copy) => ({ ...problemOf(copy), pair: shared ? 2 : 1 })),
+    ],
+    linesOf,
+  );
+  const problems = recorder.manager.table(CopyProblem, rows);
+  // Nor may a buffer be bound twice to be written.
+  const copied2 = shared ? recorder.scratch(1) : second.target;
+  const [source, source2] = [first.source ?? problems, second.source ?? problems];
+  recorder.dispatch(copyPairsKernel, { problems, source, source2, copied: first.target, copied2 }, groups);
+  if (shared) recorder.release(copied2);
+}
+
+function linesOf({ batch, rows }: { batch: number; rows: number }): number {
+  return batch * rows;
 }
 
 /**
@@ -120,5 +171,6 @@ function problemOf(copy: StridedCopy): Omit<d.Infer<typeof CopyProblem>, "first"
     targetBatch: to.step,
     targetRow: to.row,
     targetCol: to.col,
+    pair: 0,
   };
 }

@@ -3,7 +3,7 @@ import judgeCode from "../../../shaders/step_judge.wgsl?raw";
 import planCode from "../../../shaders/step_plan.wgsl?raw";
 import ratioCode from "../../../shaders/step_ratio.wgsl?raw";
 import type { StoredNumber } from "../../curvature/index.js";
-import { axpy, type Matrix, reduce } from "../../linalg/index.js";
+import { axpy } from "../../linalg/index.js";
 import type { Model, Pass } from "../../model/index.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
 import { pair } from "../accumulation.js";
@@ -47,7 +47,7 @@ export const stepPlanLayout = tgpu
   .bindGroupLayout({
     layers: { storage: d.arrayOf(LayerStep), access: "readonly", visibility: ["compute"] },
     settings: { uniform: ControlSettings, visibility: ["compute"] },
-    sums: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    sums: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
     flags: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
     ready: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
     state: { storage: d.arrayOf(StepState), access: "mutable", visibility: ["compute"] },
@@ -170,11 +170,6 @@ export class StepControl {
     return this.#exact(pass) || pass.fisher !== undefined;
   }
 
-  /** Numbers of a tail's sums. */
-  sums(layers: number): number {
-    return 7 * layers + 4;
-  }
-
   /** What the commands of a step with this plan follow from. */
   recording(plan: ControlPlan): string {
     return `${plan.measures} ${asksForRatio(plan)}`;
@@ -204,51 +199,24 @@ export class StepControl {
     recorder.dispatch(judgeKernel, { settings: this.#settings.buffer, statistics, state: this.state }, 1);
   }
 
-  /** Records the slope that the batch finds along the direction before, of which `updates` still hold U. */
-  measureSlope(recorder: Recorder, sums: GPUBuffer, updates: readonly Matrix[]): void {
-    const { layers } = this.#model;
-    reduce(
-      recorder,
-      sums,
-      layers.map(({ G }, l) => ({ x: G, y: updates[l]!, index: 6 * layers.length + l })),
-    );
-  }
-
   /**
-   * Records the sums that the plan is made of, ‖G‖² and ‖U‖² apart. Of a batch in micro-batches the quadratic model is that of the
-   * one whose pass it is, a part of the batch as it is of any large one.
+   * Records the forms of the quadratic model along U and V, where this step measures it. Of a batch in micro-batches it is that of
+   * the one whose pass it is, a part of the batch as it is of any large one.
    */
   measure(
     recorder: Recorder,
-    sums: GPUBuffer,
+    forms: StoredNumber,
     { pass, examples: whole }: { readonly pass: Pass; readonly examples: number },
-    updates: readonly Matrix[],
-    velocity: GPUBuffer,
+    { update, velocity }: { readonly update: GPUBuffer; readonly velocity: GPUBuffer },
   ): void {
-    const { layers } = this.#model;
-    const L = layers.length;
-    const V = layers.map(({ G }) => ({ ...G, buffer: velocity }));
-    reduce(
-      recorder,
-      sums,
-      layers.flatMap(({ G }, l) => [
-        { x: G, y: V[l]!, index: 3 * L + l },
-        { x: updates[l]!, y: V[l]!, index: 4 * L + l },
-        { x: V[l]!, y: V[l]!, index: 5 * L + l },
-      ]),
-    );
     if (!this.#measures) return;
     if (this.#exact(pass)) {
       const examples = Math.min(pass.count, Math.max(FORM_EXAMPLES, Math.ceil(whole / 4)));
-      pass.curvatureAlong!(
-        recorder,
-        [updates[0]!.buffer, velocity],
-        { buffer: sums, index: 7 * L },
-        { examples },
-      );
-    } else {
-      quadraticForms(recorder, pass, [updates, V], sums, 7 * L);
+      pass.curvatureAlong!(recorder, [update, velocity], forms, { examples });
+      return;
     }
+    const along = (buffer: GPUBuffer) => this.#model.layers.map(({ G }) => ({ ...G, buffer }));
+    quadraticForms(recorder, pass, [along(update), along(velocity)], forms.buffer, forms.index);
   }
 
   /** Records how far the step goes. */
