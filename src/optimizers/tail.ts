@@ -235,6 +235,8 @@ export class StepTail {
   /**
    * Records the rest, from U to the weights, after `begin`; without `update` U is G. A control, which
    * needs a velocity and an update of its own, says how far the step goes.
+   *
+   * @throws ShapeError for a U that has less room than G
    */
   finish(
     recorder: Recorder,
@@ -244,6 +246,7 @@ export class StepTail {
     const { layers, parameters: weights, gradients } = this.#model;
     const control = controlled?.control;
     if (update) {
+      requireRoom(update.buffer, this.#model.length);
       const bit = update.finite || update.buffer === gradients ? 0 : UPDATE_NOT_FINITE;
       this.sums.record(recorder, {
         gradients,
@@ -322,4 +325,10 @@ function requireSameLayout(name: string, W: Matrix, G: Matrix): void {
   const text = (M: Matrix) => `${M.rows} × ${M.cols} at ${M.offset}, rows ${M.stride} apart`;
   if (text(W) === text(G)) return;
   throw new ShapeError("optimizer", `G of ${name}`, text(G), text(W), "lay G out as W is");
+}
+
+/** @throws ShapeError */
+function requireRoom(update: GPUBuffer, length: number): void {
+  if (update.size >= 4 * length) return;
+  throw new ShapeError("optimizer", "U", [update.size / 4], [length], "lay U out as G is");
 }
