@@ -170,6 +170,7 @@ export type {
   CurvatureRows,
   CurvatureStatistics,
   Curved,
+  DatasetBatch,
   FactorGram,
   FactorRows,
   FactorStatistics,
@@ -178,6 +179,7 @@ export type {
   InputArray,
   LayerSize,
   Model,
+  ModelBatch,
   NumberPlace,
   Pass,
   Trainable,
@@ -298,6 +300,14 @@ export {
   Profiler,
   type Recorder,
 } from "./pipeline/index.js";
+// Data sets that stay on the GPU
+export {
+  type DatasetArray,
+  GpuDataset,
+  type GpuDatasetOptions,
+  type ShuffledOrder,
+  type StorageOptions,
+} from "./resident/index.js";
 export {
   CONVOLUTION_METHODS,
   type ConvolutionMethod,

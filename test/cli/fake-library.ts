@@ -107,8 +107,9 @@ class FakeNetwork implements UsedNetwork {
     return { loss, accuracy: right / total, count: total };
   }
 
-  async predict(inputs: Float32Array, count: number) {
-    return Float32Array.from(forward(this.reference(), matrix(count, this.sizes[0]!, inputs)).outputs.data);
+  async predict(inputs: unknown, examples?: unknown) {
+    const [numbers, count] = [inputs as Float32Array, examples as number];
+    return Float32Array.from(forward(this.reference(), matrix(count, this.sizes[0]!, numbers)).outputs.data);
   }
 
   dispose() {}
