@@ -19,7 +19,7 @@ import {
 import type { Optimizer, StepRecord } from "../../src/optimizers/index.js";
 import { Permutation } from "../../src/random/index.js";
 import { createEngine } from "../harness/engine.js";
-import { assert, assertEqual, kernelTest, type TestContext, trainingTest } from "../harness/kernel-test.js";
+import { assertEqual, kernelTest, type TestContext, trainingTest } from "../harness/kernel-test.js";
 import { assertSame } from "../optimizers/helpers.js";
 
 const COUNT = 37;
