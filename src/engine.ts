@@ -1,6 +1,6 @@
 import type { Model } from "./curvature/index.js";
 import { type PreconditionedLayer, Preconditioner, type PreconditionerOptions } from "./curvature/index.js";
-import { type DatasetSource, gpuDataset } from "./data/index.js";
+import { type DatasetSource, gpuDataset } from "./data/resident.js";
 import { type Capabilities, type DeviceHandle, type DeviceOptions, openDevice } from "./device/index.js";
 import type { DeviceLostError } from "./errors.js";
 import { HostOperations } from "./host/index.js";

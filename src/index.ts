@@ -78,6 +78,7 @@ export {
   batchSupplier,
   type Checkpoint,
   type Dataset,
+  type DatasetSource,
   decodeCheckpoint,
   encodeCheckpoint,
   gather,

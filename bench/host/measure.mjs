@@ -45,7 +45,17 @@ export async function measureSteps({ library, engine }, count) {
   };
   /** @type {HostRow[]} */
   const rows = [];
-  for (const [name, optimizerOf] of Object.entries(make)) {
+  const data = engine.dataset(batch);
+  // The same examples as arrays and on the GPU, where they are shuffled at every step.
+  const sources = {
+    "": () => batch,
+    ", data on the GPU": (/** @type {number} */ epoch) => data.range(0, BATCH, { seed: 1, epoch }),
+  };
+  for (const [name, optimizerOf, source, batchOf] of Object.entries(make).flatMap(([name, optimizerOf]) =>
+    Object.entries(sources).map(
+      ([source, batchOf]) => /** @type {const} */ ([name, optimizerOf, source, batchOf]),
+    ),
+  )) {
     const net = engine.network(modules, softmaxCrossEntropy(), { batchSize: BATCH, seed: 1 });
     const optimizer = optimizerOf(net);
     /** By kind of step. @type {Map<string, Samples>} */
@@ -55,19 +65,21 @@ export async function measureSteps({ library, engine }, count) {
       const refreshes = every !== undefined && (step - 1) % every === 0;
       const kind =
         every === undefined ? name : `${name}, ${refreshes ? "inverses renewed" : "inverses kept"}`;
+      const given = batchOf(step);
       // In turn, each kind with each: renewals come every so many steps.
       const samples = kinds.get(kind) ?? new Samples();
       kinds.set(kind, samples);
       engine.manager.repeats = samples.next !== "afresh";
-      const sample = await timed(bare, () => optimizer.step(batch));
+      const sample = await timed(bare, () => optimizer.step(given));
       if (step > WARM_UP) samples.add(sample);
       else samples.skip();
     }
     engine.manager.repeats = true;
-    for (const [kind, samples] of kinds) rows.push(samples.row(`${kind}, step`));
+    for (const [kind, samples] of kinds) rows.push(samples.row(`${kind}, step${source}`));
     optimizer.dispose();
     net.dispose();
   }
+  data.dispose();
   return rows;
 }
 

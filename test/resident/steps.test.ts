@@ -101,7 +101,7 @@ trainingTest("data sets: micro-batches, as of arrays", async (t) => {
   for (const whole of [own, data.all]) {
     const net = networkOf(t);
     const optimizer = engine.kfac(net, { damping: "levenbergMarquardt", inverseEvery: 2 });
-    for (let step = 1; step <= 6; step++) await optimizer.step(microBatches(whole, SIZE));
+    for (let step = 1; step <= 12; step++) await optimizer.step(microBatches(whole, SIZE));
     weights.push(await net.weights());
     optimizer.dispose();
   }
