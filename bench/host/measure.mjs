@@ -46,16 +46,15 @@ export async function measureSteps({ library, engine }, count) {
   /** @type {HostRow[]} */
   const rows = [];
   const data = engine.dataset(batch);
-  // The same examples as arrays and on the GPU, where they are shuffled at every step.
+  // The same examples as arrays and on the GPU, where each step shuffles them.
   const sources = {
     "": () => batch,
-    ", data on the GPU": (/** @type {number} */ epoch) => data.range(0, BATCH, { seed: 1, epoch }),
+    ", data on the GPU": () => data.range(0, BATCH, { seed: 1 }),
   };
-  for (const [name, optimizerOf, source, batchOf] of Object.entries(make).flatMap(([name, optimizerOf]) =>
-    Object.entries(sources).map(
-      ([source, batchOf]) => /** @type {const} */ ([name, optimizerOf, source, batchOf]),
-    ),
-  )) {
+  const runs = Object.entries(make).flatMap(([name, optimizerOf]) =>
+    Object.entries(sources).map(([source, batchOf]) => ({ name, optimizerOf, source, batchOf })),
+  );
+  for (const { name, optimizerOf, source, batchOf } of runs) {
     const net = engine.network(modules, softmaxCrossEntropy(), { batchSize: BATCH, seed: 1 });
     const optimizer = optimizerOf(net);
     /** By kind of step. @type {Map<string, Samples>} */
@@ -65,12 +64,11 @@ export async function measureSteps({ library, engine }, count) {
       const refreshes = every !== undefined && (step - 1) % every === 0;
       const kind =
         every === undefined ? name : `${name}, ${refreshes ? "inverses renewed" : "inverses kept"}`;
-      const given = batchOf(step);
       // In turn, each kind with each: renewals come every so many steps.
       const samples = kinds.get(kind) ?? new Samples();
       kinds.set(kind, samples);
       engine.manager.repeats = samples.next !== "afresh";
-      const sample = await timed(bare, () => optimizer.step(given));
+      const sample = await timed(bare, () => optimizer.step(batchOf()));
       if (step > WARM_UP) samples.add(sample);
       else samples.skip();
     }
