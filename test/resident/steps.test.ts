@@ -13,6 +13,7 @@ import {
   softmaxCrossEntropy,
   tanh,
 } from "../../src/network/index.js";
+import type { Recorder } from "../../src/pipeline/index.js";
 import type { FitData } from "../../src/training/index.js";
 import { calls, dispatches } from "../curvature/spies.js";
 import { createEngine } from "../harness/engine.js";
@@ -262,4 +263,32 @@ kernelTest("data sets: batches that do not fit are refused, and nothing is loade
   recorder.end();
   await assertThrows(() => net.evaluate(data), ArgumentError, /is disposed of/);
   assert(data.bytes > 4 * COUNT * FEATURES, "bytes");
+});
+
+kernelTest("data sets: the loss of a batch that no pass was over", async (t) => {
+  const { engine } = t;
+  const net = networkOf(t);
+  const data = engine.dataset(examples(t));
+  const losses = engine.manager.createStorage("loss", 2);
+  const lossOf = async (record: (recorder: Recorder) => void) => {
+    const recorder = engine.manager.record();
+    record(recorder);
+    net.recordLoss(recorder, { buffer: losses, index: 0 });
+    const reading = recorder.read(losses, 0, 4);
+    recorder.submit();
+    return new Float32Array(await reading)[0];
+  };
+  const expected = new Map();
+  for (const start of [0, 9]) {
+    const { loss } = await net.evaluate(data.range(start, start + SIZE));
+    expected.set(start, Math.fround(loss));
+  }
+  assert(expected.get(0) !== expected.get(9), "two losses");
+  for (const start of [0, 9]) {
+    net.load(data.range(start, start + SIZE));
+    assertEqual(await lossOf(() => {}), expected.get(start), "without a pass");
+    assertEqual(await lossOf((recorder) => net.recordPass(recorder)), expected.get(start), "behind a pass");
+    assertEqual(await lossOf(() => {}), expected.get(start), "in another recording");
+  }
+  engine.manager.destroyBuffer(losses);
 });
