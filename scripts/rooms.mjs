@@ -22,13 +22,14 @@ export const ROOMS = [
   { name: "linalg", knows: ["random", "pipeline"], kernels: true, tests: "kernel" },
   { name: "host", knows: ["linalg"], tests: "kernel" },
   { name: "model", knows: ["linalg"], tests: "kernel" },
+  { name: "resident", knows: ["model"], kernels: true, tests: "kernel" },
   { name: "memory", knows: ["model"], tests: "kernel" },
   { name: "curvature", knows: ["host", "model"], kernels: true, tests: "kernel" },
   // What a kind of layer is in f64 stands beside it.
   { name: "layers", knows: ["reference", "memory", "curvature"], kernels: true, tests: "kernel" },
   // Any `Model` will do, whatever it is made of.
   { name: "optimizers", knows: ["curvature"], kernels: true, tests: "kernel" },
-  { name: "network", knows: ["layers"], kernels: true, tests: "kernel" },
+  { name: "network", knows: ["layers", "resident"], kernels: true, tests: "kernel" },
   { name: "data", knows: ["optimizers", "network"], tests: "cpu" },
   { name: "training", knows: ["data"], tests: "kernel" },
   { name: "solve", knows: ["data"], tests: "kernel" },

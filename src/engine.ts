@@ -1,5 +1,6 @@
 import type { Model } from "./curvature/index.js";
 import { type PreconditionedLayer, Preconditioner, type PreconditionerOptions } from "./curvature/index.js";
+import { type DatasetSource, gpuDataset } from "./data/resident.js";
 import { type Capabilities, type DeviceHandle, type DeviceOptions, openDevice } from "./device/index.js";
 import type { DeviceLostError } from "./errors.js";
 import { HostOperations } from "./host/index.js";
@@ -25,6 +26,7 @@ import {
   type StepRecord,
 } from "./optimizers/index.js";
 import { PipelineManager } from "./pipeline/index.js";
+import type { GpuDataset, StorageOptions } from "./resident/index.js";
 import type { FitData, FitHistory, FitNetwork, FitOptimizer, FitOptions } from "./training/index.js";
 import * as training from "./training/index.js";
 
@@ -65,6 +67,19 @@ export class Engine extends HostOperations implements Disposable {
    */
   network(description: readonly Module[] | Graph, loss: Loss, options: NetworkOptions = {}): Network {
     return new Network(this.manager, description, loss, options);
+  }
+
+  /**
+   * A data set that stays on the GPU, sent and checked once: arrays, or labelled images.
+   *
+   *     using data = engine.dataset({ inputs, targets, count });
+   *     await engine.fit(net, optimizer, data, { epochs: 3, batchSize: 500 });
+   *
+   * @throws ArgumentError, ShapeError or DataError for bad data or options, LimitError when the device does not bind one example
+   *   of it; then no memory is kept.
+   */
+  dataset(source: DatasetSource, options: StorageOptions = {}): GpuDataset {
+    return gpuDataset(this.manager, source, options);
   }
 
   /** K-FAC for a network. @throws ArgumentError for a bad option, LimitError when the device cannot hold the factors. */

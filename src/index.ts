@@ -78,6 +78,7 @@ export {
   batchSupplier,
   type Checkpoint,
   type Dataset,
+  type DatasetSource,
   decodeCheckpoint,
   encodeCheckpoint,
   gather,
@@ -170,6 +171,7 @@ export type {
   CurvatureRows,
   CurvatureStatistics,
   Curved,
+  DatasetBatch,
   FactorGram,
   FactorRows,
   FactorStatistics,
@@ -178,6 +180,7 @@ export type {
   InputArray,
   LayerSize,
   Model,
+  ModelBatch,
   NumberPlace,
   Pass,
   Trainable,
@@ -298,6 +301,14 @@ export {
   Profiler,
   type Recorder,
 } from "./pipeline/index.js";
+// Data sets that stay on the GPU
+export {
+  type DatasetArray,
+  GpuDataset,
+  type GpuDatasetOptions,
+  type ShuffledOrder,
+  type StorageOptions,
+} from "./resident/index.js";
 export {
   CONVOLUTION_METHODS,
   type ConvolutionMethod,

@@ -45,29 +45,42 @@ export async function measureSteps({ library, engine }, count) {
   };
   /** @type {HostRow[]} */
   const rows = [];
+  const data = engine.dataset(batch);
+  // The same examples as arrays and on the GPU, where each step shuffles them.
+  const sources = {
+    "": () => batch,
+    ", data on the GPU": () => data.range(0, BATCH, { seed: 1 }),
+  };
   for (const [name, optimizerOf] of Object.entries(make)) {
-    const net = engine.network(modules, softmaxCrossEntropy(), { batchSize: BATCH, seed: 1 });
-    const optimizer = optimizerOf(net);
-    /** By kind of step. @type {Map<string, Samples>} */
-    const kinds = new Map();
-    const every = "inverseEvery" in optimizer.options ? optimizer.options.inverseEvery : undefined;
+    const sides = Object.entries(sources).map(([source, batchOf]) => {
+      const net = engine.network(modules, softmaxCrossEntropy(), { batchSize: BATCH, seed: 1 });
+      /** By kind of step. @type {Map<string, Samples>} */
+      const kinds = new Map();
+      return { source, batchOf, net, optimizer: optimizerOf(net), kinds };
+    });
     for (let step = 1; step <= WARM_UP + 2 * count; step++) {
-      const refreshes = every !== undefined && (step - 1) % every === 0;
-      const kind =
-        every === undefined ? name : `${name}, ${refreshes ? "inverses renewed" : "inverses kept"}`;
-      // In turn, each kind with each: renewals come every so many steps.
-      const samples = kinds.get(kind) ?? new Samples();
-      kinds.set(kind, samples);
-      engine.manager.repeats = samples.next !== "afresh";
-      const sample = await timed(bare, () => optimizer.step(batch));
-      if (step > WARM_UP) samples.add(sample);
-      else samples.skip();
+      for (const { batchOf, optimizer, kinds } of sides) {
+        const every = "inverseEvery" in optimizer.options ? optimizer.options.inverseEvery : undefined;
+        const refreshes = every !== undefined && (step - 1) % every === 0;
+        const kind =
+          every === undefined ? name : `${name}, ${refreshes ? "inverses renewed" : "inverses kept"}`;
+        // In turn, each kind with each: renewals come every so many steps.
+        const samples = kinds.get(kind) ?? new Samples();
+        kinds.set(kind, samples);
+        engine.manager.repeats = samples.next !== "afresh";
+        const sample = await timed(bare, () => optimizer.step(batchOf()));
+        if (step > WARM_UP) samples.add(sample);
+        else samples.skip();
+      }
     }
     engine.manager.repeats = true;
-    for (const [kind, samples] of kinds) rows.push(samples.row(`${kind}, step`));
-    optimizer.dispose();
-    net.dispose();
+    for (const { source, net, optimizer, kinds } of sides) {
+      for (const [kind, samples] of kinds) rows.push(samples.row(`${kind}, step${source}`));
+      optimizer.dispose();
+      net.dispose();
+    }
   }
+  data.dispose();
   return rows;
 }
 

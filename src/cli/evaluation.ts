@@ -1,20 +1,25 @@
 /** A network measured on a data set. */
-import { batchOf, batchSupplier, type Dataset } from "../data/index.js";
+import { batchOf } from "../data/index.js";
 import type { Network } from "../network/index.js";
+import type { PlacedExamples } from "./placed.js";
 
 const CHUNK = 2000;
 
 /** Mean loss over all examples, or over those that `indices` names. */
-export async function meanLoss(network: Network, data: Dataset, indices?: Uint32Array): Promise<number> {
-  const total = indices?.length ?? data.count;
-  return (await network.evaluate(batchSupplier(data, network.loss, indices), { total })).loss;
+export async function meanLoss(
+  network: Network,
+  examples: PlacedExamples,
+  indices?: Uint32Array,
+): Promise<number> {
+  return (await examples.evaluate(network, indices)).loss;
 }
 
 /** Share of examples whose largest output is that of their class. */
-export async function accuracyOf(network: Network, data: Dataset): Promise<number> {
+export async function accuracyOf(network: Network, examples: PlacedExamples): Promise<number> {
   const { loss } = network;
+  const { images: data } = examples;
   if (loss.kind === "softmaxCrossEntropy") {
-    const { accuracy } = await network.evaluate(batchSupplier(data, loss), { total: data.count });
+    const { accuracy } = await examples.evaluate(network);
     // A count of examples, without the rounding of f32.
     return Math.round(accuracy * data.count) / data.count;
   }

@@ -1,9 +1,10 @@
 /** The loop that both training commands share: keeps a few steps in flight and takes their records in order. */
-import { type BatchStream, microBatches } from "../data/index.js";
+import { microBatches } from "../data/index.js";
 import type { Optimizer, StepRecord } from "../optimizers/index.js";
 import { Failure } from "./failure.js";
 import type { Interrupt } from "./interrupt.js";
 import { judged } from "./judged.js";
+import type { Stream } from "./placed.js";
 import type { HyperParameters } from "./settings.js";
 
 /** Steps sent off before the first one's record is back: enough to keep the GPU busy. */
@@ -31,7 +32,7 @@ export class Trainer {
   /** Steps taken, all of them known to be good. */
   step: number;
   readonly #optimizer: Optimizer;
-  readonly #stream: BatchStream;
+  readonly #stream: Stream;
   readonly #microBatch: number | undefined;
   readonly #interrupt: Interrupt;
   readonly #onStep: (done: DoneStep) => void;
@@ -39,7 +40,7 @@ export class Trainer {
 
   constructor(options: {
     optimizer: Optimizer;
-    stream: BatchStream;
+    stream: Stream;
     /** Most examples of a pass; all of a batch by default. */
     microBatch?: number | undefined;
     interrupt: Interrupt;

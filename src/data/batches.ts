@@ -1,26 +1,28 @@
 /** Batches of a data set, as networks and optimisers take them. */
 import { ArgumentError } from "../errors.js";
-import type { Batch, BatchSupplier } from "../model/index.js";
+import type { Batch, BatchSupplier, DatasetBatch } from "../model/index.js";
 import type { Loss } from "../network/index.js";
-import { batches, type Dataset, gather } from "./dataset.js";
+import { Permutation } from "../random/index.js";
+import { GpuDataset } from "../resident/index.js";
+import { type Dataset, gather } from "./dataset.js";
 
 /** Shuffled batches without end, in an order that is a function of data size, batch size and seed alone. */
-export class BatchStream {
+export class BatchStream<D extends Dataset | GpuDataset = Dataset> {
   /** Batches that show every example once; the last is shorter where `size` does not divide the examples. */
   readonly stepsPerEpoch: number;
-  readonly #data: Dataset;
+  readonly #data: D;
   readonly #size: number;
   readonly #seed: number;
   readonly #loss: Loss;
   #epoch = -1;
-  #order: Uint32Array[] = [];
+  #order: Permutation | undefined;
 
   /**
    * @param size examples of a batch
-   * @param loss whose form the targets have; see `batchOf`
+   * @param loss whose form the targets have; see `batchOf`. A data set on the GPU sees to that itself
    * @throws ArgumentError unless `size` is a positive integer
    */
-  constructor(data: Dataset, size: number, seed: number, loss: Loss) {
+  constructor(data: D, size: number, seed: number, loss: Loss) {
     if (!(Number.isInteger(size) && size >= 1)) {
       throw new ArgumentError("BatchStream", "size", `must be a positive integer, got ${size}`);
     }
@@ -32,13 +34,16 @@ export class BatchStream {
   }
 
   /** The batch of step `index`, counting from 0 over the whole run. */
-  batch(index: number): Batch {
+  batch(index: number): D extends GpuDataset ? DatasetBatch : Batch;
+  batch(index: number): DatasetBatch | Batch {
+    const data: Dataset | GpuDataset = this.#data;
     const epoch = Math.floor(index / this.stepsPerEpoch);
-    if (epoch !== this.#epoch) {
-      this.#order = [...batches(this.#data.count, this.#size, this.#seed, epoch)];
-      this.#epoch = epoch;
-    }
-    return batchOf(this.#data, this.#order[index % this.stepsPerEpoch]!, this.#loss);
+    const start = (index % this.stepsPerEpoch) * this.#size;
+    const end = Math.min(start + this.#size, data.count);
+    if (data instanceof GpuDataset) return data.range(start, end, { seed: this.#seed, epoch });
+    if (!this.#order || epoch !== this.#epoch) this.#order = new Permutation(data.count, this.#seed, epoch);
+    this.#epoch = epoch;
+    return batchOf(data, this.#order.slice(start, end), this.#loss);
   }
 }
 

@@ -12,4 +12,5 @@ export { batches, type Dataset, gather, imageDataset } from "./dataset.js";
 export { type IdxArray, type IdxData, parseIdx } from "./idx.js";
 export { type LabelledData, type LabelledImages, labelledData, readIdx } from "./labelled.js";
 export { microBatches } from "./micro-batches.js";
+export type { DatasetSource } from "./resident.js";
 export { restoreRun, type SavedNetwork, type SavedOptimizer, saveRun } from "./run.js";

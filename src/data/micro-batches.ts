@@ -1,5 +1,5 @@
 import { ArgumentError, ShapeError } from "../errors.js";
-import { type AnyBatch, type InputArray, mapInputs } from "../model/batch.js";
+import { type InputArray, isDatasetBatch, type ModelBatch, mapInputs } from "../model/batch.js";
 
 /**
  * A batch in micro-batches of at most `size` examples, in its order and as equal as they can be, for a step of an optimiser whose
@@ -8,15 +8,17 @@ import { type AnyBatch, type InputArray, mapInputs } from "../model/batch.js";
  * @throws ArgumentError unless `size` and `batch.count` are positive whole numbers and all else arrays, ShapeError for an array that does not hold as
  *   many numbers for each example
  */
-export function microBatches<B extends AnyBatch>(batch: B, size: number): B[] {
+export function microBatches<B extends ModelBatch>(batch: B, size: number): B[] {
   for (const [name, value] of Object.entries({ count: batch.count, size })) {
     if (Number.isSafeInteger(value) && value >= 1) continue;
     throw new ArgumentError("microBatches", name, `must be a whole number of at least 1, got ${value}`);
   }
-  const { count, inputs, targets } = batch;
+  const { count } = batch;
   const parts = Math.ceil(count / size);
   return Array.from({ length: parts }, (_, k) => {
     const [start, end] = [Math.floor((k * count) / parts), Math.floor(((k + 1) * count) / parts)];
+    if (isDatasetBatch(batch)) return batch.part(start, end) as B;
+    const { inputs, targets } = batch;
     const part = (array: InputArray, name: string) => {
       if (!ArrayBuffer.isView(array)) {
         throw new ArgumentError("microBatches", name, `must be an array of numbers, got ${String(array)}`);

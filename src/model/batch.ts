@@ -16,6 +16,26 @@ export interface Batch<Inputs extends BatchInputs = Float32Array> {
 /** A batch for any model: of numbers, indices, or several inputs. */
 export type AnyBatch = Batch<BatchInputs>;
 
+/**
+ * Some examples of a data set that lies on the GPU, in some order: `GpuDataset` makes it. It holds their numbers and none of
+ * their data, does not change, and can be kept.
+ */
+export interface DatasetBatch {
+  readonly count: number;
+  /** The data set that they are of. */
+  readonly dataset: object;
+  /** Examples start … end − 1 of these. */
+  part(start: number, end: number): DatasetBatch;
+}
+
+/** What a model may be given: a batch of arrays, or one of a data set on the GPU. */
+export type ModelBatch = AnyBatch | DatasetBatch;
+
+/** Whether it is of a data set on the GPU. What is no batch is none of those. */
+export function isDatasetBatch(batch: unknown): batch is DatasetBatch {
+  return typeof batch === "object" && batch !== null && "dataset" in batch;
+}
+
 /** Examples start … end − 1 of a data set too large to hold at once. */
 export type BatchSupplier<Inputs extends BatchInputs = Float32Array> = (
   start: number,
@@ -34,7 +54,8 @@ export function mapInputs(
 }
 
 /** A batch in memory of its own. What is no array is left for `load` to refuse. */
-export function copyBatch(batch: AnyBatch): AnyBatch {
+export function copyBatch(batch: ModelBatch): ModelBatch {
+  if (isDatasetBatch(batch)) return batch;
   return { ...batch, inputs: mapInputs(batch.inputs, copied), targets: copied(batch.targets) };
 }
 

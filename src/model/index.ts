@@ -1,4 +1,12 @@
-export type { AnyBatch, Batch, BatchInputs, BatchSupplier, InputArray } from "./batch.js";
+export type {
+  AnyBatch,
+  Batch,
+  BatchInputs,
+  BatchSupplier,
+  DatasetBatch,
+  InputArray,
+  ModelBatch,
+} from "./batch.js";
 export type {
   CurvatureRows,
   CurvatureStatistics,

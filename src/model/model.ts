@@ -1,5 +1,5 @@
 import type { Recorder } from "../pipeline/index.js";
-import type { AnyBatch } from "./batch.js";
+import type { ModelBatch } from "./batch.js";
 import type { Curved } from "./curved.js";
 import type { FisherOptions } from "./fisher.js";
 import type { Trainable } from "./trainable.js";
@@ -55,8 +55,11 @@ export interface Model {
   readonly length: number;
   /** Two f32 of the last recorded pass: the mean loss, and the share of examples classified right (or 0). */
   readonly statistics: GPUBuffer;
-  /** Sends a batch to the GPU; the next recorded pass uses it. Checks shapes and finiteness. */
-  load(batch: AnyBatch): void;
+  /**
+   * Makes the next recorded pass one over this batch: sends arrays to the GPU, checked for shapes and finiteness, and takes a
+   * batch of a data set from where it lies there. A model that reads arrays alone may refuse the latter.
+   */
+  load(batch: ModelBatch): void;
   /** Records forward, loss and backward pass; with `fisher`, also the columns that curvature is made of. */
   recordPass(recorder: Recorder, fisher?: FisherOptions): Pass;
   /** Why passes have no `curvatureAlong` that works, for people; undefined where they have. */

@@ -1,6 +1,7 @@
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
+import { requireFinite, requireLength, requireType } from "../model/arrays.js";
 import type { AnyBatch, BatchInputs } from "../model/index.js";
-import { checkArrays, type InputPort, requireFinite, requireLength, requireType } from "./inputs.js";
+import { checkArrays, type InputPort } from "./inputs.js";
 import type { Loss } from "./losses.js";
 
 /** What a network takes. */
@@ -13,7 +14,7 @@ export interface BatchShape {
 }
 
 /** How far from 1 the probabilities of one example may add up. */
-const SUM_TOLERANCE = 1e-5;
+export const SUM_TOLERANCE = 1e-5;
 
 /**
  * Checks a batch before any of it is used. Targets in a `Uint32Array` are class indices, in a `Float32Array` count ×

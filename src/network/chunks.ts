@@ -1,6 +1,7 @@
 import { AbortedError, ShapeError } from "../errors.js";
+import { requireType } from "../model/arrays.js";
 import type { AnyBatch, BatchInputs, BatchSupplier } from "../model/index.js";
-import { arraysOf, type InputPort, operandOf, requireType, sliceInputs } from "./inputs.js";
+import { arraysOf, type InputPort, operandOf, sliceInputs } from "./inputs.js";
 
 /**
  * The chunks of whole arrays, without a copy.

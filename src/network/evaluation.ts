@@ -1,10 +1,13 @@
 import { ShapeError } from "../errors.js";
 import { readMatrix } from "../host/index.js";
 import { requireSize } from "../layers/sizes.js";
-import type { AnyBatch, BatchInputs, BatchSupplier } from "../model/index.js";
+import { isDatasetBatch } from "../model/batch.js";
+import type { BatchInputs, ModelBatch } from "../model/index.js";
 import type { PipelineManager } from "../pipeline/index.js";
+import { GpuBatch } from "../resident/index.js";
 import { requireBatch } from "./batch.js";
 import { inChunks, slices } from "./chunks.js";
+import type { Gathering } from "./gathering.js";
 import { type InputPort, sliceInputs } from "./inputs.js";
 import type { Loaded, Passes } from "./passes.js";
 
@@ -24,10 +27,12 @@ export interface Evaluated {
   readonly outputs: number;
   readonly batchSize: number;
   readonly passes: Passes;
-  /** Uploads checked inputs; what was loaded is forgotten. */
-  writeInputs(inputs: BatchInputs, count: number): void;
-  /** Checks and uploads a batch. */
-  write(batch: AnyBatch): Loaded;
+  /** Where batches of data sets on the GPU come from. */
+  readonly gathering: Gathering;
+  /** Sends checked inputs, or the numbers of examples on the GPU; what was loaded is forgotten. */
+  writeInputs(inputs: BatchInputs | GpuBatch, count: number): void;
+  /** Checks and sends a batch. */
+  write(batch: ModelBatch): Loaded;
   /** Makes room for what the loss binds. */
   prepareLoss(): void;
 }
@@ -35,16 +40,19 @@ export interface Evaluated {
 /** The outputs for checked inputs in chunks, count × outputs. @throws AbortedError once the signal fires */
 export async function predict(
   network: Evaluated,
-  inputs: BatchInputs,
+  inputs: BatchInputs | GpuBatch,
   count: number,
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
-  const { manager, ports, outputs, batchSize, passes } = network;
+  const { manager, ports, outputs, batchSize, passes, gathering } = network;
   const predictions = new Float32Array(count * outputs);
   const submit = async (start: number, end: number) => {
     const size = end - start;
-    network.writeInputs(sliceInputs(ports, inputs, start, end), size);
+    const part =
+      inputs instanceof GpuBatch ? inputs.part(start, end) : sliceInputs(ports, inputs, start, end);
+    network.writeInputs(part, size);
     const recorder = manager.record();
+    if (part instanceof GpuBatch) gathering.record(recorder, part, { targets: false });
     const Z = passes.forward(recorder, size);
     const reading = readMatrix(recorder, Z);
     recorder.submit();
@@ -61,12 +69,12 @@ export async function predict(
  */
 export async function evaluate(
   network: Evaluated,
-  data: AnyBatch | BatchSupplier<BatchInputs>,
+  data: ModelBatch | ((start: number, end: number) => ModelBatch),
   { total = 0, signal }: { total?: number; signal?: AbortSignal },
 ): Promise<Evaluation> {
-  const { manager, batchSize, passes } = network;
+  const { manager, batchSize, passes, gathering } = network;
   if (typeof data !== "function") requireBatch("evaluate", data);
-  const supplier = typeof data === "function" ? data : slices(data, network);
+  const supplier = supplierOf(data, network);
   const count = typeof data === "function" ? total : data.count;
   requireSize("evaluate", typeof data === "function" ? "total" : "count", count);
   const submit = async (start: number, end: number) => {
@@ -77,6 +85,7 @@ export async function evaluate(
     }
     const recorder = manager.record();
     network.prepareLoss();
+    if (loaded.gathered) gathering.record(recorder, loaded.gathered);
     passes.forward(recorder, loaded.count);
     passes.loss(recorder, loaded, { gradient: false, statistics: { buffer: passes.evaluated, index: 0 } });
     const reading = recorder.read(passes.evaluated, 0, 8);
@@ -87,4 +96,12 @@ export async function evaluate(
   const chunks = await inChunks("evaluate", count, batchSize, submit, signal);
   const sum = (part: "loss" | "right") => chunks.reduce((all, chunk) => all + chunk[part], 0);
   return { loss: sum("loss") / count, accuracy: sum("right") / count, count };
+}
+
+function supplierOf(
+  data: ModelBatch | ((start: number, end: number) => ModelBatch),
+  network: Evaluated,
+): (start: number, end: number) => ModelBatch {
+  if (typeof data === "function") return data;
+  return isDatasetBatch(data) ? (start, end) => data.part(start, end) : slices(data, network);
 }

@@ -1,8 +1,9 @@
-import { ArgumentError, DataError, ShapeError } from "../errors.js";
+import { ArgumentError, DataError } from "../errors.js";
 import { type Form, featuresOf } from "../layers/form.js";
 import { columnsOfForm, positionsOfForm, Values } from "../layers/values.js";
 import type { RowPlace } from "../memory/storage.js";
 import type { Workspace } from "../memory/workspace.js";
+import { placeIn, requireFinite, requireLength, requireType } from "../model/arrays.js";
 import { type BatchInputs, type InputArray, mapInputs } from "../model/batch.js";
 
 /** One input of a network: where its batches are checked, and how they reach the GPU. */
@@ -114,13 +115,27 @@ export function arraysOf(
   ports: readonly InputPort[],
   inputs: BatchInputs,
 ): readonly (readonly [InputPort, InputArray])[] {
-  if (ports.length === 1) return [[ports[0]!, inputs as InputArray]];
+  return byPort<InputArray>(operation, ports, inputs, ArrayBuffer.isView);
+}
+
+/**
+ * What each input gets: all that there is where it is the only one.
+ *
+ * @param single whether it is no record of several
+ * @throws ArgumentError where something is missing or belongs to no input
+ */
+export function byPort<T extends object>(
+  operation: string,
+  ports: readonly InputPort[],
+  inputs: T | Readonly<Record<string, T>>,
+  single: (inputs: T | Readonly<Record<string, T>>) => boolean,
+): readonly (readonly [InputPort, T])[] {
+  if (ports.length === 1) return [[ports[0]!, inputs as T]];
   const names = ports.map(({ name }) => name);
-  const record = typeof inputs === "object" && inputs !== null && !ArrayBuffer.isView(inputs);
-  if (!record) {
+  if (typeof inputs !== "object" || inputs === null || single(inputs)) {
     throw new ArgumentError(operation, "inputs", `must be a record of arrays: ${names.join(", ")}`);
   }
-  const given = inputs as Readonly<Record<string, InputArray>>;
+  const given = inputs as Readonly<Record<string, T>>;
   const foreign = Object.keys(given).find((name) => !names.includes(name));
   if (foreign !== undefined) {
     throw new ArgumentError(operation, "inputs", `must be ${names.join(", ")}, got ${foreign} too`);
@@ -147,61 +162,4 @@ export function sliceInputs(
 
 export function operandOf(ports: readonly InputPort[], { name }: InputPort): string {
   return ports.length === 1 ? "inputs" : `inputs.${name}`;
-}
-
-/** @throws ArgumentError */
-export function requireType(
-  operation: string,
-  operand: string,
-  values: unknown,
-  type: typeof Float32Array | typeof Uint32Array,
-): void {
-  if (values instanceof type) return;
-  const actual = Object.prototype.toString.call(values).slice(8, -1);
-  throw new ArgumentError(operation, operand, `must be a ${type.name}, got ${actual}`);
-}
-
-/** @throws ShapeError */
-export function requireLength(
-  operation: string,
-  operand: string,
-  values: InputArray,
-  count: number,
-  width: number,
-): void {
-  if (values.length === count * width) return;
-  throw new ShapeError(operation, operand, [values.length], [count * width], `it holds ${count} × ${width}`);
-}
-
-/** @throws DataError */
-export function requireFinite(operand: string, values: Float32Array, width: number): void {
-  if (Number.isFinite(sumOf(values))) return;
-  const bad = values.findIndex((x) => !Number.isFinite(x));
-  const message = `hold ${values[bad]} in ${placeIn(bad, width)}; pass finite numbers`;
-  throw new DataError(operand, message, { actual: values[bad] });
-}
-
-/**
- * Σ x in f64, which is finite just where all x are: no array is so long that its f32 numbers add up to more than f64 holds. Eight
- * sums at once, since each addition waits for the one before; a batch is looked through at every step.
- */
-function sumOf(x: Float32Array): number {
-  let [a, b, c, d, e, f, g, h] = [0, 0, 0, 0, 0, 0, 0, 0];
-  const whole = x.length - (x.length % 8);
-  for (let k = 0; k < whole; k += 8) {
-    a += x[k]!;
-    b += x[k + 1]!;
-    c += x[k + 2]!;
-    d += x[k + 3]!;
-    e += x[k + 4]!;
-    f += x[k + 5]!;
-    g += x[k + 6]!;
-    h += x[k + 7]!;
-  }
-  for (let k = whole; k < x.length; k++) a += x[k]!;
-  return a + b + (c + d) + (e + f) + (g + h);
-}
-
-function placeIn(index: number, width: number): string {
-  return `example ${Math.floor(index / width)}, position ${index % width}`;
 }

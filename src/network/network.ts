@@ -8,21 +8,24 @@ import { onesFills } from "../layers/values.js";
 import { copyStrided, paddedLength, paddedView } from "../linalg/index.js";
 import { type PassFacts, RecordedPass } from "../memory/recorded-pass.js";
 import { Workspace } from "../memory/workspace.js";
+import { isDatasetBatch } from "../model/batch.js";
 import type {
-  AnyBatch,
   BatchInputs,
-  BatchSupplier,
   Curved,
+  DatasetBatch,
   FisherOptions,
   Model,
+  ModelBatch,
   NumberPlace,
   Pass,
 } from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
+import { GpuBatch, GpuDataset } from "../resident/index.js";
 import { type BatchShape, checkBatch, checkInputs } from "./batch.js";
 import { type Built, buildLayers } from "./build.js";
 import { type Evaluated, type Evaluation, evaluate, predict } from "./evaluation.js";
 import { fisherColumns } from "./fisher.js";
+import { Gathering, gpuBatchOf } from "./gathering.js";
 import type { Graph } from "./graph.js";
 import { arraysOf } from "./inputs.js";
 import { type Loss, lossCode } from "./losses.js";
@@ -86,10 +89,13 @@ export class Network implements Model {
   readonly #workspace: Workspace;
   readonly #built: Built;
   readonly #passes: Passes;
+  readonly #gathering: Gathering;
   readonly #fisher: NetworkOptions["fisher"];
   readonly #deltaRows: number;
   readonly #buffers: GPUBuffer[] = [];
   #loaded: Loaded | undefined;
+  /** Where the loaded batch was gathered last: what follows there finds it in place. */
+  #gatheredIn: Recorder | undefined;
   #disposed = false;
 
   /**
@@ -131,6 +137,7 @@ export class Network implements Model {
     try {
       this.#workspace.allocate();
       this.#passes = new Passes(manager, built, { loss, batchSize, storage });
+      this.#gathering = new Gathering(manager, this.#shape, this.#passes.targets, storage);
     } catch (error) {
       this.dispose();
       throw error;
@@ -220,11 +227,11 @@ export class Network implements Model {
   }
 
   /**
-   * Sends a batch of at most `batchSize` examples to the GPU for the passes recorded next.
+   * Sends a batch of at most `batchSize` examples to the GPU for the passes recorded next; of a data set that is there, their numbers.
    *
    * @throws ArgumentError, ShapeError or DataError for a batch that does not fit. Then the batch before is still loaded.
    */
-  load(batch: AnyBatch): void {
+  load(batch: ModelBatch): void {
     this.#loaded = this.#write("load", batch);
   }
 
@@ -234,9 +241,11 @@ export class Network implements Model {
    * @param operation who asks, for messages
    * @throws ArgumentError, ShapeError or DataError for data that does not fit
    */
-  check(data: AnyBatch, operation = "check"): void {
+  check(data: ModelBatch | GpuDataset, operation = "check"): void {
     this.#assertUsable(operation);
-    checkBatch(operation, data, { ...this.#shape, batchSize: Number.MAX_SAFE_INTEGER });
+    if (data instanceof GpuDataset) this.#gathering.check(operation, data);
+    else if (isDatasetBatch(data)) this.#gathering.check(operation, gpuBatchOf(operation, data).dataset);
+    else checkBatch(operation, data, { ...this.#shape, batchSize: Number.MAX_SAFE_INTEGER });
   }
 
   /**
@@ -279,43 +288,59 @@ export class Network implements Model {
     requireStored("recordLoss", "into", into, 2);
     this.#workspace.ensureDeltas(this.#deltaRows);
     this.#workspace.endPass();
+    if (this.#gatheredIn !== recorder) this.#gather(recorder, this.#loaded);
     this.#passes.forward(recorder, this.#loaded.count);
     this.#passes.loss(recorder, this.#loaded, { gradient: false, statistics: into });
   }
 
   /**
-   * The network's outputs for `count` examples of any number, count × outputs: no softmax or logistic function of the
-   * loss is applied. Forgets the loaded batch and the rows of the last pass.
+   * The network's outputs for examples of any number, count × outputs: no softmax or logistic function of the loss is applied.
+   * Of a data set on the GPU, or a batch of one, the targets are left aside. Forgets the loaded batch and the rows of the last pass.
    *
    * @throws ArgumentError, ShapeError or DataError for bad inputs, AbortedError once the signal fires.
    */
   async predict(
     inputs: BatchInputs,
     count: number,
+    options?: { signal?: AbortSignal },
+  ): Promise<Float32Array>;
+  async predict(data: GpuDataset | DatasetBatch, options?: { signal?: AbortSignal }): Promise<Float32Array>;
+  async predict(
+    data: BatchInputs | GpuDataset | DatasetBatch,
+    given?: number | { signal?: AbortSignal },
     options: { signal?: AbortSignal } = {},
   ): Promise<Float32Array> {
     this.#assertUsable("predict");
+    const batch = data instanceof GpuDataset ? data.all : data;
+    if (isDatasetBatch(batch)) {
+      const { signal } = (given ?? {}) as { signal?: AbortSignal };
+      const resident = gpuBatchOf("predict", batch);
+      this.#gathering.checkInputs("predict", resident.dataset);
+      return predict(this.#evaluated, resident, resident.count, signal);
+    }
+    const inputs = data as BatchInputs;
+    const count = given as number;
     checkInputs("predict", inputs, count, { ...this.#shape, batchSize: Number.MAX_SAFE_INTEGER });
     return predict(this.#evaluated, inputs, count, options.signal);
   }
 
   /**
-   * Mean loss and accuracy over data of any size, in chunks of `batchSize`: whole arrays, or a function that makes the
-   * examples start … end − 1 of `total`. Forgets the loaded batch and the rows of the last pass; G and `statistics`
-   * stay.
+   * Mean loss and accuracy over data of any size, in chunks of `batchSize`: whole arrays, a data set on the GPU or a batch of it, or a
+   * function that makes the examples start … end − 1 of `total`. Forgets the loaded batch and the rows of the last pass; G and
+   * `statistics` stay.
    *
    * @throws ArgumentError, ShapeError or DataError for bad data, AbortedError once the signal fires.
    */
-  async evaluate(data: AnyBatch, options?: { signal?: AbortSignal }): Promise<Evaluation>;
+  async evaluate(data: ModelBatch | GpuDataset, options?: { signal?: AbortSignal }): Promise<Evaluation>;
   async evaluate(
-    supplier: BatchSupplier<BatchInputs>,
+    supplier: (start: number, end: number) => ModelBatch,
     options: { total: number; signal?: AbortSignal },
   ): Promise<Evaluation>;
   async evaluate(
-    data: AnyBatch | BatchSupplier<BatchInputs>,
+    data: ModelBatch | GpuDataset | ((start: number, end: number) => ModelBatch),
     options: { total?: number; signal?: AbortSignal } = {},
   ): Promise<Evaluation> {
-    return evaluate(this.#evaluated, data, options);
+    return evaluate(this.#evaluated, data instanceof GpuDataset ? data.all : data, options);
   }
 
   /** Frees all memory of the network. */
@@ -351,14 +376,16 @@ export class Network implements Model {
       passes: this.#passes,
       writeInputs: (inputs, count) => this.#writeInputs(inputs, count),
       write: (batch) => this.#write("evaluate", batch),
+      gathering: this.#gathering,
       prepareLoss: () => this.#built.output.delta!.storage.ensure(this.#deltaRows),
     };
   }
 
   /** As `Pass.repeat`, of a pass over a batch like `before`. */
-  #repeat({ count, columns, fisher }: PassFacts, { indexed }: Loaded, other?: FisherOptions): boolean {
+  #repeat({ count, columns, fisher }: PassFacts, before: Loaded, other?: FisherOptions): boolean {
     const loaded = this.#loaded;
-    if (this.#disposed || loaded?.count !== count || loaded.indexed !== indexed) return false;
+    if (this.#disposed || loaded?.count !== count || loaded.indexed !== before.indexed) return false;
+    if (loaded.gathered?.dataset !== before.gathered?.dataset) return false;
     if (other?.kind !== fisher?.kind) return false;
     if (fisherColumns("recordPass", other, this.outputs) !== columns) return false;
     if (other?.kind === "monteCarlo") this.#passes.writeKey(other);
@@ -370,6 +397,7 @@ export class Network implements Model {
     const columns = fisherColumns("recordPass", fisher, this.outputs);
     const { count } = loaded;
     this.#workspace.ensureDeltas(Math.max(this.#deltaRows, (1 + columns) * this.batchSize));
+    this.#gather(recorder, loaded);
     this.#passes.forward(recorder, count);
     const statistics = { buffer: this.statistics, index: 0 };
     this.#passes.loss(recorder, loaded, { gradient: true, statistics });
@@ -378,8 +406,23 @@ export class Network implements Model {
     return { count, columns, fisher };
   }
 
-  #write(operation: string, batch: AnyBatch): Loaded {
+  #gather(recorder: Recorder, { gathered }: Loaded): void {
+    if (!gathered) return;
+    this.#gathering.record(recorder, gathered);
+    this.#gatheredIn = recorder;
+  }
+
+  #write(operation: string, batch: ModelBatch): Loaded {
     this.#assertUsable(operation);
+    if (isDatasetBatch(batch)) {
+      const gathered = gpuBatchOf(operation, batch);
+      const { dataset, count } = gathered;
+      this.#gathering.checkCount(operation, count);
+      this.#gathering.check(operation, dataset);
+      this.#gathering.write(gathered);
+      this.#forget();
+      return { count, indexed: this.#gathering.indexed(dataset), gathered };
+    }
     checkBatch(operation, batch, this.#shape);
     const { inputs, targets, count } = batch;
     this.#writeInputs(inputs, count);
@@ -387,11 +430,20 @@ export class Network implements Model {
     return { count, indexed: targets instanceof Uint32Array };
   }
 
-  #writeInputs(inputs: BatchInputs, count: number): void {
-    for (const [port, array] of arraysOf("load", this.#built.ports, inputs)) {
-      port.write(this.#manager.device.queue, array, count);
+  #writeInputs(inputs: BatchInputs | GpuBatch, count: number): void {
+    if (inputs instanceof GpuBatch) this.#gathering.write(inputs);
+    else {
+      for (const [port, array] of arraysOf("load", this.#built.ports, inputs)) {
+        port.write(this.#manager.device.queue, array, count);
+      }
     }
+    this.#forget();
+  }
+
+  /** The loaded batch, and the rows of the last pass. */
+  #forget(): void {
     this.#loaded = undefined;
+    this.#gatheredIn = undefined;
     this.#workspace.endPass();
   }
 }

@@ -11,6 +11,7 @@ import {
 import type { RecordedPass } from "../memory/recorded-pass.js";
 import type { Curved, FisherKind, FisherOptions, NumberPlace } from "../model/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import type { GpuBatch } from "../resident/index.js";
 import type { Built } from "./build.js";
 import { fisher } from "./fisher.js";
 import { loss, type Transposed } from "./loss.js";
@@ -22,6 +23,8 @@ import { TiedCurved } from "./tied-curved.js";
 export interface Loaded {
   readonly count: number;
   readonly indexed: boolean;
+  /** Where they are to be gathered from before anything else; none where they were uploaded. */
+  readonly gathered?: GpuBatch;
 }
 
 /** Records the parts of a network's passes. */
@@ -29,12 +32,13 @@ export class Passes {
   readonly statistics: GPUBuffer;
   /** Statistics of an evaluation. */
   readonly evaluated: GPUBuffer;
+  /** Class indices or target values. */
+  readonly targets: GPUBuffer;
   readonly #manager: PipelineManager;
   readonly #built: Built;
   readonly #loss: Loss;
   readonly #batchSize: number;
-  /** Class indices or target values; losses and flags of the examples; (seed, step, first). */
-  readonly #targets: GPUBuffer;
+  /** Losses and flags of the examples; (seed, step, first). */
   readonly #results: GPUBuffer;
   readonly #key: GPUBuffer;
   readonly #draws = new Uint32Array(3);
@@ -50,7 +54,7 @@ export class Passes {
     this.#built = built;
     this.#loss = options.loss;
     this.#batchSize = batchSize;
-    this.#targets = storage("targets", batchSize * built.output.features);
+    this.targets = storage("targets", batchSize * built.output.features);
     this.#results = storage("losses", 2 * batchSize);
     this.statistics = storage("statistics", 2);
     this.evaluated = storage("evaluation", 2);
@@ -58,7 +62,7 @@ export class Passes {
   }
 
   writeTargets({ buffer, byteOffset, byteLength }: Float32Array | Uint32Array): void {
-    this.#manager.device.queue.writeBuffer(this.#targets, 0, buffer, byteOffset, byteLength);
+    this.#manager.device.queue.writeBuffer(this.targets, 0, buffer, byteOffset, byteLength);
   }
 
   /** Records the outputs Z of the first `count` examples, count × outputs. */
@@ -86,7 +90,7 @@ export class Passes {
     loss(recorder, {
       kind: lossCode(this.#loss),
       outputs: output.rows(count),
-      targets: this.#targets,
+      targets: this.targets,
       indexed,
       delta: output.deltas(count),
       transposed: this.#transposed(0),

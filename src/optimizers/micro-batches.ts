@@ -1,12 +1,12 @@
 import { ArgumentError } from "../errors.js";
-import { type AnyBatch, copyBatch } from "../model/batch.js";
+import { copyBatch, type ModelBatch } from "../model/batch.js";
 
 /** What a step takes: a batch, or a list of micro-batches that together are one. */
-export type StepBatch = AnyBatch | readonly AnyBatch[];
+export type StepBatch = ModelBatch | readonly ModelBatch[];
 
 /** One pass's part of a step's batch. */
 export interface MicroBatch {
-  readonly batch: AnyBatch;
+  readonly batch: ModelBatch;
   /** Number of its first example in the whole. */
   readonly first: number;
   /** Its part of the whole's examples. */
@@ -61,7 +61,7 @@ export function copyMicroBatches({ examples, parts }: MicroBatches): MicroBatche
   return { examples, parts: parts.map((part) => ({ ...part, batch: copyBatch(part.batch) })) };
 }
 
-function requireObject(operation: string, operand: string, value: unknown): asserts value is AnyBatch {
+function requireObject(operation: string, operand: string, value: unknown): asserts value is ModelBatch {
   if (typeof value === "object" && value !== null) return;
   throw new ArgumentError(operation, operand, `must be an object, got ${String(value)}`);
 }

@@ -1,20 +1,10 @@
-import { RandomStream, requireU32, STREAM_DOMAINS } from "./stream.js";
+import { Permutation } from "./permutation.js";
 
 /**
- * A permutation of 0 … n − 1 (Fisher–Yates from the end), a function of (n, seed, epoch) alone.
+ * A permutation of 0 … n − 1, a function of (n, seed, epoch) alone: `Permutation`, all of it.
  *
  * @throws ArgumentError for an n, seed or epoch that is not a u32.
  */
 export function shuffle(n: number, seed: number, epoch: number): Uint32Array {
-  requireU32("shuffle", "n", n);
-  requireU32("shuffle", "epoch", epoch);
-  const stream = new RandomStream(seed, epoch, STREAM_DOMAINS.shuffle);
-  const order = Uint32Array.from({ length: n }, (_, i) => i);
-  for (let i = n - 1; i > 0; i--) {
-    const j = stream.integer(i + 1);
-    const held = order[i]!;
-    order[i] = order[j]!;
-    order[j] = held;
-  }
-  return order;
+  return new Permutation(n, seed, epoch).slice(0, n);
 }

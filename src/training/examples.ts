@@ -1,23 +1,27 @@
 /** Examples that can be asked for by their numbers: arrays, a data set, or a function of the caller's. */
 import { batchOf, type Dataset } from "../data/index.js";
 import { ArgumentError, ShapeError } from "../errors.js";
-import { type AnyBatch, type InputArray, mapInputs } from "../model/batch.js";
+import { type AnyBatch, type InputArray, type ModelBatch, mapInputs } from "../model/batch.js";
+import type { DatasetBatch } from "../model/index.js";
+import { GpuDataset, type ShuffledOrder } from "../resident/index.js";
 import type { FitNetwork } from "./network.js";
 
 /** Examples by their numbers, 0 … `count` − 1, for data too large to hold at once or made on the way. */
 export interface IndexedExamples {
   readonly count: number;
   /** The examples `indices`, in that order. What it returns is used before it is asked again. */
-  batch(indices: Uint32Array): AnyBatch | Promise<AnyBatch>;
+  batch(indices: Uint32Array): ModelBatch | Promise<ModelBatch>;
 }
 
-/** All that is asked for by numbers: arrays of all examples, images with labels, or a function. */
-export type FitExamples = AnyBatch | Dataset | IndexedExamples;
+/** All that is asked for by numbers: arrays of all examples, images with labels, a data set on the GPU, or a function. */
+export type FitExamples = AnyBatch | Dataset | GpuDataset | IndexedExamples;
 
 /** Examples by their numbers, of which it is known whether they come at once. */
 export interface Examples extends IndexedExamples {
   /** `batch` promises nothing: it returns batches. */
   readonly immediate: boolean;
+  /** Those in places start … end − 1 of an order, or as they come, where nobody has to look them up. */
+  readonly range?: (start: number, end: number, order?: ShuffledOrder) => DatasetBatch;
 }
 
 /** Whether it is one of these, by the names that it has. */
@@ -36,6 +40,15 @@ export function examplesOf(operand: string, data: FitExamples, net: FitNetwork):
   const { count } = data;
   if (!(Number.isSafeInteger(count) && count >= 1 && count <= 0xffffffff)) {
     throw new ArgumentError("fit", `${operand}.count`, `must be a positive integer, got ${count}`);
+  }
+  if (data instanceof GpuDataset) {
+    net.check?.(data, "fit");
+    return {
+      count,
+      immediate: true,
+      batch: (indices) => data.batch(indices),
+      range: (...places) => data.range(...places),
+    };
   }
   if (isIndexed(data)) return { count, batch: (indices) => data.batch(indices), immediate: false };
   if (!isDataset(data)) return arraysByNumber(operand, data, net);

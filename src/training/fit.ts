@@ -1,6 +1,6 @@
 import { microBatches } from "../data/index.js";
 import { AbortedError, ArgumentError, DataError } from "../errors.js";
-import type { AnyBatch } from "../model/index.js";
+import type { ModelBatch } from "../model/index.js";
 import type { StepBatch, StepRecord } from "../optimizers/index.js";
 import {
   EpochMeans,
@@ -278,7 +278,7 @@ function inPasses(batch: StepBatch, size: number | undefined): StepBatch {
   return isList(batch) || size === undefined || !(batch?.count > size) ? batch : microBatches(batch, size);
 }
 
-function isList(batch: StepBatch): batch is readonly AnyBatch[] {
+function isList(batch: StepBatch): batch is readonly ModelBatch[] {
   return Array.isArray(batch);
 }
 

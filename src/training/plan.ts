@@ -3,6 +3,7 @@ import type { Dataset } from "../data/index.js";
 import { ArgumentError, type KfacError } from "../errors.js";
 import type { AnyBatch } from "../model/index.js";
 import type { StepRecord } from "../optimizers/index.js";
+import type { GpuDataset } from "../resident/index.js";
 import { Best } from "./best.js";
 import { examplesOf, type FitExamples, type IndexedExamples, isExamples } from "./examples.js";
 import type { FitNetwork, FitOptimizer } from "./network.js";
@@ -18,12 +19,13 @@ import {
 import { split, type Validation, validationBy, validationOf } from "./validation.js";
 
 /**
- * What `fit` trains on: arrays of all examples, a data set, examples by number; or batches as they come, from a sequence or from
+ * What `fit` trains on: arrays of all examples, a data set in main memory or on the GPU, examples by number; or batches as they come, from a sequence or from
  * a function that makes one for each epoch (1 for the first), such as `async function* (epoch) { … }`.
  */
 export type FitData =
   | AnyBatch
   | Dataset
+  | GpuDataset
   | IndexedExamples
   | BatchSequence
   | ((epoch: number) => BatchSequence | Promise<BatchSequence>);

@@ -1,8 +1,8 @@
 /** The batches of a run, epoch by epoch. */
-import { batches } from "../data/index.js";
 import { DataError } from "../errors.js";
 import type { StepBatch } from "../optimizers/index.js";
-import type { IndexedExamples } from "./examples.js";
+import { Permutation } from "../random/index.js";
+import type { Examples } from "./examples.js";
 
 /** Batches one after another: an array of them, a generator, a stream. A list of micro-batches among them is one step's. */
 export type BatchSequence =
@@ -38,23 +38,28 @@ export interface Batching {
 }
 
 /** Every example once an epoch. The order follows from the number of examples, the seed and the epoch alone. */
-export function examplesSource(
-  examples: IndexedExamples,
-  { batchSize, shuffle, seed, dropLast }: Batching,
-): Source {
+export function examplesSource(examples: Examples, { batchSize, shuffle, seed, dropLast }: Batching): Source {
   const { count } = examples;
   const stepsPerEpoch = dropLast ? Math.floor(count / batchSize) : Math.ceil(count / batchSize);
   return {
     stepsPerEpoch,
     repeats: true,
     open(epoch, skip) {
-      const order = shuffle ? batches(count, batchSize, seed, epoch - 1) : inOrder(count, batchSize);
-      let step = 0;
+      // Epochs count from 0 where random numbers are drawn.
+      const order = { seed, epoch: epoch - 1 };
+      let permutation: Permutation | undefined;
+      const numbers = (start: number, end: number) => {
+        if (!shuffle) return Uint32Array.from({ length: end - start }, (_, i) => start + i);
+        permutation ??= new Permutation(count, seed, epoch - 1);
+        return permutation.slice(start, end);
+      };
+      let step = skip;
       const next = () => {
-        for (; step < skip; step++) order.next();
-        if (step++ >= stepsPerEpoch) return undefined;
-        const { value } = order.next();
-        return value ? examples.batch(value) : undefined;
+        if (step >= stepsPerEpoch) return undefined;
+        const start = batchSize * step++;
+        const end = Math.min(start + batchSize, count);
+        if (examples.range) return examples.range(start, end, shuffle ? order : undefined);
+        return examples.batch(numbers(start, end));
       };
       return { next, close: () => {} };
     },
@@ -126,10 +131,4 @@ function iteratorOf(sequence: unknown, epoch: number): Iterator<StepBatch> | Asy
 
 function batchIn({ done, value }: IteratorResult<StepBatch>): StepBatch | undefined {
   return done ? undefined : value;
-}
-
-function* inOrder(count: number, size: number): Generator<Uint32Array, void, undefined> {
-  for (let start = 0; start < count; start += size) {
-    yield Uint32Array.from({ length: Math.min(size, count - start) }, (_, i) => start + i);
-  }
 }

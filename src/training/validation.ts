@@ -1,8 +1,9 @@
 /** Data that is not trained on: how it is split off, and what the network says of it. */
 import { AbortedError, ArgumentError } from "../errors.js";
-import type { BatchInputs, BatchSupplier } from "../model/index.js";
+import type { ModelBatch } from "../model/index.js";
 import type { Evaluation } from "../network/index.js";
 import { shuffle } from "../random/index.js";
+import { GpuDataset } from "../resident/index.js";
 import { type Examples, examplesOf, type FitExamples, subset } from "./examples.js";
 import type { FitNetwork } from "./network.js";
 
@@ -19,8 +20,8 @@ const SPLIT = 0xffffffff;
 export function validationOf(data: FitExamples, net: FitNetwork, chunk: number): Validation {
   const examples = examplesOf("validation", data, net);
   requireEvaluate(net);
-  // Whole arrays are the network's to cut up.
-  if ("inputs" in data) return (signal) => net.evaluate!(data, { signal });
+  // Whole arrays, and data sets on the GPU, are the network's to cut up.
+  if (data instanceof GpuDataset || "inputs" in data) return (signal) => net.evaluate!(data, { signal });
   return validationBy(examples, net, chunk);
 }
 
@@ -31,7 +32,8 @@ export function validationBy(examples: Examples, net: FitNetwork, chunk: number)
   const batch = (start: number, end: number) =>
     examples.batch(Uint32Array.from({ length: end - start }, (_, i) => start + i));
   if (immediate)
-    return (signal) => net.evaluate!(batch as BatchSupplier<BatchInputs>, { total: count, signal });
+    return (signal) =>
+      net.evaluate!(batch as (start: number, end: number) => ModelBatch, { total: count, signal });
   return async (signal) => {
     let [loss, right] = [0, 0];
     for (let start = 0; start < count; start += chunk) {

@@ -1,7 +1,7 @@
 /** A library on the reference's arithmetic, with weights and state in f32: enough for the commands around it. */
 import type { LayerStatus } from "../../src/curvature/index.js";
 import type { Engine } from "../../src/engine.js";
-import { AbortedError, CheckpointError } from "../../src/errors.js";
+import { AbortedError, CheckpointError, LimitError } from "../../src/errors.js";
 import type { Batch, BatchSupplier, LayerSize } from "../../src/model/index.js";
 import type {
   ActivationModule,
@@ -107,8 +107,9 @@ class FakeNetwork implements UsedNetwork {
     return { loss, accuracy: right / total, count: total };
   }
 
-  async predict(inputs: Float32Array, count: number) {
-    return Float32Array.from(forward(this.reference(), matrix(count, this.sizes[0]!, inputs)).outputs.data);
+  async predict(inputs: unknown, examples?: unknown) {
+    const [numbers, count] = [inputs as Float32Array, examples as number];
+    return Float32Array.from(forward(this.reference(), matrix(count, this.sizes[0]!, numbers)).outputs.data);
   }
 
   dispose() {}
@@ -200,7 +201,8 @@ export interface FakeHooks {
 }
 
 /** What commands use of an engine. */
-type UsedEngine = Pick<Engine, "network" | "kfac" | "sgd" | "adam" | "dispose"> & {
+type UsedEngine = Pick<Engine, "network" | "dataset" | "kfac" | "sgd" | "adam" | "dispose"> & {
+  readonly manager: Pick<Engine["manager"], "allocating">;
   readonly capabilities: Pick<Engine["capabilities"], "adapter" | "software">;
 };
 
@@ -210,6 +212,11 @@ function fakeEngine(hooks: FakeHooks): UsedEngine {
     new FakeOptimizer(kind, network as FakeNetwork, hooks) as unknown;
   return {
     capabilities: { adapter: "fake adapter", software: true },
+    manager: { allocating: async (_, allocate) => allocate() },
+    // Data stays in main memory.
+    dataset: () => {
+      throw new LimitError("maxBufferSize", 1, 0);
+    },
     network: (modules, loss, options) =>
       new FakeNetwork(modules as readonly Module[], loss, options?.seed ?? 0) as UsedNetwork as Network,
     kfac: optimizer("kfac") as Engine["kfac"],

@@ -90,6 +90,7 @@ describe("public names", () => {
       FitAbortedError
       FullBlock
       GgnBlock
+      GpuDataset
       GradientBlock
       InvertStatus
       KFAC_OPTIONS
@@ -227,6 +228,9 @@ describe("public names", () => {
       type CurvatureStatistics
       type Curved
       type Dataset
+      type DatasetArray
+      type DatasetBatch
+      type DatasetSource
       type DenseModule
       type DenseOptions
       type DeviceOptions
@@ -261,6 +265,7 @@ describe("public names", () => {
       type FlattenModule
       type FunctionType
       type GlobalPoolModule
+      type GpuDatasetOptions
       type GramOperands
       type Graph
       type GraphValue
@@ -301,6 +306,7 @@ describe("public names", () => {
       type MatrixView
       type MicroBatches
       type Model
+      type ModelBatch
       type Module
       type MovingKind
       type NetworkOptions
@@ -344,12 +350,14 @@ describe("public names", () => {
       type SettingsOf
       type SgdOptions
       type ShapeLike
+      type ShuffledOrder
       type SolverEngine
       type StateTensor
       type Step
       type StepBatch
       type StepPlan
       type StepRecord
+      type StorageOptions
       type StoredNumber
       type Tensor
       type TiedModule

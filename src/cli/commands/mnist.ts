@@ -1,7 +1,6 @@
 /** `kfac mnist`, which `npm start` runs: K-FAC, SGD and Adam on the whole of MNIST, compared. */
 import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { BatchStream, batchOf, type LabelledData } from "../../data/index.js";
 import { readIdxFolder, replaceFile } from "../../data/node/index.js";
 import type { Engine } from "../../engine.js";
 import type { Network } from "../../network/index.js";
@@ -19,6 +18,7 @@ import { findMnist } from "../mnist-folder.js";
 import { networkOf } from "../network.js";
 import { optimizerOf } from "../optimizer.js";
 import { describeOptions, flag, integer, parseOptions, text } from "../options.js";
+import { type PlacedData, placeData } from "../placed.js";
 import { BATCH_SIZE, COMPARISON, HIDDEN_LAYERS, SEED, SETTINGS } from "../presets.js";
 import { Progress } from "../progress.js";
 import { type EpochLine, stepLine } from "../records.js";
@@ -64,7 +64,8 @@ export const mnist: Command = {
     const interrupt = new Interrupt(environment);
     const progress = new Progress(environment);
     try {
-      const demo = new Demo(environment, { library, engine }, interrupt, progress, data, {
+      const placed = await placeData(engine, data);
+      const demo = new Demo(environment, { library, engine }, interrupt, progress, placed, {
         seed: options.seed ?? SEED,
         json: options.json === true,
         steps: options.steps,
@@ -95,7 +96,7 @@ class Demo {
   readonly #engine: Engine;
   readonly #interrupt: Interrupt;
   readonly #progress: Progress;
-  readonly #data: LabelledData;
+  readonly #data: PlacedData;
   readonly #options: { seed: number; json: boolean; steps: number | undefined };
   readonly #plan: NetworkPlan;
   /** The training examples that the loss is measured on. */
@@ -106,7 +107,7 @@ class Demo {
     { library, engine }: { library: Library; engine: Engine },
     interrupt: Interrupt,
     progress: Progress,
-    data: LabelledData,
+    data: PlacedData,
     options: { seed: number; json: boolean; steps: number | undefined },
   ) {
     this.#environment = environment;
@@ -116,15 +117,16 @@ class Demo {
     this.#progress = progress;
     this.#data = data;
     this.#options = options;
+    const { images } = data.train;
     this.#plan = {
-      sizes: [data.train.features, ...HIDDEN_LAYERS, data.classes],
+      sizes: [images.features, ...HIDDEN_LAYERS, images.classes],
       activation: "relu",
       loss: "softmax",
       batchSize: BATCH_SIZE,
       seed: options.seed,
     };
     // An order of its own: no epoch is numbered like this.
-    this.#sample = shuffle(data.train.count, options.seed, 0xffffffff).subarray(0, COMPARISON.sampleSize);
+    this.#sample = shuffle(images.count, options.seed, 0xffffffff).subarray(0, COMPARISON.sampleSize);
   }
 
   /** Undefined when it was stopped. */
@@ -132,7 +134,7 @@ class Demo {
     const { adapter } = this.#engine.capabilities;
     const short = /swiftshader/i.test(adapter);
     this.#progress.note(
-      `${this.#plan.sizes.join("-")} on ${this.#data.train.count} examples in batches of ${BATCH_SIZE}, on ${adapter}`,
+      `${this.#plan.sizes.join("-")} on ${this.#data.train.images.count} examples in batches of ${BATCH_SIZE}, on ${adapter}`,
     );
     if (short) {
       this.#progress.note("SwiftShader is slow: fewer steps here than on a GPU or on Mesa's lavapipe.");
@@ -140,7 +142,7 @@ class Demo {
     const runs: OptimizerRun[] = [];
     for (const kind of ORDER) {
       const epochs = COMPARISON.epochs[kind];
-      const whole = epochs * Math.ceil(this.#data.train.count / BATCH_SIZE);
+      const whole = epochs * Math.ceil(this.#data.train.images.count / BATCH_SIZE);
       const most = this.#options.steps ?? (short ? COMPARISON.shortSteps[kind] : whole);
       const run = await this.#runOne(kind, Math.min(whole, most), epochs);
       if (run === undefined) return undefined;
@@ -149,7 +151,7 @@ class Demo {
     return {
       adapter,
       sizes: this.#plan.sizes,
-      examples: this.#data.train.count,
+      examples: this.#data.train.images.count,
       batchSize: BATCH_SIZE,
       seed: this.#options.seed,
       sampleSize: this.#sample.length,
@@ -164,7 +166,7 @@ class Demo {
     const network = networkOf(this.#library, this.#engine, this.#plan);
     const settings = { ...SETTINGS[kind], ...COMPARISON.settings[kind] };
     const optimizer = optimizerOf(this.#engine, kind, network, settings, this.#options.seed);
-    const stream = new BatchStream(this.#data.train, BATCH_SIZE, this.#options.seed, network.loss);
+    const stream = this.#data.train.stream(BATCH_SIZE, this.#options.seed, network.loss);
     const clock = new Stopwatch(this.#environment.now);
     clock.pause();
     const measurements: Measurement[] = [];
@@ -259,7 +261,7 @@ class Demo {
     const optimizer = optimizerOf(this.#engine, kind, network, SETTINGS[kind], this.#options.seed);
     try {
       const indices = this.#sample.subarray(0, BATCH_SIZE);
-      const batch = () => batchOf(this.#data.train, indices, network.loss);
+      const batch = () => this.#data.train.batch(indices, network.loss);
       await optimizer.step(batch());
       await optimizer.step(batch());
       await meanLoss(network, this.#data.train, indices);

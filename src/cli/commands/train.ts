@@ -1,6 +1,6 @@
 /** `kfac train`: trains a dense or convolutional network on a folder of IDX files. */
 import { resolve } from "node:path";
-import { BatchStream, type LabelledData, restoreRun, saveRun } from "../../data/index.js";
+import { type LabelledData, restoreRun, saveRun } from "../../data/index.js";
 import { readCheckpoint, readIdxFolder, replaceFile, writeCheckpoint } from "../../data/node/index.js";
 import type { Engine } from "../../engine.js";
 import type { Network } from "../../network/index.js";
@@ -16,6 +16,7 @@ import { findMnist } from "../mnist-folder.js";
 import { networkOf } from "../network.js";
 import { optimizerOf } from "../optimizer.js";
 import { describeOptions, parseOptions } from "../options.js";
+import { type PlacedData, placeData } from "../placed.js";
 import { Progress } from "../progress.js";
 import { type EpochLine, stepLine } from "../records.js";
 import { trainingReport } from "../report/training.js";
@@ -69,7 +70,9 @@ export const train: Command = {
       try {
         if (saved) await restoreRun(saved, network, optimizer);
         const start = { step: meta?.step ?? 0, seconds: meta?.seconds ?? 0 };
-        return await new Run({ environment, engine, network, optimizer, options, plan, data, start }).run();
+        const placed = await placeData(engine, data);
+        const parts = { environment, engine, network, optimizer, options, plan, data, placed, start };
+        return await new Run(parts).run();
       } finally {
         optimizer.dispose();
         network.dispose();
@@ -101,6 +104,7 @@ interface RunParts {
   options: TrainOptions;
   plan: TrainPlan;
   data: LabelledData;
+  placed: PlacedData;
   /** Where an earlier run stopped. */
   start: { step: number; seconds: number };
 }
@@ -117,14 +121,14 @@ class Run {
 
   constructor(parts: RunParts) {
     this.#parts = parts;
-    const { environment, network, plan, data, optimizer, start, options } = parts;
+    const { environment, network, plan, placed, optimizer, start, options } = parts;
     const { batchSize, microBatch, seed, loss } = plan.network;
     this.#interrupt = new Interrupt(environment);
     this.#progress = new Progress(environment);
     this.#clock = new Stopwatch(environment.now, start.seconds);
     this.#trainer = new Trainer({
       optimizer,
-      stream: new BatchStream(data.train, batchSize, seed, network.loss),
+      stream: placed.train.stream(batchSize, seed, network.loss),
       microBatch,
       interrupt: this.#interrupt,
       step: start.step,
@@ -184,10 +188,10 @@ class Run {
 
   /** Measures, tells and saves; also where --steps ends the run within an epoch. */
   async #endEpoch(epoch: number): Promise<void> {
-    const { network, optimizer, data, options } = this.#parts;
+    const { network, optimizer, placed, options } = this.#parts;
     const measure = async () => ({
-      testAccuracy: data.test ? await accuracyOf(network, data.test) : null,
-      trainLoss: await meanLoss(network, data.train),
+      testAccuracy: placed.test ? await accuracyOf(network, placed.test) : null,
+      trainLoss: await meanLoss(network, placed.train),
     });
     const { testAccuracy, trainLoss } = await (optimizer.averages
       ? optimizer.withAverage(measure)

@@ -1,0 +1,17 @@
+import type { PipelineManager } from "../pipeline/index.js";
+import { GpuDataset, type GpuDatasetOptions, type StorageOptions } from "../resident/index.js";
+import type { Dataset } from "./dataset.js";
+
+/** What can be put on the GPU: arrays, or labelled images, whose bytes b stand for b/255 as everywhere. */
+export type DatasetSource = GpuDatasetOptions | Dataset;
+
+/** @throws as the constructor of `GpuDataset` */
+export function gpuDataset(
+  manager: PipelineManager,
+  source: DatasetSource,
+  options: StorageOptions = {},
+): GpuDataset {
+  if (!("images" in source)) return new GpuDataset(manager, { ...source, ...options });
+  const { images, labels, count, classes } = source;
+  return new GpuDataset(manager, { inputs: images, targets: labels, count, classes, ...options });
+}

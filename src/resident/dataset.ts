@@ -1,0 +1,95 @@
+import { ArgumentError } from "../errors.js";
+import type { DatasetBatch } from "../model/index.js";
+import { Permutation } from "../random/index.js";
+import { type Choice, GpuBatch, requireRange } from "./batch.js";
+import { requireCount, StoredDataset } from "./stored.js";
+
+/** An order of the examples: that of one epoch. */
+export interface ShuffledOrder {
+  /** u32, 0 by default. */
+  readonly seed?: number;
+  /** Counted from 0, u32. */
+  readonly epoch?: number;
+}
+
+/**
+ * Examples that lie on the GPU, sent and checked once. Networks on the same device load, evaluate and predict batches of it like
+ * batches of arrays, and optimisers take steps on them, with the same numbers bit for bit; a step then sends the numbers of its
+ * examples, or what those follow from, and the batch is made on the GPU.
+ *
+ *     using data = engine.dataset({ inputs, targets, count });
+ *     for (const batch of data.batches({ batchSize: 500, seed, epoch })) optimizer.step(batch);
+ */
+export class GpuDataset extends StoredDataset {
+  #permutation: { seed: number; epoch: number; permutation: Permutation } | undefined;
+
+  /** All examples, in the order in which they were given. */
+  get all(): DatasetBatch {
+    return this.range(0, this.count);
+  }
+
+  /**
+   * The examples of these numbers, in that order. One may come twice.
+   *
+   * @throws ArgumentError for none, or a number that is no example's
+   */
+  batch(indices: ArrayLike<number>): DatasetBatch {
+    this.assertUsable("batch");
+    const { length } = indices;
+    requireCount("batch", "indices.length", length);
+    for (let r = 0; r < length; r++) {
+      const index = indices[r]!;
+      if (Number.isInteger(index) && index >= 0 && index < this.count) continue;
+      const message = `must be an integer from 0 to ${this.count - 1}, got ${index}`;
+      throw new ArgumentError("batch", `indices[${r}]`, message);
+    }
+    return this.#make(length, { listed: Uint32Array.from(indices) });
+  }
+
+  /**
+   * The examples in places start … end − 1: as they were given, or of the order of an epoch.
+   *
+   * @throws ArgumentError unless 0 ≤ start < end ≤ count, or for a seed or epoch that is not a u32
+   */
+  range(start: number, end: number, order?: ShuffledOrder): DatasetBatch {
+    this.assertUsable("range");
+    requireRange("range", start, end, this.count);
+    return this.#make(end - start, { start, permutation: order && this.#order(order) });
+  }
+
+  /**
+   * The batches of an epoch: every example once, in an order that follows from their number, the seed and the epoch alone (the
+   * same as `fit`'s, whose first epoch is number 0 here); the last batch may be shorter.
+   *
+   * @throws ArgumentError for a batch size below 1, or a seed or epoch that is not a u32
+   */
+  *batches(
+    options: ShuffledOrder & {
+      readonly batchSize: number;
+      /** Whether they are shuffled; true by default. */
+      readonly shuffle?: boolean;
+      /** Whether a shorter last batch is left out; false by default. */
+      readonly dropLast?: boolean;
+    },
+  ): Generator<DatasetBatch, void, undefined> {
+    const { batchSize, shuffle = true, dropLast = false } = options;
+    requireCount("batches", "batchSize", batchSize);
+    const end = dropLast ? this.count - (this.count % batchSize) : this.count;
+    for (let start = 0; start < end; start += batchSize) {
+      yield this.range(start, Math.min(start + batchSize, end), shuffle ? options : undefined);
+    }
+  }
+
+  /** That of the epoch asked for last is kept. */
+  #order({ seed = 0, epoch = 0 }: ShuffledOrder): Permutation {
+    const known = this.#permutation;
+    if (known?.seed === seed && known.epoch === epoch) return known.permutation;
+    const permutation = new Permutation(this.count, seed, epoch);
+    this.#permutation = { seed, epoch, permutation };
+    return permutation;
+  }
+
+  #make(count: number, choice: Choice): DatasetBatch {
+    return new GpuBatch(this, count, choice);
+  }
+}
