@@ -58,8 +58,9 @@ struct StepState {
   momentumCurvature: f32,
   lastMomentum: f32,
   promise: f32,
+  length: f32,
   promisedSlope: f32,
-  fall: f32,
+  gained: f32,
   examples: f32,
   loss: f32,
   predicted: f32,
@@ -88,14 +89,24 @@ const RESTORED = 2u;
 const FIXED = 0u;
 const RELATIVE = 1u;
 const RATIO = 2u;
-// What the next batch leaves of a step's promise decides how careful steps are. The gain of a step is how far the loss fell along
-// V by that batch, ⟨G, V⟩ + ½ V'CV with V'CV its own, over the slope that the step's batch promised, each a running mean. It is 0
-// where steps only undo the noise of those before, as they do round a minimum: there they have to become shorter.
+// What the next batch leaves of a step's promise decides how careful steps are. The gain of steps is, by that batch,
+//
+//     (⟨G, V⟩ + (1 − w / 2) V'CV) / (ρ⟨G, U⟩ + μ⟨G, V⟩ promised),   w = min(1, ρ / LONG),   above and below a running mean.
+//
+// With w = 0 it is the share of the promised slope that the next batch finds where the step began: what of a gradient is more than
+// its batch's noise. With w = 1 it is the share by which the loss fell: 0 where steps do no more than undo the noise of those before, as
+// they do round a minimum. That costs about ρ / 2 of the noise, so long steps have to care and short ones need not.
+//
 // Steps may be shortened down to √(gain / CLEAR) in [LEAST, 1]; of λ's share of the loss goes PLAIN / gain in [LEAST_SHARE, 1].
+const LONG = 0.15;
+const CLEAR = 0.1;
 const LEAST = 1.0 / 3.0;
-const CLEAR = 0.03;
-const LEAST_SHARE = 0.25;
 const PLAIN = 0.025;
+const LEAST_SHARE = 0.25;
+
+fn gain_above(slope: f32, bend: f32, rate: f32) -> f32 {
+  return slope + (1.0 - 0.5 * min(1.0, rate / LONG)) * bend;
+}
 
 fn least_length(gain: f32) -> f32 {
   return clamp(sqrt(max(gain, 0.0) / CLEAR), LEAST, 1.0);
@@ -131,7 +142,7 @@ fn start_afresh(loss: f32) {
   state[0].steepness = 0.0;
   state[0].steepnessCount = 0.0;
   state[0].promisedSlope = 0.0;
-  state[0].fall = 0.0;
+  state[0].gained = 0.0;
 }
 
 fn take(loss: f32) {
@@ -208,7 +219,7 @@ fn main() {
     if (settings.rule != FIXED) {
       base *= abs(state[0].mean);
       if (state[0].promisedSlope > 0.0) {
-        base *= damping_share(state[0].fall / state[0].promisedSlope);
+        base *= damping_share(state[0].gained / state[0].promisedSlope);
       }
     }
     if (settings.rule == RATIO) {

@@ -6,8 +6,8 @@
 // corrected by what later batches say:
 // - ρ is at most the harmonic running mean of ⟨G, U⟩ / U'CU: one flat batch cannot make a long step.
 // - ρ is multiplied by s, the running share of the promised slope ⟨G, U⟩ that the next batch finds along U, the bend of the
-//   step taken allowed for; but by no less than √(gain / CLEAR) in [LEAST, 1]. The gain is the share of a step's slope
-//   ρ⟨G, U⟩ + μ⟨G, V⟩ by which the loss fell along V, as the next batch has it (pieces/signal.wgsl).
+//   step taken allowed for; but by no less than √(gain / CLEAR) in [LEAST, 1], the gain of steps being what the next batch
+//   leaves of their promise (pieces/signal.wgsl).
 // - μ is Σ (⟨G, V⟩ − ρ U'CV) / Σ V'CV over the last batches: V is older than G, so ⟨G, V⟩ is a slope on unseen data.
 // - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
 //   times that share in [LEAST_TRUST, 1].
@@ -75,8 +75,9 @@ struct StepState {
   momentumCurvature: f32,
   lastMomentum: f32,
   promise: f32,
+  length: f32,
   promisedSlope: f32,
-  fall: f32,
+  gained: f32,
   examples: f32,
   loss: f32,
   predicted: f32,
@@ -175,14 +176,24 @@ fn counted() -> Outcome {
 const TAKEN = 0u;
 const HELD = 1u;
 const RESTORED = 2u;
-// What the next batch leaves of a step's promise decides how careful steps are. The gain of a step is how far the loss fell along
-// V by that batch, ⟨G, V⟩ + ½ V'CV with V'CV its own, over the slope that the step's batch promised, each a running mean. It is 0
-// where steps only undo the noise of those before, as they do round a minimum: there they have to become shorter.
+// What the next batch leaves of a step's promise decides how careful steps are. The gain of steps is, by that batch,
+//
+//     (⟨G, V⟩ + (1 − w / 2) V'CV) / (ρ⟨G, U⟩ + μ⟨G, V⟩ promised),   w = min(1, ρ / LONG),   above and below a running mean.
+//
+// With w = 0 it is the share of the promised slope that the next batch finds where the step began: what of a gradient is more than
+// its batch's noise. With w = 1 it is the share by which the loss fell: 0 where steps do no more than undo the noise of those before, as
+// they do round a minimum. That costs about ρ / 2 of the noise, so long steps have to care and short ones need not.
+//
 // Steps may be shortened down to √(gain / CLEAR) in [LEAST, 1]; of λ's share of the loss goes PLAIN / gain in [LEAST_SHARE, 1].
+const LONG = 0.15;
+const CLEAR = 0.1;
 const LEAST = 1.0 / 3.0;
-const CLEAR = 0.03;
-const LEAST_SHARE = 0.25;
 const PLAIN = 0.025;
+const LEAST_SHARE = 0.25;
+
+fn gain_above(slope: f32, bend: f32, rate: f32) -> f32 {
+  return slope + (1.0 - 0.5 * min(1.0, rate / LONG)) * bend;
+}
 
 fn least_length(gain: f32) -> f32 {
   return clamp(sqrt(max(gain, 0.0) / CLEAR), LEAST, 1.0);
@@ -260,12 +271,12 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   let cuv = sums[SUMS * count + 1u] + ridge * uv;
   let cvv = sums[SUMS * count + 3u] + ridge * vv;
   let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
-  // And how far did the loss fall along the step, by that batch's own slope and bend?
+  // And of what the step promised as a whole, by that batch's own slope and bend?
   let promise = state[0].promise;
-  let fall = gv + 0.5 * (sums[SUMS * count + 3u] + settings.penalty * vv);
-  if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(fall)) {
+  let gained = gain_above(gv, sums[SUMS * count + 3u] + settings.penalty * vv, state[0].length);
+  if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(gained)) {
     state[0].promisedSlope = MEMORY * state[0].promisedSlope + (1.0 - MEMORY) * promise;
-    state[0].fall = MEMORY * state[0].fall + (1.0 - MEMORY) * fall;
+    state[0].gained = MEMORY * state[0].gained + (1.0 - MEMORY) * gained;
   }
   state[0].judgeable = 0u;
   var s = 1.0;
@@ -274,7 +285,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     let share = state[0].slopeFound / state[0].slopeCount;
     var least = 1.0;
     if (state[0].promisedSlope > 0.0) {
-      least = least_length(state[0].fall / state[0].promisedSlope);
+      least = least_length(state[0].gained / state[0].promisedSlope);
     }
     s = clamp(share, least, 1.0);
     trust = clamp(share, LEAST_TRUST, 1.0);
@@ -377,6 +388,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     state[0].judgeable = 1u;
     state[0].slope = gu;
     state[0].promise = rate * gu + momentum * gv;
+    state[0].length = rate;
     state[0].bend = rate * (sums[SUMS * count] + settings.penalty * result.updateSquared) +
       momentum * (sums[SUMS * count + 1u] + settings.penalty * uv);
   }

@@ -44,7 +44,7 @@ fn start_afresh(loss: f32) {
   state[0].steepness = 0.0;
   state[0].steepnessCount = 0.0;
   state[0].promisedSlope = 0.0;
-  state[0].fall = 0.0;
+  state[0].gained = 0.0;
 }
 
 fn take(loss: f32) {
@@ -121,7 +121,7 @@ fn main() {
     if (settings.rule != FIXED) {
       base *= abs(state[0].mean);
       if (state[0].promisedSlope > 0.0) {
-        base *= damping_share(state[0].fall / state[0].promisedSlope);
+        base *= damping_share(state[0].gained / state[0].promisedSlope);
       }
     }
     if (settings.rule == RATIO) {

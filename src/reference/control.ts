@@ -32,10 +32,11 @@ export interface ControlState {
   readonly momentumSlope: number;
   readonly momentumCurvature: number;
   readonly lastMomentum: number;
-  /** The slope that the last step promised; running sums of it, and of how far the loss fell along steps by the next batch. */
+  /** The slope that the last step promised, and its ρ; running sums of the first, and of what the next batch leaves of it. */
   readonly promise: number;
+  readonly length: number;
   readonly promisedSlope: number;
-  readonly fall: number;
+  readonly gained: number;
   readonly examples: number;
   /** The loss at the start. */
   readonly firstLoss: number;
@@ -128,8 +129,9 @@ export function initialControlState(): ControlState {
     momentumCurvature: 0,
     lastMomentum: 0,
     promise: 0,
+    length: 0,
     promisedSlope: 0,
-    fall: 0,
+    gained: 0,
     examples: 0,
   };
   const looks = { firstLoss: 0, loss: 0, predicted: 0, ratio: 0, steeredDamping: 0 };
@@ -197,7 +199,7 @@ function take(before: ControlState, loss: number): ControlState {
       steepness: 0,
       steepnessCount: 0,
       promisedSlope: 0,
-      fall: 0,
+      gained: 0,
     };
     return { ...common, ...forgotten, firstLoss: loss, mean: loss, statistics: "afresh" };
   }
@@ -258,11 +260,11 @@ export function planStep(
   const ridge = before.lambda + settings.penalty;
   const [cuu, cuv, cvv] = [forms[0] + ridge * uu, forms[1] + ridge * uv, forms[2] + ridge * vv];
   const measured = settings.measures && [cuu, cuv, cvv, gu, gv].every(finite);
-  const fall = measured ? gv + 0.5 * (forms[2] + settings.penalty * vv) : Number.NaN;
+  const gained = measured ? gainAbove(gv, forms[2] + settings.penalty * vv, before.length) : Number.NaN;
   const state = {
     ...before,
     ...shares(before, total("previous")),
-    ...gained(before, fall),
+    ...gains(before, gained),
     judgeable: false,
   };
   const share = state.slopeCount > 0 ? state.slopeFound / state.slopeCount : 1;
@@ -324,7 +326,7 @@ export function planStep(
       predicted,
       rate: eta,
       momentum,
-      ...(judges && { judgeable: true, slope: gu, bend, promise: rate * gu + momentum * gv }),
+      ...(judges && { judgeable: true, slope: gu, bend, promise: rate * gu + momentum * gv, length: rate }),
     },
     coefficients: layers.map(({ maySteps }) => (maySteps ? rate : 0)),
     momentum,
@@ -360,20 +362,27 @@ function shares({ judgeable, bend, slope, slopeFound, slopeCount }: ControlState
   return { slopeFound: mix(0.95, slopeFound, clamp(share, -10, 10)), slopeCount: mix(0.95, slopeCount, 1) };
 }
 
-/** How far the loss fell along the last step, by a batch that it has not seen, beside the slope that its own promised. */
-function gained({ judgeable, promise, promisedSlope, fall }: ControlState, fell: number) {
-  if (!judgeable || !(promise > 0) || !finite(promise) || !finite(fell)) return {};
-  return { promisedSlope: mix(0.95, promisedSlope, promise), fall: mix(0.95, fall, fell) };
+/** What a batch that the last step has not seen leaves of its promise. */
+function gains({ judgeable, promise, promisedSlope, gained }: ControlState, now: number) {
+  if (!judgeable || !(promise > 0) || !finite(promise) || !finite(now)) return {};
+  return { promisedSlope: mix(0.95, promisedSlope, promise), gained: mix(0.95, gained, now) };
 }
 
-/** 0 where steps only undo the noise of those before. */
-function gainOf({ promisedSlope, fall }: ControlState): number {
-  return fall / promisedSlope;
+/**
+ * The slope where the step began, and of long steps the fall of the loss: round a minimum steps do no more than undo the noise
+ * of those before.
+ */
+function gainAbove(slope: number, bend: number, rate: number): number {
+  return slope + (1 - 0.5 * Math.min(1, rate / 0.15)) * bend;
+}
+
+function gainOf({ promisedSlope, gained }: ControlState): number {
+  return gained / promisedSlope;
 }
 
 /** Least s. */
 function leastLength(gain: number): number {
-  return clamp(Math.sqrt(Math.max(gain, 0) / 0.03), 1 / 3, 1);
+  return clamp(Math.sqrt(Math.max(gain, 0) / 0.1), 1 / 3, 1);
 }
 
 /** What of λ's share of the loss is taken: less where steps gain. */

@@ -36,10 +36,11 @@ export const StepState = d.struct({
   momentumSlope: d.f32,
   momentumCurvature: d.f32,
   lastMomentum: d.f32,
-  /** Of the last step, ρ⟨G, U⟩ + μ⟨G, V⟩; running sums of it, and of how far the loss fell along steps by the next batch. */
+  /** Of the last step, ρ⟨G, U⟩ + μ⟨G, V⟩ and ρ; running sums of the first, and of what the next batch leaves of it. */
   promise: d.f32,
+  length: d.f32,
   promisedSlope: d.f32,
-  fall: d.f32,
+  gained: d.f32,
   /** Running size of batches. */
   examples: d.f32,
   /** The loss of the batch, how the quadratic model of its step changes it, and the last reduction ratio. */
