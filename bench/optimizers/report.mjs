@@ -58,7 +58,7 @@ export function markdown({ machine, runs, epochs, cost }, contestants) {
   const parts = [`# Optimisers against each other\n\n${where}`, ABOUT, budgets([...runs, ...epochs], nameOf)];
   for (const id of unique(lines.map(({ optimizer }) => optimizer)).filter((one) => one !== "adam")) {
     const known = besideAdam(`${nameOf(id)} beside the best Adam`, nameOf(id), { id, lines, tasks: TASKS });
-    const unseen = `${nameOf(id)} on problems that took no part in any choice`;
+    const unseen = `${nameOf(id)} on problems made up afterwards`;
     const others = besideAdam(unseen, nameOf(id), { id, lines, tasks: HELD_OUT });
     parts.push(...[known, others].filter((part) => part !== undefined));
   }

@@ -83,7 +83,7 @@ describe("the problems", () => {
     task.stream(seed, undefined as unknown as Parameters<typeof task.stream>[1]);
 
   test("they have names of their own", () => {
-    expect(new Set(ALL_TASKS.map(({ id }) => id)).size).toBe(8 + 6);
+    expect(new Set(ALL_TASKS.map(({ id }) => id)).size).toBe(8 + 8);
   });
 
   test.each(made.map((task) => [task.id, task] as const))("%s: batches follow from the seed", (_, task) => {
