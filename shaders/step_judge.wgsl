@@ -1,11 +1,14 @@
 // The verdict on a batch, from its loss: whether it is taken, held back, or shows that the step before was bad, which is then
 // taken back. A loss is bad when it is not finite, or above both the mean and SPREAD mean deviations, more for batches smaller
 // than usual, and REJECT times the running mean by more than UNKNOWN examples would make that lose what they did at the start.
+// Where batches keep turning out to be bad by themselves, as those with examples of a rare class do, they are part of the data:
+// each doubles `tolerance`, which the bound is multiplied by, up to MOST_TOLERANCE, and a good one takes a hundredth off.
 // The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that is bad too,
 // the weights are: those before the last step come back, λ is raised and steps are shortened. What is still bad then is held,
 // since the step was not to blame, and λ and the length of steps are as they were. Before the first step that changes weights
 // (`moved`) every bad batch is held. Where PATIENCE batches in a row are bad and
-// the next is finite, the data have changed: its loss is the new normal, and the curvature starts afresh. So it does where the
+// the next is finite, the data have changed: its loss is the new normal, and the curvature starts afresh; until all inverses have
+// been renewed (`stale`) weights stay as they are. The curvature also starts afresh where the
 // first batches were bad: two in a row are below 1 / DROP of the running mean. λ, which the curvature reads, is fixed, follows
 // the running loss, less of it the more steps gain (pieces/signal.wgsl), or is steered by step_ratio.wgsl, times `boost`.
 //
@@ -30,6 +33,7 @@ struct ControlSettings {
   every: u32,
   waits: u32,
   moved: u32,
+  period: u32,
 }
 
 struct StepState {
@@ -68,6 +72,8 @@ struct StepState {
   steeredDamping: f32,
   lowInARow: u32,
   firstLoss: f32,
+  tolerance: f32,
+  stale: u32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;
@@ -124,6 +130,7 @@ const DROP = 30.0;
 const RAISE = 10.0;
 const SHORTEN = 0.25;
 const MEMORY = 0.9;
+const MOST_TOLERANCE = 32.0;
 const LARGEST_BOOST = 1e12;
 const LEAST_SHRINK = 1e-12;
 const LEFT_OUT = 1u;
@@ -131,6 +138,7 @@ const AFRESH = 2u;
 
 // What was learned of other data counts no longer, the curvature included.
 fn start_afresh(loss: f32) {
+  state[0].tolerance = 1.0;
   state[0].skip = AFRESH;
   state[0].lowInARow = 0u;
   state[0].firstLoss = loss;
@@ -148,12 +156,23 @@ fn start_afresh(loss: f32) {
 fn take(loss: f32) {
   state[0].verdict = TAKEN;
   state[0].skip = 0u;
+  state[0].stale -= min(state[0].stale, 1u);
+  // One bad batch, or those after a step was taken back: the weights were not to blame.
+  let alone = state[0].badInARow == 1u || state[0].badInARow > 2u;
+  if (alone && finite(state[0].loss)) {
+    state[0].tolerance = min(2.0 * state[0].tolerance, MOST_TOLERANCE);
+  } else {
+    state[0].tolerance = max(0.99 * state[0].tolerance, 1.0);
+  }
   state[0].lowInARow = select(0u, state[0].lowInARow + 1u, state[0].mean > DROP * loss);
   if (state[0].seen == 0u) {
     state[0].firstLoss = loss;
     state[0].mean = loss;
     state[0].deviation = 0.0;
-  } else if (state[0].badInARow >= PATIENCE || (state[0].lowInARow == 2u && state[0].seen <= PATIENCE)) {
+  } else if (state[0].badInARow >= PATIENCE) {
+    start_afresh(loss);
+    state[0].stale = settings.period;
+  } else if (state[0].lowInARow == 2u && state[0].seen <= PATIENCE) {
     start_afresh(loss);
   } else {
     state[0].deviation = MEMORY * state[0].deviation + (1.0 - MEMORY) * abs(loss - state[0].mean);
@@ -195,6 +214,7 @@ fn main() {
     state[0].initialized = 1u;
     state[0].boost = 1.0;
     state[0].shrink = 1.0;
+    state[0].tolerance = 1.0;
   }
   let loss = statistics[0];
   let mean = state[0].mean;
@@ -207,7 +227,7 @@ fn main() {
   state[0].examples = MEMORY * state[0].examples + (1.0 - MEMORY) * examples;
   let limit = (1.0 + (REJECT - 1.0) * scatter) * mean + UNKNOWN * state[0].firstLoss / examples;
   let spread = mean + SPREAD * scatter * state[0].deviation;
-  let usual = state[0].seen == 0u || loss <= max(limit, spread) || state[0].badInARow >= PATIENCE;
+  let usual = state[0].seen == 0u || loss <= state[0].tolerance * max(limit, spread) || state[0].badInARow >= PATIENCE;
   if (finite(loss) && usual) {
     take(loss);
   } else {

@@ -24,6 +24,7 @@ struct ControlSettings {
   every: u32,
   waits: u32,
   moved: u32,
+  period: u32,
 }
 
 struct StepState {
@@ -62,6 +63,8 @@ struct StepState {
   steeredDamping: f32,
   lowInARow: u32,
   firstLoss: f32,
+  tolerance: f32,
+  stale: u32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;

@@ -12,7 +12,7 @@
 // - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
 //   times that share in [LEAST_TRUST, 1].
 // A fixed rate or momentum takes the place of its own; with a trust region, s times the running mean bounds a fixed rate as
-// well. A batch that is not taken, or in a step that waits, gets coefficients of 0.
+// well. A batch that is not taken, or in a step that waits or whose inverses are of other data, gets coefficients of 0.
 //
 // Layout: of L layers, `sums` receives the 7 numbers a layer of pieces/step_totals.wgsl, of which one thread then makes the rest;
 // behind them it holds the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ, then the parts of the sums. One workgroup.
@@ -71,7 +71,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     leave(result);
     return;
   }
-  if (settings.waits != 0u) {
+  if (settings.waits != 0u || state[0].stale > 0u) {
     result.skipped = 0u;
     leave(result);
     return;

@@ -38,6 +38,9 @@ export interface ControlState {
   readonly promisedSlope: number;
   readonly gained: number;
   readonly examples: number;
+  /** Factor of the bound above which a loss is bad, and batches until no inverse is of the data before they changed. */
+  readonly tolerance: number;
+  readonly stale: number;
   /** The loss at the start. */
   readonly firstLoss: number;
   readonly loss: number;
@@ -72,6 +75,8 @@ export interface ControlStepSettings {
   readonly waits?: boolean;
   /** Whether a step before has changed them; defaults to true. Else every bad batch is held. */
   readonly moved?: boolean;
+  /** Steps in which every inverse is renewed; defaults to 0. */
+  readonly period?: number;
 }
 
 /** The inner products of a layer's G, U, V and of the U before it. */
@@ -114,6 +119,8 @@ export function initialControlState(): ControlState {
     deviation: 0,
     boost: 1,
     shrink: 1,
+    tolerance: 1,
+    stale: 0,
     lambda: 0,
     rate: 0,
     momentum: 0,
@@ -158,8 +165,10 @@ export function judgeBatch(
   const scatter = Math.sqrt(Math.max(usually / examples, 1));
   const limit = (1 + (REJECT - 1) * scatter) * before.mean + (UNKNOWN * before.firstLoss) / examples;
   const spread = before.mean + SPREAD * scatter * before.deviation;
-  const usual = before.seen === 0 || loss <= Math.max(limit, spread) || before.badInARow >= PATIENCE;
-  const judged = finite(loss) && usual ? take(before, loss) : leave(before, settings.moved ?? true);
+  const usual =
+    before.seen === 0 || loss <= before.tolerance * Math.max(limit, spread) || before.badInARow >= PATIENCE;
+  const judged =
+    finite(loss) && usual ? take(before, loss, settings.period ?? 0) : leave(before, settings.moved ?? true);
   const { damping, rule, leastDamping, mostDamping, refreshes } = settings;
   const common = { ...judged, loss, examples: mix(0.9, usually, examples) };
   if (!refreshes) return common;
@@ -175,11 +184,15 @@ export function judgeBatch(
   return { ...common, steeredDamping, lambda: clamp(lambda, leastDamping, mostDamping) };
 }
 
-function take(before: ControlState, loss: number): ControlState {
+function take(before: ControlState, loss: number, period: number): ControlState {
   const { seen, badInARow, mean, deviation } = before;
   const lowInARow = mean > DROP * loss ? before.lowInARow + 1 : 0;
+  // One bad batch, or those after a step was taken back: the weights were not to blame.
+  const alone = (badInARow === 1 || badInARow > 2) && finite(before.loss);
   const common: ControlState = {
     ...before,
+    tolerance: alone ? Math.min(2 * before.tolerance, 32) : Math.max(0.99 * before.tolerance, 1),
+    stale: Math.max(before.stale - 1, 0),
     seen: seen + 1,
     badInARow: 0,
     verdict: "taken",
@@ -191,6 +204,8 @@ function take(before: ControlState, loss: number): ControlState {
   if (seen === 0) return { ...common, firstLoss: loss, mean: loss, deviation: 0 };
   if (badInARow >= PATIENCE || (lowInARow === 2 && seen <= PATIENCE)) {
     const forgotten = {
+      tolerance: 1,
+      ...(badInARow >= PATIENCE && { stale: period }),
       lowInARow: 0,
       deviation: 0,
       judgeable: false,
@@ -253,7 +268,7 @@ export function planStep(
     skippedLayers: skipped,
   });
   if (before.verdict !== "taken") return nothing(skippedLayers);
-  if (settings.waits) return nothing(0);
+  if (settings.waits || before.stale > 0) return nothing(0);
   const total = (name: Exclude<keyof ControlLayer, "maySteps">) =>
     stepping.reduce((sum, own) => sum + own[name], 0);
   const [gu, uu, gv, uv, vv] = [total("gu"), total("uu"), total("gv"), total("uv"), total("vv")];

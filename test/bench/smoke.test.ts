@@ -102,7 +102,7 @@ test("the host's share of a step is measured without a GPU", { timeout: 100_000 
   expect(status).toBe(0);
   const { rows, machine } = JSON.parse(stdout) as { rows: HostRow[]; machine: { driver: string } };
   expect(machine.driver).toBe("null");
-  expect(rows.map(({ name }) => name)).toHaveLength(5);
+  expect(rows.map(({ name }) => name)).toHaveLength(9);
   for (const { name, ms, afreshMs, units, bytes } of rows) {
     expect(ms, name).toBeGreaterThan(0);
     expect(afreshMs, name).toBeGreaterThan(0);

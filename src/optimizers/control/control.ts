@@ -33,6 +33,8 @@ export const ControlSettings = d.struct({
   /** The step changes no weights, and one before it has changed them. */
   waits: d.u32,
   moved: d.u32,
+  /** Steps in which every inverse is renewed. */
+  period: d.u32,
 });
 
 export const stepJudgeLayout = tgpu
@@ -97,6 +99,8 @@ export interface ControlPlan {
   readonly measures: boolean;
   /** Whether this step renews inverses, with λ as it then is. */
   readonly refreshes: boolean;
+  /** Steps in which every inverse is renewed. */
+  readonly period: number;
   /** Of the batch. */
   readonly examples: number;
   /** 1 for the first step. */

@@ -53,6 +53,10 @@ export const StepState = d.struct({
   lowInARow: d.u32,
   /** The loss of the first batch. */
   firstLoss: d.f32,
+  /** Factor of the bound above which a loss is bad. */
+  tolerance: d.f32,
+  /** Batches until no inverse is of the data before they changed. */
+  stale: d.u32,
 });
 
 /** Words of the state that others read. */
@@ -101,8 +105,11 @@ export function controlReport(bytes: ArrayBuffer, set: Partial<ControlNumbers> =
   };
   if (verdict === Verdict.restored) return { ...common, verdict: "restored", status: restoredText(state) };
   if (verdict === Verdict.held) return { ...common, verdict: "held", status: heldText(state) };
+  if (state.stale > 0) return { ...common, verdict: "burnIn", status: STALE };
   return { ...common, verdict: "taken" };
 }
+
+const STALE = "the data have changed: the curvature is learned afresh before weights change";
 
 function restoredText({ mean, boost, shrink }: d.Infer<typeof StepState>): string {
   const done = `the last step is taken back, λ raised ${short(boost)}-fold, steps shortened to ${short(shrink)}`;

@@ -70,6 +70,7 @@ export function controlPlan(plan: StepPlan<Schema>, canMeasure: boolean): Contro
     rule: typeof damping === "number" ? "fixed" : damping,
     measures: asked && canMeasure && !burnsIn(plan),
     refreshes: !burnsIn(plan) && refreshes(number - burnIn, inverseEvery),
+    period: Math.max(inverseEvery, rest.basesEvery ?? 0),
     examples: plan.examples,
     number,
     firstStep: burnIn + 1,
