@@ -2,7 +2,8 @@
 // taken back. A loss is bad when it is not finite, or above both the mean and SPREAD mean deviations, more for batches smaller
 // than usual, and REJECT times the running mean by more than UNKNOWN examples would make that lose what they did at the start.
 // Where batches keep turning out to be bad by themselves, as those with examples of a rare class do, they are part of the data:
-// each doubles `tolerance`, which the bound is multiplied by, up to MOST_TOLERANCE, and a good one takes a hundredth off.
+// the bound is multiplied by `tolerance`, which goes from 1 to 2, 8, 128 … with each of them and falls with good ones. One such
+// batch in a hundred stays out.
 // The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that is bad too,
 // the weights are: those before the last step come back, λ is raised and steps are shortened. What is still bad then is held,
 // since the step was not to blame, and λ and the length of steps are as they were. Before the first step that changes weights
@@ -29,7 +30,7 @@ const DROP = 30.0;
 const RAISE = 10.0;
 const SHORTEN = 0.25;
 const MEMORY = 0.9;
-const MOST_TOLERANCE = 32.0;
+const LARGEST_TOLERANCE = 1e12;
 const LARGEST_BOOST = 1e12;
 const LEAST_SHRINK = 1e-12;
 const LEFT_OUT = 1u;
@@ -59,9 +60,9 @@ fn take(loss: f32) {
   // One bad batch, or those after a step was taken back: the weights were not to blame.
   let alone = state[0].badInARow == 1u || state[0].badInARow > 2u;
   if (alone && finite(state[0].loss)) {
-    state[0].tolerance = min(2.0 * state[0].tolerance, MOST_TOLERANCE);
+    state[0].tolerance = min(2.0 * state[0].tolerance * state[0].tolerance, LARGEST_TOLERANCE);
   } else {
-    state[0].tolerance = max(0.99 * state[0].tolerance, 1.0);
+    state[0].tolerance = max(0.98 * state[0].tolerance, 1.0);
   }
   state[0].lowInARow = select(0u, state[0].lowInARow + 1u, state[0].mean > DROP * loss);
   if (state[0].seen == 0u) {

@@ -191,7 +191,7 @@ function take(before: ControlState, loss: number, period: number): ControlState 
   const alone = (badInARow === 1 || badInARow > 2) && finite(before.loss);
   const common: ControlState = {
     ...before,
-    tolerance: alone ? Math.min(2 * before.tolerance, 32) : Math.max(0.99 * before.tolerance, 1),
+    tolerance: alone ? Math.min(2 * before.tolerance ** 2, 1e12) : Math.max(0.98 * before.tolerance, 1),
     stale: Math.max(before.stale - 1, 0),
     seen: seen + 1,
     badInARow: 0,
