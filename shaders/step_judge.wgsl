@@ -75,6 +75,7 @@ struct StepState {
   firstLoss: f32,
   tolerance: f32,
   stale: u32,
+  odd: u32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;
@@ -154,8 +155,9 @@ fn start_afresh(loss: f32) {
   state[0].gained = 0.0;
 }
 
-fn take(loss: f32) {
+fn take(loss: f32, bound: f32) {
   state[0].verdict = TAKEN;
+  state[0].odd = select(0u, 1u, loss > bound && state[0].seen > 0u);
   state[0].skip = 0u;
   state[0].stale -= min(state[0].stale, 1u);
   // One bad batch, or those after a step was taken back: the weights were not to blame.
@@ -228,9 +230,10 @@ fn main() {
   state[0].examples = MEMORY * state[0].examples + (1.0 - MEMORY) * examples;
   let limit = (1.0 + (REJECT - 1.0) * scatter) * mean + UNKNOWN * state[0].firstLoss / examples;
   let spread = mean + SPREAD * scatter * state[0].deviation;
-  let usual = state[0].seen == 0u || loss <= state[0].tolerance * max(limit, spread) || state[0].badInARow >= PATIENCE;
+  let bound = max(limit, spread);
+  let usual = state[0].seen == 0u || loss <= state[0].tolerance * bound || state[0].badInARow >= PATIENCE;
   if (finite(loss) && usual) {
-    take(loss);
+    take(loss, bound);
   } else {
     leave();
   }

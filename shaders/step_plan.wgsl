@@ -10,7 +10,8 @@
 //   leaves of their promise (pieces/signal.wgsl).
 // - μ is Σ (⟨G, V⟩ − ρ U'CV) / Σ V'CV over the last batches: V is older than G, so ⟨G, V⟩ is a slope on unseen data.
 // - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
-//   times that share in [LEAST_TRUST, 1].
+//   times that share in [LEAST_TRUST, 1]. On a batch that was taken though its loss is unusual, where the curvature knows nothing
+//   of such examples, so is half of the slope ρ⟨G, U⟩: a step cannot gain more than the loss there is.
 // A fixed rate or momentum takes the place of its own; with a trust region, s times the running mean bounds a fixed rate as
 // well. A batch that is not taken, or in a step that waits or whose inverses are of other data, gets coefficients of 0.
 //
@@ -88,6 +89,7 @@ struct StepState {
   firstLoss: f32,
   tolerance: f32,
   stale: u32,
+  odd: u32,
 }
 
 struct AppliedStep {
@@ -330,6 +332,9 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   let bound = trust * settings.trustRegion * state[0].mean;
   if (bounded && 0.5 * rate * rate * cuu > bound) {
     rate = sqrt(2.0 * bound / cuu);
+  }
+  if (bounded && state[0].odd != 0u && 0.5 * rate * gu > bound) {
+    rate = 2.0 * bound / gu;
   }
   var momentum = state[0].lastMomentum;
   if (settings.momentum >= 0.0) {

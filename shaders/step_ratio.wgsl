@@ -65,6 +65,7 @@ struct StepState {
   firstLoss: f32,
   tolerance: f32,
   stale: u32,
+  odd: u32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;

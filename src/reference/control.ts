@@ -41,6 +41,8 @@ export interface ControlState {
   /** Factor of the bound above which a loss is bad, and batches until no inverse is of the data before they changed. */
   readonly tolerance: number;
   readonly stale: number;
+  /** Whether this batch was taken though its loss is above the bound. */
+  readonly odd: boolean;
   /** The loss at the start. */
   readonly firstLoss: number;
   readonly loss: number;
@@ -121,6 +123,7 @@ export function initialControlState(): ControlState {
     shrink: 1,
     tolerance: 1,
     stale: 0,
+    odd: false,
     lambda: 0,
     rate: 0,
     momentum: 0,
@@ -165,10 +168,12 @@ export function judgeBatch(
   const scatter = Math.sqrt(Math.max(usually / examples, 1));
   const limit = (1 + (REJECT - 1) * scatter) * before.mean + (UNKNOWN * before.firstLoss) / examples;
   const spread = before.mean + SPREAD * scatter * before.deviation;
-  const usual =
-    before.seen === 0 || loss <= before.tolerance * Math.max(limit, spread) || before.badInARow >= PATIENCE;
+  const bound = Math.max(limit, spread);
+  const usual = before.seen === 0 || loss <= before.tolerance * bound || before.badInARow >= PATIENCE;
   const judged =
-    finite(loss) && usual ? take(before, loss, settings.period ?? 0) : leave(before, settings.moved ?? true);
+    finite(loss) && usual
+      ? take(before, loss, bound, settings.period ?? 0)
+      : leave(before, settings.moved ?? true);
   const { damping, rule, leastDamping, mostDamping, refreshes } = settings;
   const common = { ...judged, loss, examples: mix(0.9, usually, examples) };
   if (!refreshes) return common;
@@ -184,7 +189,7 @@ export function judgeBatch(
   return { ...common, steeredDamping, lambda: clamp(lambda, leastDamping, mostDamping) };
 }
 
-function take(before: ControlState, loss: number, period: number): ControlState {
+function take(before: ControlState, loss: number, bound: number, period: number): ControlState {
   const { seen, badInARow, mean, deviation } = before;
   const lowInARow = mean > DROP * loss ? before.lowInARow + 1 : 0;
   // One bad batch, or those after a step was taken back: the weights were not to blame.
@@ -194,6 +199,7 @@ function take(before: ControlState, loss: number, period: number): ControlState 
     tolerance: alone ? Math.min(2 * before.tolerance ** 2, 1e12) : Math.max(0.98 * before.tolerance, 1),
     stale: Math.max(before.stale - 1, 0),
     seen: seen + 1,
+    odd: loss > bound && seen > 0,
     badInARow: 0,
     verdict: "taken",
     statistics: "taken",
@@ -300,6 +306,7 @@ export function planStep(
   const bounded = measured && settings.trustRegion > 0 && state.mean > 0;
   const bound = clamp(share, 0.1, 1) * settings.trustRegion * state.mean;
   if (bounded && 0.5 * rate * rate * cuu > bound) rate = Math.sqrt((2 * bound) / cuu);
+  if (bounded && state.odd && 0.5 * rate * gu > bound) rate = (2 * bound) / gu;
 
   let momentum = state.lastMomentum;
   if (settings.momentum !== undefined) momentum = settings.momentum;

@@ -57,6 +57,8 @@ export const StepState = d.struct({
   tolerance: d.f32,
   /** Batches until no inverse is of the data before they changed. */
   stale: d.u32,
+  /** 1 where this batch was taken though its loss is above the bound. */
+  odd: d.u32,
 });
 
 /** Words of the state that others read. */
