@@ -62,6 +62,7 @@ struct StepState {
   ratio: f32,
   steeredDamping: f32,
   lowInARow: u32,
+  startLoss: f32,
   firstLoss: f32,
   tolerance: f32,
   stale: u32,

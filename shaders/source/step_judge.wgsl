@@ -3,7 +3,7 @@
 // than usual, and REJECT times the running mean by more than UNKNOWN examples would make that lose what they did at the start.
 // Where batches keep turning out to be bad by themselves, as those with examples of a rare class do, they are part of the data:
 // the bound is multiplied by `tolerance`, which goes from 1 to 2, 8, 128 … with each of them and falls with good ones. One such
-// batch in a hundred stays out.
+// batch in a hundred stays out, and so does a loss of more than FAR times that at the start.
 // The first bad batch is held: it changes nothing. If the next one is good, the batch was bad by itself. If that is bad too,
 // the weights are: those before the last step come back, λ is raised and steps are shortened. What is still bad then is held,
 // since the step was not to blame, and λ and the length of steps are as they were. Before the first step that changes weights
@@ -30,6 +30,7 @@ const DROP = 30.0;
 const RAISE = 10.0;
 const SHORTEN = 0.25;
 const MEMORY = 0.9;
+const FAR = 10.0;
 const LARGEST_TOLERANCE = 1e12;
 const LARGEST_BOOST = 1e12;
 const LEAST_SHRINK = 1e-12;
@@ -67,11 +68,13 @@ fn take(loss: f32, bound: f32) {
   }
   state[0].lowInARow = select(0u, state[0].lowInARow + 1u, state[0].mean > DROP * loss);
   if (state[0].seen == 0u) {
+    state[0].startLoss = loss;
     state[0].firstLoss = loss;
     state[0].mean = loss;
     state[0].deviation = 0.0;
   } else if (state[0].badInARow >= PATIENCE) {
     start_afresh(loss);
+    state[0].startLoss = loss;
     state[0].stale = settings.period;
   } else if (state[0].lowInARow == 2u && state[0].seen <= PATIENCE) {
     start_afresh(loss);
@@ -129,7 +132,8 @@ fn main() {
   let limit = (1.0 + (REJECT - 1.0) * scatter) * mean + UNKNOWN * state[0].firstLoss / examples;
   let spread = mean + SPREAD * scatter * state[0].deviation;
   let bound = max(limit, spread);
-  let usual = state[0].seen == 0u || loss <= state[0].tolerance * bound || state[0].badInARow >= PATIENCE;
+  let tolerated = loss <= min(state[0].tolerance * bound, FAR * state[0].startLoss);
+  let usual = state[0].seen == 0u || loss <= bound || tolerated || state[0].badInARow >= PATIENCE;
   if (finite(loss) && usual) {
     take(loss, bound);
   } else {

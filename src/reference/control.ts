@@ -43,7 +43,8 @@ export interface ControlState {
   readonly stale: number;
   /** Whether this batch was taken though its loss is above the bound. */
   readonly odd: boolean;
-  /** The loss at the start. */
+  /** The loss at the start, and at the start of what the curvature is of. */
+  readonly startLoss: number;
   readonly firstLoss: number;
   readonly loss: number;
   readonly predicted: number;
@@ -144,7 +145,7 @@ export function initialControlState(): ControlState {
     gained: 0,
     examples: 0,
   };
-  const looks = { firstLoss: 0, loss: 0, predicted: 0, ratio: 0, steeredDamping: 0 };
+  const looks = { startLoss: 0, firstLoss: 0, loss: 0, predicted: 0, ratio: 0, steeredDamping: 0 };
   const counts = { seen: 0, badInARow: 0, rejected: 0, heldBatches: 0, lowInARow: 0 };
   return {
     ...counts,
@@ -169,7 +170,8 @@ export function judgeBatch(
   const limit = (1 + (REJECT - 1) * scatter) * before.mean + (UNKNOWN * before.firstLoss) / examples;
   const spread = before.mean + SPREAD * scatter * before.deviation;
   const bound = Math.max(limit, spread);
-  const usual = before.seen === 0 || loss <= before.tolerance * bound || before.badInARow >= PATIENCE;
+  const tolerated = loss <= Math.min(before.tolerance * bound, 10 * before.startLoss);
+  const usual = before.seen === 0 || loss <= bound || tolerated || before.badInARow >= PATIENCE;
   const judged =
     finite(loss) && usual
       ? take(before, loss, bound, settings.period ?? 0)
@@ -207,11 +209,11 @@ function take(before: ControlState, loss: number, bound: number, period: number)
     boost: Math.max(before.boost * 0.97, 1),
     shrink: Math.min(before.shrink * 1.03, 1),
   };
-  if (seen === 0) return { ...common, firstLoss: loss, mean: loss, deviation: 0 };
+  if (seen === 0) return { ...common, startLoss: loss, firstLoss: loss, mean: loss, deviation: 0 };
   if (badInARow >= PATIENCE || (lowInARow === 2 && seen <= PATIENCE)) {
     const forgotten = {
       tolerance: 1,
-      ...(badInARow >= PATIENCE && { stale: period }),
+      ...(badInARow >= PATIENCE && { stale: period, startLoss: loss }),
       lowInARow: 0,
       deviation: 0,
       judgeable: false,

@@ -359,6 +359,63 @@ trainingTest("recovery: an auto-encoder with a linear code never ends above its 
   net.dispose();
 });
 
+trainingTest("recovery: batches with examples of a rare class are learned, and not left out", async (t) => {
+  for (const seed of [1, 2, 3]) {
+    const random = t.random(40 + seed);
+    const [all, size] = [512, 16];
+    const inputs = random.normals(3 * all);
+    const rare = Uint32Array.from({ length: all }, (_, i) => (inputs[3 * i]! > 2 ? 1 : 0));
+    const net = t.engine.network([dense(3, 8), relu(), dense(8, 2)], softmaxCrossEntropy(), {
+      batchSize: all,
+      seed,
+    });
+    const kfac = t.engine.kfac(net);
+    const draw = (): Batch => {
+      const chosen = Array.from({ length: size }, () => Math.floor(all * random.uniform()));
+      return {
+        inputs: Float32Array.from(chosen.flatMap((i) => Array.from(inputs.subarray(3 * i, 3 * i + 3)))),
+        targets: Uint32Array.from(chosen, (i) => rare[i]!),
+        count: size,
+      };
+    };
+    const records: Record[] = [];
+    for (let k = 0; k < 10; k++) {
+      records.push(...(await Promise.all(Array.from({ length: 30 }, () => kfac.step(draw())))));
+    }
+    const late = records.slice(200).filter(({ verdict }) => verdict !== "taken").length;
+    const { loss } = await net.evaluate({ inputs, targets: rare, count: all });
+    assert(late <= 15, `seed ${seed}: ${late} of the last 100 batches were left out`);
+    // Of who says no to all of them.
+    const share = rare.reduce((sum, one) => sum + one, 0) / all;
+    const blind = -share * Math.log(share) - (1 - share) * Math.log(1 - share);
+    assert(loss < blind, `seed ${seed}: loss ${loss}, ${blind} without a look at the inputs`);
+    kfac.dispose();
+    net.dispose();
+  }
+});
+
+trainingTest("recovery: weights wait for curvature of the new data", async (t) => {
+  const run = new Run(t, numbers);
+  await run.take(40);
+  const other = () => {
+    const batch = run.batch(true);
+    return { ...batch, targets: (batch.targets as Float32Array).map((y) => 100 * y) };
+  };
+  const records = await run.take(6, other);
+  const verdicts = records.map(({ verdict }) => verdict).join();
+  assertEqual(verdicts, "held,restored,held,held,held,burnIn", "verdicts");
+  assert(/^the data have changed/.test(records[5]!.status), records[5]!.status);
+  const before = await run.net.weights();
+  const later = await run.take(9, other);
+  assertEqual([...new Set(later.map(({ verdict }) => verdict))].join(), "burnIn", "later verdicts");
+  assertSame(await run.net.weights(), before, "weights");
+  const then = await run.take(40, other);
+  assertEqual(then[0]!.verdict, "taken", "verdict in the end");
+  await run.finite("other data");
+  assert(then.at(-1)!.loss < 0.5 * records[5]!.loss, `${records[5]!.loss}, then ${then.at(-1)!.loss}`);
+  run.dispose();
+});
+
 for (const scale of [1e-3, 1e3]) {
   trainingTest(`recovery: regression with targets of scale ${scale}`, async (t) => {
     const run = new Run(t, {

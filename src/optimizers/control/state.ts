@@ -51,7 +51,8 @@ export const StepState = d.struct({
   steeredDamping: d.f32,
   /** Batches in a row whose loss is a small part of the running loss. */
   lowInARow: d.u32,
-  /** The loss of the first batch. */
+  /** The loss of the first batch, and of the first since the curvature started afresh. */
+  startLoss: d.f32,
   firstLoss: d.f32,
   /** Factor of the bound above which a loss is bad. */
   tolerance: d.f32,
