@@ -5,6 +5,7 @@
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
 import { type Matrix, type MatrixView, paddedLength, paddedView } from "../linalg/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import { unshared } from "../pipeline/unshared.js";
 
 /** A matrix in main memory, row-major: `data[i * cols + j]`. */
 export interface HostMatrix {
@@ -149,7 +150,7 @@ export class DeviceMatrices implements Disposable {
     if (data.length === 0) return;
     const { queue } = this.#manager.device;
     if (view.stride === view.cols && data instanceof Float32Array) {
-      queue.writeBuffer(view.buffer, 0, data as Float32Array<ArrayBuffer>);
+      queue.writeBuffer(view.buffer, 0, unshared(data));
       return;
     }
     const all = new Float32Array(paddedLength(view.rows, view.cols));

@@ -5,6 +5,7 @@ import type { RowPlace } from "../memory/storage.js";
 import type { Workspace } from "../memory/workspace.js";
 import { placeIn, requireFinite, requireLength, requireType } from "../model/arrays.js";
 import { type BatchInputs, type InputArray, mapInputs } from "../model/batch.js";
+import { unshared } from "../pipeline/unshared.js";
 
 /** One input of a network: where its batches are checked, and how they reach the GPU. */
 export class InputPort {
@@ -61,13 +62,7 @@ export class InputPort {
     const cols = this.#cols;
     const rows = count * this.#rows;
     if (stride === cols) {
-      queue.writeBuffer(
-        buffer,
-        4 * offset,
-        array as InputArray & ArrayBufferView<ArrayBuffer>,
-        0,
-        rows * cols,
-      );
+      queue.writeBuffer(buffer, 4 * offset, unshared(array), 0, rows * cols);
       return;
     }
     // All at once, and then row by row to its place, the last one first: a view of each row would be garbage at every step.

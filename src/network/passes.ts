@@ -11,6 +11,7 @@ import {
 import type { RecordedPass } from "../memory/recorded-pass.js";
 import type { Curved, FisherKind, FisherOptions, NumberPlace } from "../model/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import { unshared } from "../pipeline/unshared.js";
 import type { GpuBatch } from "../resident/index.js";
 import type { Built } from "./build.js";
 import { fisher } from "./fisher.js";
@@ -61,8 +62,8 @@ export class Passes {
     this.#key = storage("random key", 4);
   }
 
-  writeTargets({ buffer, byteOffset, byteLength }: Float32Array | Uint32Array): void {
-    this.#manager.device.queue.writeBuffer(this.targets, 0, buffer, byteOffset, byteLength);
+  writeTargets(targets: Float32Array | Uint32Array): void {
+    this.#manager.device.queue.writeBuffer(this.targets, 0, unshared(targets));
   }
 
   /** Records the outputs Z of the first `count` examples, count × outputs. */

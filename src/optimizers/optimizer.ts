@@ -188,11 +188,12 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
    *
    *     const { loss } = await optimizer.withAverage(() => net.evaluate(test));
    *
-   * @throws (by rejection) ArgumentError where `averageDecay` is 0, or once this optimiser is disposed of, DeviceLostError, and
-   *   what `use` throws
+   * @throws (by rejection) ArgumentError where `averageDecay` is 0, inside of another call's `use`, or once this optimiser is
+   *   disposed of, DeviceLostError, and what `use` throws
    */
   async withAverage<T>(use: () => T | Promise<T>): Promise<T> {
     this.#assertUsable("withAverage");
+    this.#refuseSwapped("withAverage");
     if (!this.#average) {
       throw new ArgumentError(
         `${this.name}.withAverage`,

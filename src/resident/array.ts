@@ -2,6 +2,7 @@
 import { ArgumentError, DataError } from "../errors.js";
 import { placeIn, requireFinite, requireLength } from "../model/arrays.js";
 import type { PipelineManager } from "../pipeline/index.js";
+import { unshared } from "../pipeline/unshared.js";
 import type { Format, Gathered, Part } from "./gather.js";
 import { halfOf, LARGEST_HALF } from "./halves.js";
 
@@ -140,7 +141,7 @@ function bytesOf(values: DatasetArray, format: Format): Uint8Array {
 /** The queue takes whole words. */
 function upload(queue: GPUQueue, buffer: GPUBuffer, bytes: Uint8Array): void {
   const whole = bytes.length - (bytes.length % 4);
-  const source = bytes as Uint8Array<ArrayBuffer>;
+  const source = unshared(bytes);
   if (whole > 0) queue.writeBuffer(buffer, 0, source, 0, whole);
   if (whole === bytes.length) return;
   const rest = new Uint8Array(4);

@@ -96,6 +96,10 @@ trainingTest("mean of weights: errors, steps in between, disposal", async (t) =>
   const plain = t.engine.sgd(net, { learningRate: 0.1 });
   assert(!plain.averages, "no mean unless asked for");
   await assertThrows(() => plain.withAverage(() => 1), ArgumentError, /averageDecay/);
+  const nested = t.engine.sgd(net, { learningRate: 0.1, averageDecay: DECAY });
+  const inner = nested.withAverage(() => nested.withAverage(() => 1));
+  await assertThrows(() => inner, ArgumentError, /is in withAverage/);
+  nested.dispose();
   plain.dispose();
   for (const averageDecay of [-0.1, 1, Number.NaN]) {
     await assertThrows(
