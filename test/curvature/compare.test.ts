@@ -18,8 +18,8 @@ import {
   assertClose,
   assertEqual,
   assertThrows,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { matrixOf } from "../network/helpers.js";
@@ -43,7 +43,7 @@ const named = ({ approximations }: CurvatureComparison, name: string) =>
   approximations.find((one) => one.name === name)!;
 
 for (const positions of [1, 4]) {
-  kernelTest(`compareCurvature: T = ${positions}, every measure against f64`, async (t) => {
+  trainingTest(`compareCurvature: T = ${positions}, every measure against f64`, async (t) => {
     const shape = { in: 6, out: 5, positions, examples: 25, columns: 3 };
     const { layer, G, g } = layerWithGradient(t, shape);
     const damping = 0.3 * positions;
@@ -85,7 +85,7 @@ for (const positions of [1, 4]) {
   });
 }
 
-kernelTest("compareCurvature: an exact approximation scores one, and needs a step or two", async (t) => {
+trainingTest("compareCurvature: an exact approximation scores one, and needs a step or two", async (t) => {
   const shape = { in: 7, out: 4, positions: 1, examples: 1, columns: 2 };
   const { layer, G } = layerWithGradient(t, shape);
   const result = await compareCurvature(managerOf(t), layer, { damping: 0.5, G });
@@ -99,7 +99,7 @@ kernelTest("compareCurvature: an exact approximation scores one, and needs a ste
   assert(named(result, "none").cosine < 0.99, "none");
 });
 
-kernelTest("compareCurvature: errors of larger layers are estimates near the truth", async (t) => {
+trainingTest("compareCurvature: errors of larger layers are estimates near the truth", async (t) => {
   const shape = { in: 12, out: 9, positions: 2, examples: 10, columns: 2 };
   const { layer, G } = layerWithGradient(t, shape);
   const common = { damping: 1, G, kinds: ["expand", "ekfac"] as const };
@@ -114,7 +114,7 @@ kernelTest("compareCurvature: errors of larger layers are estimates near the tru
   }
 });
 
-kernelTest(
+trainingTest(
   "compareCurvature: not finite is zero and a status; abort, progress, bad options, memory",
   async (t) => {
     const shape = { in: 5, out: 4, positions: 2, examples: 6, columns: 2 };

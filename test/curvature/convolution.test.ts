@@ -42,8 +42,8 @@ import {
   assertClose,
   assertEqual,
   assertThrows,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { convTwin, images, type Shape } from "../network/conv-helpers.js";
@@ -123,7 +123,7 @@ const networks: [string, Module[], ReturnType<typeof softmaxCrossEntropy>][] = [
 ];
 
 for (const [name, modules, loss] of networks) {
-  kernelTest(`convolution: exact curvature, ${name}, against f64 and finite differences`, async (t) => {
+  trainingTest(`convolution: exact curvature, ${name}, against f64 and finite differences`, async (t) => {
     const own = await recorded(t, modules, loss, 5);
     const { net, blocks, differences } = own;
     for (const [l, layer] of own.pass.layers.entries()) {
@@ -135,7 +135,7 @@ for (const [name, modules, loss] of networks) {
   });
 }
 
-kernelTest("convolution: every approximation of every layer against f64", async (t) => {
+trainingTest("convolution: every approximation of every layer against f64", async (t) => {
   const [, modules, loss] = networks[0]!;
   const own = await recorded(t, modules, loss, 6);
   const { net, blocks } = own;
@@ -163,7 +163,7 @@ kernelTest("convolution: every approximation of every layer against f64", async 
   net.dispose();
 });
 
-kernelTest(
+trainingTest(
   "convolution: several groups have a diagonal, and the other approximations refuse them",
   async (t) => {
     const [, modules, loss] = networks[2]!;
@@ -189,7 +189,7 @@ kernelTest(
   },
 );
 
-kernelTest(
+trainingTest(
   "convolution: approximations and comparisons refuse a pass without columns and an old one",
   async (t) => {
     const [, modules, loss] = networks[0]!;
@@ -216,7 +216,7 @@ kernelTest(
   },
 );
 
-kernelTest("convolution: a linear network behind a global pool is reduce's, not expand's", async (t) => {
+trainingTest("convolution: a linear network behind a global pool is reduce's, not expand's", async (t) => {
   const linear: Module[] = [conv2d(2, 3, 2), globalAveragePool()];
   const own = await recorded(t, linear, halfSquaredError(), 8);
   const measures = async ({ net, pass: { layers } }: Case) => {
@@ -236,7 +236,7 @@ kernelTest("convolution: a linear network behind a global pool is reduce's, not 
   other.net.dispose();
 });
 
-kernelTest("convolution: Newton's method trains a convolutional network", async (t) => {
+trainingTest("convolution: Newton's method trains a convolutional network", async (t) => {
   const [, modules, loss] = networks[0]!;
   const net = new Network(managerOf(t), modules, loss, { batchSize: 30, seed: 3, input: SHAPE });
   const newton = new Newton(managerOf(t), net, { damping: 0.05, maxIterations: 12, learningRate: 0.7 });

@@ -13,7 +13,7 @@ import { conjugateGradients } from "../../src/reference/cg.js";
 import { add, type Matrix } from "../../src/reference/matrix.js";
 import { curvatureRows, lossAndGradients, weightsOf } from "../../src/reference/network.js";
 import { denseBlock, positionOperator } from "../../src/reference/operator.js";
-import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertClose, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { matrixOf, randomBatch, targetsOf, twin } from "../network/helpers.js";
 import { assertRecord, assertSame, flat, moved } from "../optimizers/helpers.js";
@@ -39,7 +39,7 @@ const cases: Record<string, { loss: Loss; options: Plain }> = {
 };
 
 for (const [name, { loss, options }] of Object.entries(cases)) {
-  kernelTest(`newton: ${name}, one step against f64`, async (t) => {
+  trainingTest(`newton: ${name}, one step against f64`, async (t) => {
     const net = t.engine.network(MODULES, loss, { batchSize: 30, seed: 3 });
     const newton = new Newton(managerOf(t), net, { maxIterations: 60, tolerance: 1e-6, ...options });
     const network = await twin(net, MODULES);
@@ -79,7 +79,7 @@ for (const [name, { loss, options }] of Object.entries(cases)) {
   });
 }
 
-kernelTest(
+trainingTest(
   "newton: one step solves a linear network; half a step, or a layer behind another, does not",
   async (t) => {
     const loss = halfSquaredError();
@@ -104,7 +104,7 @@ kernelTest(
   },
 );
 
-kernelTest("newton: trains, one submit and one look at the GPU for a step", async (t) => {
+trainingTest("newton: trains, one submit and one look at the GPU for a step", async (t) => {
   const loss = softmaxCrossEntropy();
   const net = t.engine.network(MODULES, loss, { batchSize: 60, seed: 6 });
   const newton = new Newton(managerOf(t), net, { damping: 0.05, maxIterations: 10, learningRate: 0.7 });
@@ -131,7 +131,7 @@ kernelTest("newton: trains, one submit and one look at the GPU for a step", asyn
   net.dispose();
 });
 
-kernelTest("newton: numbers that are not finite change nothing, and training goes on", async (t) => {
+trainingTest("newton: numbers that are not finite change nothing, and training goes on", async (t) => {
   const loss = halfSquaredError();
   const net = t.engine.network(MODULES, loss, { batchSize: 16, seed: 1 });
   const newton = new Newton(managerOf(t), net, { preconditioner: "expand" });
@@ -155,7 +155,7 @@ kernelTest("newton: numbers that are not finite change nothing, and training goe
   net.dispose();
 });
 
-kernelTest(
+trainingTest(
   "newton: a run that is put back goes on bit for bit; options are checked; memory is given back",
   async (t) => {
     const loss = softmaxCrossEntropy();

@@ -34,8 +34,8 @@ import {
   assertClose,
   assertEqual,
   assertThrows,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { checkGraph, formsOf, randomGraphBatch } from "../network/graph-helpers.js";
 import { openManager } from "../network/helpers.js";
@@ -113,7 +113,7 @@ const networks: Record<string, { description: Graph | readonly Module[]; input?:
   };
 
 for (const [index, [what, { description, input }]] of Object.entries(networks).entries()) {
-  kernelTest(`own kinds: ${what}`, async (t) => {
+  trainingTest(`own kinds: ${what}`, async (t) => {
     const manager = await openManager(t);
     const loss = index % 2 === 0 ? softmaxCrossEntropy() : halfSquaredError();
     const withInput = Array.isArray(description) && !input ? { input: 5 } : { input };
@@ -122,7 +122,7 @@ for (const [index, [what, { description, input }]] of Object.entries(networks).e
   });
 }
 
-kernelTest("own kinds: their twins against differences", (t) => {
+trainingTest("own kinds: their twins against differences", (t) => {
   const random = t.random(1);
   const values: Value[] = [
     matrix(4, 3, Float64Array.from(random.normals(12))),
@@ -162,7 +162,7 @@ async function falls(
   assert(manager.counts.liveBuffers >= 0, "the manager lives");
 }
 
-kernelTest("own kinds: softplus trains under every optimiser", async (t) => {
+trainingTest("own kinds: softplus trains under every optimiser", async (t) => {
   const manager = await openManager(t);
   const description = [dense(6, 8), softplus(), dense(8, 3)];
   const make: Record<string, (net: Network) => Optimizer> = {
@@ -178,7 +178,7 @@ kernelTest("own kinds: softplus trains under every optimiser", async (t) => {
   manager.dispose();
 });
 
-kernelTest(
+trainingTest(
   "own kinds: K-FAC takes weights without Kronecker form with a fallback, and says so without",
   async (t) => {
     const manager = await openManager(t);
@@ -200,7 +200,7 @@ kernelTest(
   },
 );
 
-kernelTest("own kinds: weights go out and in, and the tables name them", async (t) => {
+trainingTest("own kinds: weights go out and in, and the tables name them", async (t) => {
   const manager = await openManager(t);
   const net = new Network(manager, [dense(3, 4), scaleShift(), softplus()], softmaxCrossEntropy());
   assertEqual(
@@ -217,7 +217,7 @@ kernelTest("own kinds: weights go out and in, and the tables name them", async (
   manager.dispose();
 });
 
-kernelTest("own kinds: the documentation's example is this one", () => {
+trainingTest("own kinds: the documentation's example is this one", () => {
   assert(
     extending.includes(`\`\`\`ts\n${softplusText}\`\`\``),
     "docs/extending.md holds examples/layers/softplus.ts",

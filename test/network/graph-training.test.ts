@@ -13,7 +13,7 @@ import {
 import { initialKfacTrainingState, kfacGraphStep } from "../../src/reference/kfac-training.js";
 import type { Targets } from "../../src/reference/loss.js";
 import { initialSgdState, sgdStep } from "../../src/reference/sgd.js";
-import { assert, assertClose, assertEqual, kernelTest, type TestContext } from "../harness/kernel-test.js";
+import { assert, assertClose, assertEqual, type TestContext, trainingTest } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { randomGraphBatch } from "./graph-helpers.js";
 import { graphs } from "./graphs.js";
@@ -122,7 +122,7 @@ for (const name of [
   "an embedding of words and of a label",
 ]) {
   for (const [kind, trainer] of Object.entries(trainers)) {
-    kernelTest(`graph: ${STEPS} steps of ${kind} on ${name}`, async (t) => {
+    trainingTest(`graph: ${STEPS} steps of ${kind} on ${name}`, async (t) => {
       await train(t, graphs[name]!, trainer, `${kind}, ${name}`);
     });
   }

@@ -22,7 +22,7 @@ import {
   tanh,
   tied,
 } from "../../src/network/index.js";
-import { kernelTest, type Random } from "../harness/kernel-test.js";
+import { type Random, trainingTest } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { checkGraph } from "./graph-helpers.js";
 
@@ -113,7 +113,7 @@ function withOutput(
 }
 
 for (let seed = 1; seed <= 12; seed++) {
-  kernelTest(`random graphs: number ${seed}`, async (t) => {
+  trainingTest(`random graphs: number ${seed}`, async (t) => {
     const manager = managerOf(t);
     const description = randomGraph(t.random(seed));
     const loss = seed % 2 === 0 ? softmaxCrossEntropy() : halfSquaredError();

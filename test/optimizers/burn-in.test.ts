@@ -4,7 +4,7 @@ import type { Engine } from "../../src/index.js";
 import type { Batch } from "../../src/model/index.js";
 import { dense, type Module, type Network, relu, softmaxCrossEntropy } from "../../src/network/index.js";
 import type { KfacOptions } from "../../src/optimizers/index.js";
-import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertClose, assertEqual, assertThrows, trainingTest } from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
 import { assertSame, flat } from "./helpers.js";
 
@@ -22,7 +22,7 @@ const huge = (batch: Batch): Batch => ({
 
 for (const curvature of ["kronecker", "ekfac", "diagonal"] as const) {
   for (const damping of ["loss", "levenbergMarquardt", 0.1] as const) {
-    kernelTest(`burn-in: ${curvature}, damping ${damping}: factors come first, then steps`, async (t) => {
+    trainingTest(`burn-in: ${curvature}, damping ${damping}: factors come first, then steps`, async (t) => {
       const random = t.random(3);
       const net = networkOf(t.engine);
       const options = { curvature, damping, factorEvery: 4, averageDecay: 0.9, seed: 2 } as const;
@@ -63,7 +63,7 @@ for (const curvature of ["kronecker", "ekfac", "diagonal"] as const) {
   }
 }
 
-kernelTest("burn-in: its factors are those of steps that change nothing", async (t) => {
+trainingTest("burn-in: its factors are those of steps that change nothing", async (t) => {
   const random = t.random(4);
   const batches = Array.from({ length: 6 }, () => randomBatch(random, 16, 7, 4, LOSS));
   const options: KfacOptions = { fisher: "exact", emaDecay: 0.9 };
@@ -84,7 +84,7 @@ kernelTest("burn-in: its factors are those of steps that change nothing", async 
   for (const made of [own, still, net, other]) made.dispose();
 });
 
-kernelTest("burn-in: bad batches are held, and nothing is restored before there was a step", async (t) => {
+trainingTest("burn-in: bad batches are held, and nothing is restored before there was a step", async (t) => {
   const random = t.random(5);
   const net = networkOf(t.engine);
   const own = t.engine.kfac(net, { burnIn: 4, inverseEvery: 2 });
@@ -106,7 +106,7 @@ kernelTest("burn-in: bad batches are held, and nothing is restored before there 
   net.dispose();
 });
 
-kernelTest("burn-in: goes on from a checkpoint in its midst, and with micro-batches", async (t) => {
+trainingTest("burn-in: goes on from a checkpoint in its midst, and with micro-batches", async (t) => {
   const random = t.random(6);
   const batches = Array.from({ length: 8 }, () => randomBatch(random, 16, 7, 4, LOSS));
   const [net, other] = [networkOf(t.engine), networkOf(t.engine)];

@@ -11,8 +11,8 @@ import {
   assertClose,
   assertEqual,
   assertWritten,
-  kernelTest,
   type TestContext,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { matrixOf, randomBatch, twin } from "../network/helpers.js";
 import { assertRecord, assertSame, flat, moved } from "./helpers.js";
@@ -65,7 +65,7 @@ const cases: Record<string, Case> = {
 };
 
 for (const [name, { make, step, clip, tolerance }] of Object.entries(cases)) {
-  kernelTest(`${name}: against the f64 twin`, async (t) => {
+  trainingTest(`${name}: against the f64 twin`, async (t) => {
     const net = t.engine.network(MODULES, LOSS, { batchSize: 20, seed: 7 });
     const optimizer = make(t, net);
     const before = await net.weights();
@@ -95,7 +95,7 @@ for (const [name, { make, step, clip, tolerance }] of Object.entries(cases)) {
   });
 }
 
-kernelTest("a decoupled decay is ηωW beside the same step, with curvature too", async (t) => {
+trainingTest("a decoupled decay is ηωW beside the same step, with curvature too", async (t) => {
   const numbers = { learningRate: 0.05, momentum: 0.5, damping: 0.1 } as const;
   const makers: Record<string, (net: Network, options: object) => Optimizer> = {
     kfac: (net, options) => t.engine.kfac(net, { ...numbers, trustRegion: 0, ...options }),
@@ -121,7 +121,7 @@ kernelTest("a decoupled decay is ηωW beside the same step, with curvature too"
   }
 });
 
-kernelTest("K-FAC's own rate is what a decoupled decay is multiplied by", async (t) => {
+trainingTest("K-FAC's own rate is what a decoupled decay is multiplied by", async (t) => {
   const run = async (options: object) => {
     const net = t.engine.network(MODULES, LOSS, { batchSize: 20, seed: 7 });
     const kfac = t.engine.kfac(net, options);
@@ -138,7 +138,7 @@ kernelTest("K-FAC's own rate is what a decoupled decay is multiplied by", async 
   assertClose(decays.end, expected, 1e-6, "weights");
 });
 
-kernelTest("a clip: gradients that are not finite, or too large to measure, change nothing", async (t) => {
+trainingTest("a clip: gradients that are not finite, or too large to measure, change nothing", async (t) => {
   for (const kind of ["sgd", "adam", "adamW"] as const) {
     const net = t.engine.network([dense(2, 2, { bias: false })], LOSS, { batchSize: 1 });
     net.setWeights([Float32Array.of(1, 2, 3, 4)]);

@@ -9,7 +9,7 @@ import {
   assertEqual,
   assertThrows,
   assertWritten,
-  kernelTest,
+  trainingTest,
 } from "../harness/kernel-test.js";
 import { matrixOf, randomBatch, targetsOf, twin } from "../network/helpers.js";
 import { assertRecord, flat, flatTwin, moved } from "./helpers.js";
@@ -26,7 +26,7 @@ const cases: Record<string, Numbers> = {
 };
 
 for (const [name, options] of Object.entries(cases)) {
-  kernelTest(`sgd: ${name}, against an f64 loop`, async (t) => {
+  trainingTest(`sgd: ${name}, against an f64 loop`, async (t) => {
     const { learningRate, momentum = 0.9, weightDecay = 0 } = options;
     const loss = softmaxCrossEntropy();
     const net = t.engine.network(MODULES, loss, { batchSize: 20, seed: 7 });
@@ -67,7 +67,7 @@ for (const [name, options] of Object.entries(cases)) {
   });
 }
 
-kernelTest("sgd: a gradient that is not finite changes nothing, and training goes on", async (t) => {
+trainingTest("sgd: a gradient that is not finite changes nothing, and training goes on", async (t) => {
   const loss = halfSquaredError();
   const net = t.engine.network([dense(5, 8), dense(8, 3)], loss, { batchSize: 16, seed: 1 });
   const sgd = t.engine.sgd(net, { learningRate: 0.01 });
@@ -94,7 +94,7 @@ kernelTest("sgd: a gradient that is not finite changes nothing, and training goe
   net.dispose();
 });
 
-kernelTest("sgd: one number of the gradient that is not finite stops the whole step", async (t) => {
+trainingTest("sgd: one number of the gradient that is not finite stops the whole step", async (t) => {
   const net = t.engine.network([dense(2, 2, { bias: false })], halfSquaredError(), { batchSize: 1 });
   const W = Float32Array.of(1e-10, 2, 1e-10, 4);
   net.setWeights([W]);
@@ -111,7 +111,7 @@ kernelTest("sgd: one number of the gradient that is not finite stops the whole s
   net.dispose();
 });
 
-kernelTest("sgd: a weight that would overflow stays as it is", async (t) => {
+trainingTest("sgd: a weight that would overflow stays as it is", async (t) => {
   const loss = halfSquaredError();
   const net = t.engine.network([dense(2, 2, { bias: false })], loss, { batchSize: 1 });
   net.setWeights([Float32Array.of(1, 2, 3, 4)]);
@@ -127,7 +127,7 @@ kernelTest("sgd: a weight that would overflow stays as it is", async (t) => {
   net.dispose();
 });
 
-kernelTest("sgd: bad options are refused and leave no buffer", (t) => {
+trainingTest("sgd: bad options are refused and leave no buffer", (t) => {
   const net = t.engine.network([dense(3, 2)], softmaxCrossEntropy(), { batchSize: 4 });
   const before = t.engine.manager.counts.liveBuffers;
   const bad: [SgdOptions, RegExp][] = [
