@@ -43,7 +43,8 @@ export class DeviceHandle {
   async explain(error: unknown): Promise<unknown> {
     if (this.#lostError) return this.#lostError;
     if (this.#disposed) return disposedError(error);
-    const patience = new Promise<undefined>((resolve) => setTimeout(resolve, 50));
+    // A busy machine tells the loss late.
+    const patience = new Promise<undefined>((resolve) => setTimeout(resolve, 1000));
     return (await Promise.race([this.lost, patience])) ?? error;
   }
 
