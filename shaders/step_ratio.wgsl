@@ -53,7 +53,7 @@ struct StepState {
   momentumCurvature: f32,
   lastMomentum: f32,
   promise: f32,
-  length: f32,
+  takenRate: f32,
   promisedSlope: f32,
   gained: f32,
   examples: f32,
@@ -66,7 +66,7 @@ struct StepState {
   firstLoss: f32,
   tolerance: f32,
   stale: u32,
-  odd: u32,
+  tolerated: u32,
 }
 
 @group(0) @binding(0) var<uniform> settings: ControlSettings;

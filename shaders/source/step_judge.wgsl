@@ -11,7 +11,7 @@
 // the next is finite, the data have changed: its loss is the new normal, and the curvature starts afresh; until all inverses have
 // been renewed (`stale`) weights stay as they are. The curvature also starts afresh where the
 // first batches were bad: two in a row are below 1 / DROP of the running mean. λ, which the curvature reads, is fixed, follows
-// the running loss, less of it the more steps gain (pieces/signal.wgsl), or is steered by step_ratio.wgsl, times `boost`.
+// the running loss, less of it the more steps gain (pieces/gain.wgsl), or is steered by step_ratio.wgsl, times `boost`.
 //
 // One thread; the state is one struct. Dispatched by src/optimizers/control/control.ts after a pass and before its statistics.
 
@@ -20,7 +20,7 @@
 # include("finite");
 # include("verdicts");
 # include("damping_rules");
-# include("signal");
+# include("gain");
 
 const REJECT = 3.0;
 const SPREAD = 6.0;
@@ -56,7 +56,7 @@ fn start_afresh(loss: f32) {
 
 fn take(loss: f32, bound: f32) {
   state[0].verdict = TAKEN;
-  state[0].odd = select(0u, 1u, loss > bound && state[0].seen > 0u);
+  state[0].tolerated = select(0u, 1u, loss > bound && state[0].seen > 0u);
   state[0].skip = 0u;
   state[0].stale -= min(state[0].stale, 1u);
   // One bad batch, or those after a step was taken back: the weights were not to blame.
@@ -132,8 +132,8 @@ fn main() {
   let limit = (1.0 + (REJECT - 1.0) * scatter) * mean + UNKNOWN * state[0].firstLoss / examples;
   let spread = mean + SPREAD * scatter * state[0].deviation;
   let bound = max(limit, spread);
-  let tolerated = loss <= min(state[0].tolerance * bound, FAR * state[0].startLoss);
-  let usual = state[0].seen == 0u || loss <= bound || tolerated || state[0].badInARow >= PATIENCE;
+  let within = loss <= min(state[0].tolerance * bound, FAR * state[0].startLoss);
+  let usual = state[0].seen == 0u || loss <= bound || within || state[0].badInARow >= PATIENCE;
   if (finite(loss) && usual) {
     take(loss, bound);
   } else {

@@ -7,7 +7,7 @@
 // - ρ is at most the harmonic running mean of ⟨G, U⟩ / U'CU: one flat batch cannot make a long step.
 // - ρ is multiplied by s, the running share of the promised slope ⟨G, U⟩ that the next batch finds along U, the bend of the
 //   step taken allowed for; but by no less than √(gain / CLEAR) in [LEAST, 1], the gain of steps being what the next batch
-//   leaves of their promise (pieces/signal.wgsl).
+//   leaves of their promise (pieces/gain.wgsl).
 // - μ is Σ (⟨G, V⟩ − ρ U'CV) / Σ V'CV over the last batches: V is older than G, so ⟨G, V⟩ is a slope on unseen data.
 // - The model's change of the loss, ½ (ρU + μV)'C(ρU + μV), is kept below trust · the running loss,
 //   times that share in [LEAST_TRUST, 1]. On a batch that was taken though its loss is unusual, where the curvature knows nothing
@@ -27,7 +27,7 @@ override THREADS: u32 = 64;
 # include("step_totals");
 # include("may_step");
 # include("verdicts");
-# include("signal");
+# include("gain");
 
 const LEAST_TRUST = 0.1;
 const QUIET = 0.8;
@@ -92,7 +92,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
   // And of what the step promised as a whole, by that batch's own slope and bend?
   let promise = state[0].promise;
-  let gained = gain_above(gv, sums[SUMS * count + 3u] + settings.penalty * vv, state[0].length);
+  let gained = gain_above(gv, sums[SUMS * count + 3u] + settings.penalty * vv, state[0].takenRate);
   if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(gained)) {
     state[0].promisedSlope = MEMORY * state[0].promisedSlope + (1.0 - MEMORY) * promise;
     state[0].gained = MEMORY * state[0].gained + (1.0 - MEMORY) * gained;
@@ -147,7 +147,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   if (bounded && 0.5 * rate * rate * cuu > bound) {
     rate = sqrt(2.0 * bound / cuu);
   }
-  if (bounded && state[0].odd != 0u && 0.5 * rate * gu > bound) {
+  if (bounded && state[0].tolerated != 0u && 0.5 * rate * gu > bound) {
     rate = 2.0 * bound / gu;
   }
   var momentum = state[0].lastMomentum;
@@ -210,7 +210,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     state[0].judgeable = 1u;
     state[0].slope = gu;
     state[0].promise = rate * gu + momentum * gv;
-    state[0].length = rate;
+    state[0].takenRate = rate;
     state[0].bend = rate * (sums[SUMS * count] + settings.penalty * result.updateSquared) +
       momentum * (sums[SUMS * count + 1u] + settings.penalty * uv);
   }

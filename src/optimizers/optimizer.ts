@@ -2,6 +2,7 @@ import { ArgumentError } from "../errors.js";
 import type { Model } from "../model/index.js";
 import type { Kernel, PipelineManager } from "../pipeline/index.js";
 import { kernelKey } from "../pipeline/kernel.js";
+import { unshared } from "../pipeline/unshared.js";
 import { Accumulation } from "./accumulation.js";
 import { SWAP_KERNELS, WeightAverage } from "./average.js";
 import { bufferOf, checkState, numbersOf, type OptimizerState } from "./checkpoint.js";
@@ -188,8 +189,8 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
    *
    *     const { loss } = await optimizer.withAverage(() => net.evaluate(test));
    *
-   * @throws (by rejection) ArgumentError where `averageDecay` is 0, inside of another call's `use`, or once this optimiser is
-   *   disposed of, DeviceLostError, and what `use` throws
+   * @throws (by rejection) ArgumentError where `averageDecay` is 0, while another call's `use` runs, or once this
+   *   optimiser is disposed of, DeviceLostError, and what `use` throws
    */
   async withAverage<T>(use: () => T | Promise<T>): Promise<T> {
     this.#assertUsable("withAverage");
@@ -296,7 +297,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     const write = (own: OptimizerState) => {
       this.#assertUsable("restore");
       for (const [name, tensor] of Object.entries(this.#tensors)) {
-        this.#manager.device.queue.writeBuffer(bufferOf(tensor), 0, own[name]!);
+        this.#manager.device.queue.writeBuffer(bufferOf(tensor), 0, unshared(own[name]!));
       }
       this.#steps = step;
     };

@@ -3,6 +3,7 @@
  * quadratic model (Martens & Grosse 2015, section 7) corrected by what later batches say. The rules of `step_judge.wgsl`,
  * `step_plan.wgsl` and `step_ratio.wgsl`, where numbers beyond f32 count as not finite.
  */
+import { dampingShare, gainAbove, leastLength } from "./gain.js";
 
 /** What a run keeps from step to step; see `StepState` of the optimisers for what each number is. */
 export interface ControlState {
@@ -34,7 +35,7 @@ export interface ControlState {
   readonly lastMomentum: number;
   /** The slope that the last step promised, and its ρ; running sums of the first, and of what the next batch leaves of it. */
   readonly promise: number;
-  readonly length: number;
+  readonly takenRate: number;
   readonly promisedSlope: number;
   readonly gained: number;
   readonly examples: number;
@@ -42,7 +43,7 @@ export interface ControlState {
   readonly tolerance: number;
   readonly stale: number;
   /** Whether this batch was taken though its loss is above the bound. */
-  readonly odd: boolean;
+  readonly tolerated: boolean;
   /** The loss at the start, and at the start of what the curvature is of. */
   readonly startLoss: number;
   readonly firstLoss: number;
@@ -114,6 +115,8 @@ const PATIENCE = 5;
 const DROP = 30;
 const RAISE = 10;
 const SHORTEN = 0.25;
+const FAR = 10;
+const LARGEST_TOLERANCE = 1e12;
 
 /** A run before its first batch. */
 export function initialControlState(): ControlState {
@@ -124,7 +127,7 @@ export function initialControlState(): ControlState {
     shrink: 1,
     tolerance: 1,
     stale: 0,
-    odd: false,
+    tolerated: false,
     lambda: 0,
     rate: 0,
     momentum: 0,
@@ -140,7 +143,7 @@ export function initialControlState(): ControlState {
     momentumCurvature: 0,
     lastMomentum: 0,
     promise: 0,
-    length: 0,
+    takenRate: 0,
     promisedSlope: 0,
     gained: 0,
     examples: 0,
@@ -170,8 +173,8 @@ export function judgeBatch(
   const limit = (1 + (REJECT - 1) * scatter) * before.mean + (UNKNOWN * before.firstLoss) / examples;
   const spread = before.mean + SPREAD * scatter * before.deviation;
   const bound = Math.max(limit, spread);
-  const tolerated = loss <= Math.min(before.tolerance * bound, 10 * before.startLoss);
-  const usual = before.seen === 0 || loss <= bound || tolerated || before.badInARow >= PATIENCE;
+  const within = loss <= Math.min(before.tolerance * bound, FAR * before.startLoss);
+  const usual = before.seen === 0 || loss <= bound || within || before.badInARow >= PATIENCE;
   const judged =
     finite(loss) && usual
       ? take(before, loss, bound, settings.period ?? 0)
@@ -198,10 +201,12 @@ function take(before: ControlState, loss: number, bound: number, period: number)
   const alone = (badInARow === 1 || badInARow > 2) && finite(before.loss);
   const common: ControlState = {
     ...before,
-    tolerance: alone ? Math.min(2 * before.tolerance ** 2, 1e12) : Math.max(0.98 * before.tolerance, 1),
+    tolerance: alone
+      ? Math.min(2 * before.tolerance ** 2, LARGEST_TOLERANCE)
+      : Math.max(0.98 * before.tolerance, 1),
     stale: Math.max(before.stale - 1, 0),
     seen: seen + 1,
-    odd: loss > bound && seen > 0,
+    tolerated: loss > bound && seen > 0,
     badInARow: 0,
     verdict: "taken",
     statistics: "taken",
@@ -283,7 +288,7 @@ export function planStep(
   const ridge = before.lambda + settings.penalty;
   const [cuu, cuv, cvv] = [forms[0] + ridge * uu, forms[1] + ridge * uv, forms[2] + ridge * vv];
   const measured = settings.measures && [cuu, cuv, cvv, gu, gv].every(finite);
-  const gained = measured ? gainAbove(gv, forms[2] + settings.penalty * vv, before.length) : Number.NaN;
+  const gained = measured ? gainAbove(gv, forms[2] + settings.penalty * vv, before.takenRate) : Number.NaN;
   const state = {
     ...before,
     ...shares(before, total("previous")),
@@ -308,7 +313,7 @@ export function planStep(
   const bounded = measured && settings.trustRegion > 0 && state.mean > 0;
   const bound = clamp(share, 0.1, 1) * settings.trustRegion * state.mean;
   if (bounded && 0.5 * rate * rate * cuu > bound) rate = Math.sqrt((2 * bound) / cuu);
-  if (bounded && state.odd && 0.5 * rate * gu > bound) rate = (2 * bound) / gu;
+  if (bounded && state.tolerated && 0.5 * rate * gu > bound) rate = (2 * bound) / gu;
 
   let momentum = state.lastMomentum;
   if (settings.momentum !== undefined) momentum = settings.momentum;
@@ -350,7 +355,13 @@ export function planStep(
       predicted,
       rate: eta,
       momentum,
-      ...(judges && { judgeable: true, slope: gu, bend, promise: rate * gu + momentum * gv, length: rate }),
+      ...(judges && {
+        judgeable: true,
+        slope: gu,
+        bend,
+        promise: rate * gu + momentum * gv,
+        takenRate: rate,
+      }),
     },
     coefficients: layers.map(({ maySteps }) => (maySteps ? rate : 0)),
     momentum,
@@ -392,26 +403,8 @@ function gains({ judgeable, promise, promisedSlope, gained }: ControlState, now:
   return { promisedSlope: mix(0.95, promisedSlope, promise), gained: mix(0.95, gained, now) };
 }
 
-/**
- * The slope where the step began, and of long steps the fall of the loss: round a minimum steps do no more than undo the noise
- * of those before.
- */
-function gainAbove(slope: number, bend: number, rate: number): number {
-  return slope + (1 - 0.5 * Math.min(1, rate / 0.15)) * bend;
-}
-
 function gainOf({ promisedSlope, gained }: ControlState): number {
   return gained / promisedSlope;
-}
-
-/** Least s. */
-function leastLength(gain: number): number {
-  return clamp(Math.sqrt(Math.max(gain, 0) / 0.1), 1 / 3, 1);
-}
-
-/** What of λ's share of the loss is taken: less where steps gain. */
-function dampingShare(gain: number): number {
-  return clamp(0.025 / Math.max(gain, 0.025), 0.25, 1);
 }
 
 /** ρ of the model in the plane of U and V, or along U alone where that is no plane. */

@@ -22,6 +22,13 @@ kernelTest("shared memory: arrays of it are taken like others", async (t) => {
     assertClose([(await net.evaluate(data)).loss], [loss], 0, "loss of a data set");
     net.setWeights((await net.weights()).map((W) => shared(Array.from(W))));
     assertClose([(await net.evaluate(batch)).loss], [loss], 0, "loss with weights");
+    const sgd = t.engine.sgd(net, { learningRate: 0.1 });
+    await sgd.step(same);
+    const state = await sgd.state();
+    const velocity = state.velocity as Float32Array;
+    sgd.restore({ ...state, velocity: shared(Array.from(velocity)) });
+    assertClose((await sgd.state()).velocity as Float32Array, velocity, 0, "velocity put back");
+    sgd.dispose();
     data.dispose();
     net.dispose();
   }

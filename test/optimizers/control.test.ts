@@ -168,13 +168,13 @@ class Pair {
   async #compare(what: string): Promise<void> {
     const words = await this.words();
     const own = readFromArrayBuffer(words.buffer, StepState);
-    const { verdict, statistics, judgeable, odd, rejected, heldBatches, ...expected } = this.state;
+    const { verdict, statistics, judgeable, tolerated, rejected, heldBatches, ...expected } = this.state;
     const counts = {
       rejected,
       heldBatches,
       verdict: VERDICTS.indexOf(verdict),
       judgeable: judgeable ? 1 : 0,
-      odd: odd ? 1 : 0,
+      tolerated: tolerated ? 1 : 0,
     };
     const wanted = { ...expected, ...counts, initialized: 1, skip: SKIPS.indexOf(statistics) };
     assertEqual(Object.keys(wanted).sort().join(), Object.keys(own).sort().join(), `${what}: fields`);

@@ -36,9 +36,9 @@ export const StepState = d.struct({
   momentumSlope: d.f32,
   momentumCurvature: d.f32,
   lastMomentum: d.f32,
-  /** Of the last step, ρ⟨G, U⟩ + μ⟨G, V⟩ and ρ; running sums of the first, and of what the next batch leaves of it. */
+  /** Of the last step, ρ⟨G, U⟩ + μ⟨G, V⟩ and ρ as taken; running sums of the first, and of what the next batch leaves of it. */
   promise: d.f32,
-  length: d.f32,
+  takenRate: d.f32,
   promisedSlope: d.f32,
   gained: d.f32,
   /** Running size of batches. */
@@ -59,7 +59,7 @@ export const StepState = d.struct({
   /** Batches until no inverse is of the data before they changed. */
   stale: d.u32,
   /** 1 where this batch was taken though its loss is above the bound. */
-  odd: d.u32,
+  tolerated: d.u32,
 });
 
 /** Words of the state that others read. */
