@@ -41,7 +41,7 @@ export const COMPARISON = {
   /** K-FAC runs with nothing set; the learning rates of the others fall linearly to a tenth over their own runs. */
   settings: {
     kfac: {},
-    sgd: { learningRate: 0.4, finalRate: 0.1 },
+    sgd: { learningRate: 0.2, finalRate: 0.1 },
     adam: { learningRate: 0.004, finalRate: 0.1 },
   } satisfies Record<OptimizerKind, HyperParameters>,
   /** Steps between two measurements of the training loss. */
