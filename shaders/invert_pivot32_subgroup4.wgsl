@@ -1,5 +1,5 @@
 // First of three kernels of a block sweep over block K, of 32 rows or fewer: N ← D^-½ L⁻¹, where E_KK = L D L', by an
-// unblocked symmetric sweep, a row in each thread's registers, and, in the other workgroups, old ← E_K: (width × size),
+// unblocked symmetric sweep in registers, and, in the other workgroups, old ← E_K: (width × size),
 // gathered from the stored lower half, with the identity in the place of E_KK. Then the product kernel makes R ← N old, and
 // invert_update all else from R. A matrix of one block is done here, by its one workgroup: E ← −N'N.
 //
@@ -13,7 +13,7 @@
 // Layout: E size × size, lower half valid, offsets in f32. panel holds N' (BLOCK × BLOCK) and old (BLOCK × size).
 // Dispatched by src/linalg/invert.ts: 1 + ⌈size / BLOCK⌉ workgroups a matrix, many matrices at once.
 //
-// For adapters whose subgroups have 4 lanes (software adapters), which share their loads of the pivot's row.
+// A thread keeps a row. For adapters whose subgroups have 4 lanes (software adapters), which share their loads of the pivot's row.
 //
 // Written by `npm run shaders` from source/invert_pivot.wgsl.
 enable subgroups; diagnostic(off, subgroup_uniformity);
@@ -40,15 +40,15 @@ const QUARTERS = BLOCK / 4u;
 const FLOOR = 2.384185791e-7;
 const NOT_POSITIVE = 1u;
 
-// This pivot's row and the next one's, in turns. In the place of the pivot itself it holds pivot − 1, since
-// a_ik − (a_ik/a_kk)(a_kk − 1) = a_ik/a_kk: one rule for all columns, and as accurate, as the pivot is at most 1.
-var<workgroup> pivotRow: array<vec4f, 2 * QUARTERS>;
-var<workgroup> pivots: array<f32, 2>;
-
 fn entry(problem: SweepProblem, i: u32, j: u32) -> f32 {
   let corner = problem.workOffset + problem.block * (problem.size + 1u);
   return work[corner + max(i, j) * problem.size + min(i, j)];
 }
+
+// This pivot's row and the next one's, in turns. In the place of the pivot itself it holds pivot − 1, since
+// a_ik − (a_ik/a_kk)(a_kk − 1) = a_ik/a_kk: one rule for all columns, and as accurate, as the pivot is at most 1.
+var<workgroup> pivotRow: array<vec4f, 2 * QUARTERS>;
+var<workgroup> pivots: array<f32, 2>;
 
 // Takes pivot k out of its row, which starts at `row`; true where it had to be clamped.
 fn setPivot(row: u32, k: u32) -> bool {
@@ -144,7 +144,10 @@ fn sweep(problem: SweepProblem, thread: u32, lane: u32) {
   }
 }
 
-@compute @workgroup_size(BLOCK)
+// Threads of a workgroup.
+const THREADS = BLOCK;
+
+@compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
   @builtin(num_workgroups) count: vec3u,
@@ -166,11 +169,11 @@ fn main(
     sweep(problem, thread, lane);
     return;
   }
-  let i = (part - 1u) * BLOCK + thread;
+  let i = (part - 1u) * BLOCK + thread % BLOCK;
   if (i >= problem.size || (i >= problem.block && i < problem.block + problem.width)) {
     return;
   }
-  for (var q = 0u; q < problem.width; q++) {
+  for (var q = thread / BLOCK; q < problem.width; q += THREADS / BLOCK) {
     let row = problem.block + q;
     let value = work[problem.workOffset + max(i, row) * problem.size + min(i, row)];
     panel[problem.oldOffset + q * problem.size + i] = value;

@@ -9,20 +9,22 @@ const PRODUCT = {
   _workgroup: { form: "workgroup" },
 };
 
-/** @type {Record<string, Record<string, Record<string, string | number>>>} */
+/** @type {Record<string, Record<string, Record<string, string | number | boolean>>>} */
 export const FORMS = {
   gram: PRODUCT,
   matmul: PRODUCT,
   invert_update: PRODUCT,
   // Between how many pairs of buffers.
   copy: { "": { pairs: 1 }, _pairs: { pairs: 2 } },
-  // `block` is the number of rows swept, `lanes` how many threads share their loads.
+  // `block` is the number of rows swept, `lanes` how many threads share their loads; in a grid, a thread has a part of a row.
   invert_pivot: {
-    32: { block: 32, lanes: 1 },
-    "32_subgroup4": { block: 32, lanes: 4 },
-    "32_subgroup8": { block: 32, lanes: 8 },
-    64: { block: 64, lanes: 1 },
-    "64_subgroup4": { block: 64, lanes: 4 },
-    "64_subgroup8": { block: 64, lanes: 8 },
+    32: { block: 32, grid: false, lanes: 1 },
+    "32_subgroup4": { block: 32, grid: false, lanes: 4 },
+    "32_subgroup8": { block: 32, grid: false, lanes: 8 },
+    "32_workgroup": { block: 32, grid: true, lanes: 1 },
+    64: { block: 64, grid: false, lanes: 1 },
+    "64_subgroup4": { block: 64, grid: false, lanes: 4 },
+    "64_subgroup8": { block: 64, grid: false, lanes: 8 },
+    "64_workgroup": { block: 64, grid: true, lanes: 1 },
   },
 };

@@ -3,9 +3,11 @@ import finishCode from "../../shaders/invert_finish.wgsl?raw";
 import pivot32Code from "../../shaders/invert_pivot32.wgsl?raw";
 import pivot32Subgroup4Code from "../../shaders/invert_pivot32_subgroup4.wgsl?raw";
 import pivot32Subgroup8Code from "../../shaders/invert_pivot32_subgroup8.wgsl?raw";
+import pivot32WorkgroupCode from "../../shaders/invert_pivot32_workgroup.wgsl?raw";
 import pivot64Code from "../../shaders/invert_pivot64.wgsl?raw";
 import pivot64Subgroup4Code from "../../shaders/invert_pivot64_subgroup4.wgsl?raw";
 import pivot64Subgroup8Code from "../../shaders/invert_pivot64_subgroup8.wgsl?raw";
+import pivot64WorkgroupCode from "../../shaders/invert_pivot64_workgroup.wgsl?raw";
 import prepareCode from "../../shaders/invert_prepare.wgsl?raw";
 import updateCode from "../../shaders/invert_update.wgsl?raw";
 import updateSubgroup4Code from "../../shaders/invert_update_subgroup4.wgsl?raw";
@@ -82,36 +84,21 @@ export const finishLayout = tgpu
 const prepare = { name: "invert_prepare", code: prepareCode, layout: prepareLayout };
 export const diagonalKernel = defineKernel({ ...prepare, entryPoint: "diagonal", rowwise: true });
 export const equilibrateKernel = defineKernel({ ...prepare, entryPoint: "equilibrate", rowwise: true });
-const pivot32 = defineKernel({ name: "invert_pivot32", code: pivot32Code, layout: pivotLayout });
-const pivot32Forms = {
-  registers: pivot32,
-  workgroup: pivot32,
-  subgroup4: defineKernel({
-    name: "invert_pivot32_subgroup4",
-    code: pivot32Subgroup4Code,
-    layout: pivotLayout,
-  }),
-  subgroup8: defineKernel({
-    name: "invert_pivot32_subgroup8",
-    code: pivot32Subgroup8Code,
-    layout: pivotLayout,
-  }),
-};
-const pivot64 = defineKernel({ name: "invert_pivot64", code: pivot64Code, layout: pivotLayout });
-const pivot64Forms = {
-  registers: pivot64,
-  workgroup: pivot64,
-  subgroup4: defineKernel({
-    name: "invert_pivot64_subgroup4",
-    code: pivot64Subgroup4Code,
-    layout: pivotLayout,
-  }),
-  subgroup8: defineKernel({
-    name: "invert_pivot64_subgroup8",
-    code: pivot64Subgroup8Code,
-    layout: pivotLayout,
-  }),
-};
+const pivot = (name: string, code: string) => defineKernel({ name, code, layout: pivotLayout });
+const pivotForms = {
+  32: {
+    registers: pivot("invert_pivot32", pivot32Code),
+    subgroup4: pivot("invert_pivot32_subgroup4", pivot32Subgroup4Code),
+    subgroup8: pivot("invert_pivot32_subgroup8", pivot32Subgroup8Code),
+    workgroup: pivot("invert_pivot32_workgroup", pivot32WorkgroupCode),
+  },
+  64: {
+    registers: pivot("invert_pivot64", pivot64Code),
+    subgroup4: pivot("invert_pivot64_subgroup4", pivot64Subgroup4Code),
+    subgroup8: pivot("invert_pivot64_subgroup8", pivot64Subgroup8Code),
+    workgroup: pivot("invert_pivot64_workgroup", pivot64WorkgroupCode),
+  },
+} as const;
 export const updateForms = {
   registers: defineKernel({ name: "invert_update", code: updateCode, layout: updateLayout }),
   subgroup4: defineKernel({
@@ -140,5 +127,5 @@ export const finishKernel = defineKernel({
 /** The pivot kernel for blocks of 32 or 64 rows. */
 export function pivotKernel(capabilities: Capabilities, rows: 32 | 64): Kernel {
   const { form } = tileShape(capabilities, []);
-  return (rows === 32 ? pivot32Forms : pivot64Forms)[form];
+  return pivotForms[rows][form];
 }
