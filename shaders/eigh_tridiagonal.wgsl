@@ -2,7 +2,8 @@
 //   x ← column k of E, u ← its part below the diagonal, u_(k+1) += sign(u_(k+1)) ‖u‖, β ← 2 / u'u,
 //   p ← β E u, w ← p − ½ β (u'p) u,
 // and E ← E − u w' − w u' waits for step k + 1, which reads E once: it subtracts, stores and multiplies by its own u.
-// β comes from the u that is stored, so that H_k is orthogonal to rounding whatever the square root's accuracy.
+// β comes from the u that is stored, and root and quotient are corrected by their residuals: H_k is orthogonal to rounding, and
+// e_k right to rounding, though an adapter's own may have errors of some units in the last place.
 //
 // Layout: E size × size in vec4f, symmetric, zero beyond n; it is used up. Row k + 1 of the reflectors ((n + 1) × size) is
 // u_k, valid from the vec4f of its first number on. tridiagonal holds size numbers each of d (the diagonal), e (below it)
@@ -103,10 +104,14 @@ fn main(
     var pivot = 0.0;
     var beta = 0.0;
     if (squares > NEGLIGIBLE) {
-      let norm = sqrt(fma(first, first, squares));
+      let whole = fma(first, first, squares);
+      let root = sqrt(whole);
+      let norm = fma(fma(-root, root, whole), 0.5 / root, root);
       subdiagonal = select(norm, -norm, first >= 0.0);
       pivot = first - subdiagonal;
-      beta = 2.0 / fma(pivot, pivot, squares);
+      let length = fma(pivot, pivot, squares);
+      let quotient = 2.0 / length;
+      beta = fma(0.5 * fma(-length, quotient, 2.0), quotient, quotient);
     }
     if (start < groups && thread == (start - column) % THREADS) {
       let row = vec4u(4u * start) + vec4u(0u, 1u, 2u, 3u);

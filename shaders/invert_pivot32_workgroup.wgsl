@@ -62,10 +62,22 @@ fn sweep(problem: SweepProblem, thread: u32) {
   var c2 = vec4f();
   var c3 = vec4f();
   if (live) {
-    c0 = vec4f(entry(problem, i + 0u, j + 0u), entry(problem, i + 0u, j + 1u), entry(problem, i + 0u, j + 2u), entry(problem, i + 0u, j + 3u),);
-    c1 = vec4f(entry(problem, i + 1u, j + 0u), entry(problem, i + 1u, j + 1u), entry(problem, i + 1u, j + 2u), entry(problem, i + 1u, j + 3u),);
-    c2 = vec4f(entry(problem, i + 2u, j + 0u), entry(problem, i + 2u, j + 1u), entry(problem, i + 2u, j + 2u), entry(problem, i + 2u, j + 3u),);
-    c3 = vec4f(entry(problem, i + 3u, j + 0u), entry(problem, i + 3u, j + 1u), entry(problem, i + 3u, j + 2u), entry(problem, i + 3u, j + 3u),);
+    c0 = vec4f(
+      entry(problem, i + 0u, j), entry(problem, i + 0u, j + 1u),
+      entry(problem, i + 0u, j + 2u), entry(problem, i + 0u, j + 3u),
+    );
+    c1 = vec4f(
+      entry(problem, i + 1u, j), entry(problem, i + 1u, j + 1u),
+      entry(problem, i + 1u, j + 2u), entry(problem, i + 1u, j + 3u),
+    );
+    c2 = vec4f(
+      entry(problem, i + 2u, j), entry(problem, i + 2u, j + 1u),
+      entry(problem, i + 2u, j + 2u), entry(problem, i + 2u, j + 3u),
+    );
+    c3 = vec4f(
+      entry(problem, i + 3u, j), entry(problem, i + 3u, j + 1u),
+      entry(problem, i + 3u, j + 2u), entry(problem, i + 3u, j + 3u),
+    );
   }
   var own = vec4f(1.0);
   var clamped = false;
@@ -170,10 +182,15 @@ fn sweep(problem: SweepProblem, thread: u32) {
   }
   // N = D^-½ L⁻¹: nothing above the diagonal, and L⁻¹ has ones on it.
   let scale = inverseSqrt(own);
-  let n0 = scale.x * select(select(vec4f(), vec4f(1.0), COLUMNS + j == vec4u(i + 0u)), -c0, COLUMNS + j < vec4u(i + 0u));
-  let n1 = scale.y * select(select(vec4f(), vec4f(1.0), COLUMNS + j == vec4u(i + 1u)), -c1, COLUMNS + j < vec4u(i + 1u));
-  let n2 = scale.z * select(select(vec4f(), vec4f(1.0), COLUMNS + j == vec4u(i + 2u)), -c2, COLUMNS + j < vec4u(i + 2u));
-  let n3 = scale.w * select(select(vec4f(), vec4f(1.0), COLUMNS + j == vec4u(i + 3u)), -c3, COLUMNS + j < vec4u(i + 3u));
+  let columns = vec4u(j, j + 1u, j + 2u, j + 3u);
+  let unit0 = select(vec4f(), vec4f(1.0), columns == vec4u(i + 0u));
+  let n0 = scale.x * select(unit0, -c0, columns < vec4u(i + 0u));
+  let unit1 = select(vec4f(), vec4f(1.0), columns == vec4u(i + 1u));
+  let n1 = scale.y * select(unit1, -c1, columns < vec4u(i + 1u));
+  let unit2 = select(vec4f(), vec4f(1.0), columns == vec4u(i + 2u));
+  let n2 = scale.z * select(unit2, -c2, columns < vec4u(i + 2u));
+  let unit3 = select(vec4f(), vec4f(1.0), columns == vec4u(i + 3u));
+  let n3 = scale.w * select(unit3, -c3, columns < vec4u(i + 3u));
   if (live) {
     panel[problem.pivotOffset + (j + 0u) * BLOCK + i + 0u] = n0.x;
     panel[problem.oldOffset + (j + 0u) * problem.size + problem.block + i + 0u] = select(0.0, 1.0, i + 0u == j + 0u);

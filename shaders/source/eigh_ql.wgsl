@@ -2,6 +2,8 @@
 // matrix, because every rotation needs the last; it writes the rotations down for eigh_rotate.wgsl to apply to Q.
 // A sweep chases a bulge from row m to row l of an unreduced block: with Wilkinson's shift σ from the corner at l,
 //   g = d_m − σ, s = c = 1, and for i = m−1 … l: (c, s) ← (g, s e_i) / r turns rows i and i+1.
+// An adapter may divide and take roots with errors of some units in the last place, which would add up over all rotations. Here
+// they only choose the shift and a first length of (c, s), which is then corrected; r is the inner product of (c, s) and (g, s e_i).
 // An e_i not above 2^-24 times the largest |d| + |e| + |e| counts as zero, which bounds the absolute error, not that of
 // small eigenvalues (as EISPACK's tql2).
 //
@@ -85,22 +87,23 @@ fn main(
           whole = false;
           break;
         }
-        let r = sqrt(square);
+        let inverse = inverseSqrt(square);
+        c = g * inverse;
+        s = f * inverse;
+        let gap = 0.5 * fma(-s, s, fma(-c, c, 1.0));
+        c = fma(gap, c, c);
+        s = fma(gap, s, s);
         if (i + 1u < m) {
-          tridiagonal[e + i + 1u] = r;
+          tridiagonal[e + i + 1u] = fma(c, g, s * f);
         }
-        s = f / r;
-        c = g / r;
         g = lower - p;
         let turned = fma(upper - g, s, 2.0 * c * b);
         p = s * turned;
         tridiagonal[d + i + 1u] = g + p;
         g = fma(c, turned, -b);
         lower = upper;
-        // What is written down is a rotation to rounding, however the adapter divides and takes roots.
-        let gap = 0.5 * fma(-s, s, fma(-c, c, 1.0));
         used++;
-        rotations[problem.rotationOffset + used] = vec2f(fma(gap, c, c), fma(gap, s, s));
+        rotations[problem.rotationOffset + used] = vec2f(c, s);
       }
       if (whole) {
         tridiagonal[d + l] = lower - p;

@@ -17,7 +17,10 @@ fn sweep(problem: SweepProblem, thread: u32) {
 # }
   if (live) {
 # for (const r of upTo(4)) {
-    c${r} = vec4f(${each(4, (c) => `entry(problem, i + ${r}u, j + ${c}u),`)});
+    c${r} = vec4f(
+      entry(problem, i + ${r}u, j), entry(problem, i + ${r}u, j + 1u),
+      entry(problem, i + ${r}u, j + 2u), entry(problem, i + ${r}u, j + 3u),
+    );
 # }
   }
   var own = vec4f(1.0);
@@ -53,8 +56,10 @@ fn sweep(problem: SweepProblem, thread: u32) {
   }
   // N = D^-½ L⁻¹: nothing above the diagonal, and L⁻¹ has ones on it.
   let scale = inverseSqrt(own);
+  let columns = vec4u(j, j + 1u, j + 2u, j + 3u);
 # for (const r of upTo(4)) {
-  let n${r} = scale.${"xyzw"[r]} * select(select(vec4f(), vec4f(1.0), COLUMNS + j == vec4u(i + ${r}u)), -c${r}, COLUMNS + j < vec4u(i + ${r}u));
+  let unit${r} = select(vec4f(), vec4f(1.0), columns == vec4u(i + ${r}u));
+  let n${r} = scale.${"xyzw"[r]} * select(unit${r}, -c${r}, columns < vec4u(i + ${r}u));
 # }
   if (live) {
 # for (const c of upTo(4)) {
