@@ -14,6 +14,7 @@ import {
   LARGE,
   managerOf,
   otherTiles,
+  roughArithmetic,
   run,
   type Slot,
   SMALL,
@@ -167,6 +168,15 @@ kernelTest("eigh: sizes round every edge, workgroups of the other kind of adapte
   const manager = otherTiles(t);
   try {
     await assertAll(t, manager, randomCases(t, EDGES, 2), "eigh");
+  } finally {
+    manager.dispose();
+  }
+});
+
+kernelTest("eigh: as accurate where the adapter divides and takes roots roughly", async (t) => {
+  const manager = roughArithmetic(t);
+  try {
+    await assertAll(t, manager, randomCases(t, [2, 3, 13, 40, 127], 12), "eigh");
   } finally {
     manager.dispose();
   }

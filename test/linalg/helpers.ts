@@ -59,12 +59,45 @@ export function onEveryTile(
   }
 }
 
-function disguised(t: TestContext, software: boolean, tile?: TileName): PipelineManager {
+/** A manager whose shaders divide and take roots as roughly as WGSL lets an adapter: 2.5 units in the last place off. */
+export function roughArithmetic(t: TestContext): PipelineManager {
+  const { device, capabilities } = managerOf(t).handle;
+  const rough = new Proxy(device, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key);
+      if (key === "createShaderModule") {
+        return (descriptor: GPUShaderModuleDescriptor) =>
+          target.createShaderModule({ ...descriptor, code: roughened(descriptor.code) });
+      }
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return disguised(t, capabilities.software, undefined, rough);
+}
+
+/** Of quotients, those with a literal on top. */
+function roughened(code: string): string {
+  return `${code
+    .replace(/\bsqrt\(/g, "roughRoot(")
+    .replace(/\binverseSqrt\(/g, "roughInverseRoot(")
+    .replace(/(\b\d+\.\d+) \/ (\w+)/g, "roughQuotient($1, $2)")}
+fn roughRoot(x: f32) -> f32 { return sqrt(x) * (1.0 - 3.0e-7); }
+fn roughInverseRoot(x: f32) -> f32 { return inverseSqrt(x) * (1.0 + 3.0e-7); }
+fn roughQuotient(x: f32, y: f32) -> f32 { return x / y * (1.0 + 3.0e-7); }
+`;
+}
+
+function disguised(
+  t: TestContext,
+  software: boolean,
+  tile?: TileName,
+  device: GPUDevice = managerOf(t).handle.device,
+): PipelineManager {
   const { handle } = managerOf(t);
   const capabilities = { ...handle.capabilities, software };
   if (tile) forceTile(capabilities, tile);
   const stand = {
-    device: handle.device,
+    device,
     owned: false,
     capabilities,
     lost: handle.lost,
