@@ -11,7 +11,7 @@ describe("kfac mnist", () => {
   it.each(["mnist", "demo-run"])("ends with a table and a report, under the name %s", async (name) => {
     const cwd = temporaryFolder();
     const hooks = { open: 0 };
-    const { code, stdout, stderr } = await run([name, "--data", data], { cwd, hooks });
+    const { code, stdout, stderr } = await run([name, "--data", data, "--steps", "2"], { cwd, hooks });
     expect([code, hooks.open]).toEqual([0, 0]);
     const report = join(cwd, ".kfac/report.html");
     expect(stdout).toContain(`Report: ${report}`);

@@ -1,7 +1,7 @@
 import { IN, OUT, train } from "../../examples/raw/train.mjs";
-import { assert, kernelTest } from "../harness/kernel-test.js";
+import { assert, networkTest } from "../harness/kernel-test.js";
 
-kernelTest("examples/raw: the preconditioner between the caller's own passes learns faster", async (t) => {
+networkTest("examples/raw: the preconditioner between the caller's own passes learns faster", async (t) => {
   const preconditioner = t.engine.preconditioner([{ name: "fc", in: IN + 1, out: OUT, bias: true }], {
     damping: 1e-6,
   });

@@ -6,7 +6,7 @@ import {
   type InputShape,
   relu,
 } from "../../src/network/index.js";
-import { assert, assertClose, kernelTest, type Random, type TestContext } from "../harness/kernel-test.js";
+import { assert, assertClose, type Random, type TestContext, trainingTest } from "../harness/kernel-test.js";
 
 const COUNT = 7;
 const CHANNELS = 2;
@@ -50,7 +50,7 @@ async function changes(t: TestContext, positions: "expand" | "reduce") {
   return { small: small.change, large: large.change };
 }
 
-kernelTest(
+trainingTest(
   "image size: reduce before a global pool takes the same step at twice the positions",
   async (t) => {
     const { small, large } = await changes(t, "reduce");
@@ -62,7 +62,7 @@ kernelTest(
   },
 );
 
-kernelTest(
+trainingTest(
   "image size: expand before a global pool does not, its B̄ shrinks with the positions",
   async (t) => {
     const { small, large } = await changes(t, "expand");

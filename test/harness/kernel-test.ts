@@ -21,17 +21,30 @@ export interface KernelTestOptions {
 export type KernelTestBody = (t: TestContext) => Promise<void> | void;
 
 /**
- * A test of what is made of kernels, such as a training run, which takes long and needs no further adapter once its kernels are
- * right there. lavapipe, cards, and SwiftShader in Chromium run it; SwiftShader in Node and Deno leave it out, aloud.
+ * A test of what is made of kernels, such as a network's pass, which takes long and needs no further adapter once its kernels are
+ * right there. lavapipe, cards and Chromium run it; SwiftShader in Node and Deno leave it out, aloud.
  */
-export function trainingTest(name: string, body: KernelTestBody, options: KernelTestOptions = {}): void {
-  const leave = () => {
-    throw new Skipped("takes long; lavapipe and Chromium run it");
-  };
-  kernelTest(name, (t) => (KERNELS_ALONE.has(t.driver) ? leave() : body(t)), options);
+export function networkTest(name: string, body: KernelTestBody, options: KernelTestOptions = {}): void {
+  leftOut(["swiftshader", "deno"], "lavapipe, Chromium and cards", name, body, options);
 }
 
-const KERNELS_ALONE: ReadonlySet<string> = new Set(["swiftshader", "deno"]);
+/** A test of training, which takes longest: Chromium leaves it out as well. */
+export function trainingTest(name: string, body: KernelTestBody, options: KernelTestOptions = {}): void {
+  leftOut(["swiftshader", "deno", "chromium"], "lavapipe and cards", name, body, options);
+}
+
+function leftOut(
+  drivers: readonly string[],
+  others: string,
+  name: string,
+  body: KernelTestBody,
+  options: KernelTestOptions,
+): void {
+  const leave = () => {
+    throw new Skipped(`takes long; ${others} run it`);
+  };
+  kernelTest(name, (t) => (drivers.includes(t.driver) ? leave() : body(t)), options);
+}
 
 const ERROR_FILTERS: GPUErrorFilter[] = ["validation", "out-of-memory", "internal"];
 const SECONDS = 150;

@@ -1,9 +1,9 @@
 /** Numbers in memory that several threads share: WebGPU refuses it, users pass it. */
 import { dense, halfSquaredError } from "../../src/network/index.js";
 import { Skipped } from "../harness/context.js";
-import { assertClose, kernelTest } from "../harness/kernel-test.js";
+import { assertClose, networkTest } from "../harness/kernel-test.js";
 
-kernelTest("shared memory: arrays of it are taken like others", async (t) => {
+networkTest("shared memory: arrays of it are taken like others", async (t) => {
   if (typeof SharedArrayBuffer === "undefined") throw new Skipped("this place has no shared memory");
   const shared = (numbers: readonly number[]) => {
     const array = new Float32Array(new SharedArrayBuffer(4 * numbers.length));

@@ -19,7 +19,7 @@ import {
   tanh,
 } from "../../src/network/index.js";
 import { convForward } from "../../src/reference/conv-network.js";
-import { assertClose, kernelTest, type TestContext } from "../harness/kernel-test.js";
+import { assertClose, networkTest, type TestContext } from "../harness/kernel-test.js";
 import { checkConvPass, convTwin, images, type Shape } from "./conv-helpers.js";
 import { openManager, randomBatch } from "./helpers.js";
 
@@ -89,7 +89,7 @@ const geometries: Record<string, { shape: Shape; kernel: number | Pair; options:
 };
 
 for (const [name, { shape, kernel, options }] of Object.entries(geometries)) {
-  kernelTest(`conv2d: ${name}`, async (t) => {
+  networkTest(`conv2d: ${name}`, async (t) => {
     const channels = shape[0];
     const groups = options.groups ?? 1;
     // A layer below, so that the input gradient is asked for; as many outputs as make an odd number, if they may.
@@ -107,7 +107,7 @@ for (const [name, { shape, kernel, options }] of Object.entries(geometries)) {
   });
 }
 
-kernelTest("conv2d: each channel a group", async (t) => {
+networkTest("conv2d: each channel a group", async (t) => {
   const modules = [
     conv2d(3, 6, 3, { padding: 1 }),
     relu(),
@@ -130,7 +130,7 @@ const pools: Record<string, Module> = {
 };
 
 for (const [name, module] of Object.entries(pools)) {
-  kernelTest(`pool: ${name}`, async (t) => {
+  networkTest(`pool: ${name}`, async (t) => {
     const modules = [
       conv2d(2, 5, 1),
       module,
@@ -178,12 +178,12 @@ const stacks: Record<string, Module[]> = {
 };
 
 for (const [name, modules] of Object.entries(stacks)) {
-  kernelTest(`conv network: ${name}`, async (t) => {
+  networkTest(`conv network: ${name}`, async (t) => {
     await check(t, modules, [2, 6, 7], name);
   });
 }
 
-kernelTest("conv network: chunks of several examples, of one, and of lines", async (t) => {
+networkTest("conv network: chunks of several examples, of one, and of lines", async (t) => {
   const modules = [
     conv2d(2, 3, 2, { bias: false }),
     tanh(),
@@ -198,7 +198,7 @@ kernelTest("conv network: chunks of several examples, of one, and of lines", asy
   }
 });
 
-kernelTest("conv network: half squared error at every position", async (t) => {
+networkTest("conv network: half squared error at every position", async (t) => {
   const manager = await openManager(t);
   const modules = [conv2d(2, 3, 3, { padding: 1 }), tanh(), conv2d(3, 2, 1), flatten()];
   const shape: Shape = [2, 3, 4];

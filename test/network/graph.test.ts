@@ -16,7 +16,7 @@ import {
 } from "../../src/network/index.js";
 import type { ForwardStep, ReferenceGraph, ReferenceOp, TrainableStep } from "../../src/reference/graph.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
-import { assertThrows, kernelTest } from "../harness/kernel-test.js";
+import { assertThrows, networkTest } from "../harness/kernel-test.js";
 import { managerOf } from "../linalg/helpers.js";
 import { checkGraph } from "./graph-helpers.js";
 import { graphs } from "./graphs.js";
@@ -24,14 +24,14 @@ import { graphs } from "./graphs.js";
 const losses = [softmaxCrossEntropy(), halfSquaredError(), sigmoidCrossEntropy()];
 
 for (const [index, [what, description]] of Object.entries(graphs).entries()) {
-  kernelTest(`graph: ${what}`, async (t) => {
+  networkTest(`graph: ${what}`, async (t) => {
     const manager = managerOf(t);
     const loss = losses[index % losses.length]!;
     await checkGraph(t, manager, { description, loss, what, differences: true });
   });
 }
 
-kernelTest("graph: layers at several places that reduce their positions", async (t) => {
+networkTest("graph: layers at several places that reduce their positions", async (t) => {
   const manager = managerOf(t);
   const description = graph({
     inputs: { image: [3, 6, 5], words: { length: 4, features: 3 }, x: 3 },
@@ -51,7 +51,7 @@ kernelTest("graph: layers at several places that reduce their positions", async 
   await assertThrows(() => checkGraph(t, manager, { description, loss, what: "expand" }), Error, /first: Ā/);
 });
 
-kernelTest("graph: patches in chunks of lines", async (t) => {
+networkTest("graph: patches in chunks of lines", async (t) => {
   const manager = managerOf(t);
   for (const name of [
     "residual blocks of images",
@@ -126,7 +126,7 @@ function zeros(m: Matrix): Matrix {
 }
 
 for (const [index, [what, of, node, change, pattern]] of doctored.entries()) {
-  kernelTest(`graph: a twin that is wrong is noticed (${what})`, async (t) => {
+  networkTest(`graph: a twin that is wrong is noticed (${what})`, async (t) => {
     const manager = managerOf(t);
     const description = graphs[of]!;
     const doctor = (twin: ReferenceGraph): ReferenceGraph => ({

@@ -11,8 +11,8 @@ import {
   assertClose,
   assertEqual,
   assertThrows,
+  networkTest,
   type Random,
-  trainingTest,
 } from "../harness/kernel-test.js";
 import { randomBatch } from "../network/helpers.js";
 import { assertRecord, assertSame, moved } from "./helpers.js";
@@ -51,7 +51,7 @@ function throughJson(state: OptimizerState): OptimizerState {
 for (const name of names) {
   const make = optimizers[name];
 
-  trainingTest(`${name}: the same run gives the same bits`, async (t) => {
+  networkTest(`${name}: the same run gives the same bits`, async (t) => {
     const runs: { weights: Float32Array[]; state: OptimizerState; records: string }[] = [];
     for (let time = 0; time < 2; time++) {
       const net = network(t.engine);
@@ -68,7 +68,7 @@ for (const name of names) {
     assertEqual(second!.records, first!.records, "records");
   });
 
-  trainingTest(`${name}: a run that is resumed continues bit for bit`, async (t) => {
+  networkTest(`${name}: a run that is resumed continues bit for bit`, async (t) => {
     const all = batches(t.random(2), 14);
     for (const stop of [4, 7]) {
       const net = network(t.engine);
@@ -96,7 +96,7 @@ for (const name of names) {
     }
   });
 
-  trainingTest(`${name}: a batch of any size is taken as a network of just that size takes it`, async (t) => {
+  networkTest(`${name}: a batch of any size is taken as a network of just that size takes it`, async (t) => {
     const random = t.random(6);
     const net = network(t.engine);
     const own = make(t.engine, net);
@@ -118,7 +118,7 @@ for (const name of names) {
     net.dispose();
   });
 
-  trainingTest(`${name}: a foreign or broken checkpoint is refused and changes nothing`, async (t) => {
+  networkTest(`${name}: a foreign or broken checkpoint is refused and changes nothing`, async (t) => {
     const net = network(t.engine);
     const own = make(t.engine, net);
     const [first, second] = batches(t.random(3), 2);
@@ -154,7 +154,7 @@ for (const name of names) {
     for (const made of [own, elsewhere, wide, net]) made.dispose();
   });
 
-  trainingTest(`${name}: a step is one submit, and none waits for another`, async (t) => {
+  networkTest(`${name}: a step is one submit, and none waits for another`, async (t) => {
     const engine = await createEngine(t.device);
     const net = network(engine);
     const own = make(engine, net);
@@ -192,7 +192,7 @@ for (const name of names) {
     engine.dispose();
   });
 
-  trainingTest(`${name}: a step takes the batch as it is at the call`, async (t) => {
+  networkTest(`${name}: a step takes the batch as it is at the call`, async (t) => {
     const all = batches(t.random(5), 4).map((batch) => ({ ...batch, count: 5 }));
     const inputs = all.map((batch) => batch.inputs.slice(0, 35));
     const targets = all.map((batch) => batch.targets.slice(0, 5));
@@ -220,7 +220,7 @@ for (const name of names) {
     for (const made of [own, net, slow, other]) made.dispose();
   });
 
-  trainingTest(`${name}: records may be left alone, even when the engine goes`, async (t) => {
+  networkTest(`${name}: records may be left alone, even when the engine goes`, async (t) => {
     const engine = await createEngine(t.device);
     const net = network(engine);
     const own = make(engine, net);
@@ -239,7 +239,7 @@ for (const name of names) {
     assertEqual(engine.manager.counts.liveBuffers, 0, "buffers");
   });
 
-  trainingTest(`${name}: so may the record of the first step`, async (t) => {
+  networkTest(`${name}: so may the record of the first step`, async (t) => {
     const engine = await createEngine(t.device);
     const own = make(engine, network(engine));
     const [batch] = batches(t.random(6), 1);
@@ -263,7 +263,7 @@ for (const name of names) {
     await new Promise((resolve) => setTimeout(resolve, 200));
   });
 
-  trainingTest(`${name}: bad batches and weights are refused, and nothing changes`, async (t) => {
+  networkTest(`${name}: bad batches and weights are refused, and nothing changes`, async (t) => {
     const net = network(t.engine);
     const own = make(t.engine, net);
     const [good] = batches(t.random(7), 1) as [Batch];
@@ -318,7 +318,7 @@ for (const name of names) {
     net.dispose();
   });
 
-  trainingTest(`${name}: after warm-up 20 steps make nothing new; dispose() frees everything`, async (t) => {
+  networkTest(`${name}: after warm-up 20 steps make nothing new; dispose() frees everything`, async (t) => {
     const engine = await createEngine(t.device);
     const net = network(engine);
     const before = engine.manager.counts;

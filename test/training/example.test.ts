@@ -1,7 +1,7 @@
 import { train } from "../../examples/fit/ring.mjs";
-import { assert, assertEqual, trainingTest } from "../harness/kernel-test.js";
+import { assert, assertEqual, networkTest } from "../harness/kernel-test.js";
 
-trainingTest("examples/fit: learns what it was shown, and says so", async (t) => {
+networkTest("examples/fit: learns what it was shown, and says so", async (t) => {
   const lines: string[] = [];
   const { net, kfac, data, history } = await train(t.engine, { log: (line: string) => lines.push(line) });
   const { loss, validationAccuracy } = history.epochs.at(-1)!;
