@@ -2,7 +2,7 @@
 //
 // Layout: Z and A are count × features matrices, one example a row, in `values` (in place where their offsets agree);
 // A' is features × count in `transposed`. Offsets and strides in elements. A workgroup takes one row, its threads walk
-// along the features. Neither tanh nor the logistic function can overflow here. Dispatched by src/layers/activation.ts.
+// along the features. Dispatched by src/layers/activation.ts.
 //
 // Written by `npm run shaders` from source/activation.wgsl.
 
@@ -33,28 +33,27 @@ const KIND_LOGISTIC = 4u;
 
 fn hyperbolicTangent(z: f32) -> f32 {
   let x = abs(z);
-  if (x < 0.25) {
-    // The quotient below would lose digits; the series ends at a relative 1e-8.
-    let s = z * z;
-    let tail = fma(s, fma(s, 0.021869489, -0.053968254), 0.13333333);
-    return fma(z * s, fma(s, tail, -0.33333333), z);
-  }
   let e = exp(-2.0 * x);
-  return sign(z) * (1.0 - e) / (1.0 + e);
+  let quotient = sign(z) * (1.0 - e) / (1.0 + e);
+  // Where the quotient would lose digits; the series ends at a relative 1e-8.
+  let s = z * z;
+  let tail = fma(s, fma(s, f32(0.021869489), f32(-0.053968254)), f32(0.13333333));
+  let series = fma(z * s, fma(s, tail, f32(-0.33333333)), z);
+  return select(quotient, series, x < f32(0.25));
 }
 
 fn logistic(z: f32) -> f32 {
   let e = exp(-abs(z));
-  return select(e, 1.0, z >= 0.0) / (1.0 + e);
+  return select(e, f32(1.0), z >= f32()) / (1.0 + e);
 }
 
 fn activate(kind: u32, slope: f32, z: f32) -> f32 {
   switch (kind) {
     case KIND_RELU: {
-      return max(z, 0.0);
+      return max(z, f32());
     }
     case KIND_LEAKY_RELU: {
-      return select(slope * z, z, z > 0.0);
+      return select(slope * z, z, z > f32());
     }
     case KIND_TANH: {
       return hyperbolicTangent(z);

@@ -3,8 +3,7 @@
 //
 // Layout: S and D are rows × features in `deltas`, several blocks of one row per example under each other: row r belongs to
 // example r mod examples, a row of A in `values`. D' is features × rows in `transposed`. Offsets and strides in
-// elements. A workgroup takes one row. At zero, relu and leakyRelu take the slope of the negative side. Dispatched by
-// src/layers/activation.ts.
+// elements. A workgroup takes one row. Dispatched by src/layers/activation.ts.
 //
 // Written by `npm run shaders` from source/activation_backward.wgsl.
 
@@ -36,14 +35,14 @@ const KIND_RELU = 1u;
 const KIND_LEAKY_RELU = 2u;
 const KIND_TANH = 3u;
 const KIND_LOGISTIC = 4u;
-
+// At zero, relu and leakyRelu take the slope of the negative side.
 fn slopeAt(kind: u32, slope: f32, a: f32) -> f32 {
   switch (kind) {
     case KIND_RELU: {
-      return select(0.0, 1.0, a > 0.0);
+      return select(f32(), f32(1.0), a > f32());
     }
     case KIND_LEAKY_RELU: {
-      return select(slope, 1.0, a > 0.0);
+      return select(f32(slope), f32(1.0), a > f32());
     }
     case KIND_TANH: {
       return (1.0 - a) * (1.0 + a);
@@ -52,7 +51,7 @@ fn slopeAt(kind: u32, slope: f32, a: f32) -> f32 {
       return a * (1.0 - a);
     }
     default: {
-      return 1.0;
+      return f32(1.0);
     }
   }
 }

@@ -39,11 +39,12 @@ fn store(index: u32, row: u32, column: u32, values: array<vec4f, 16>) {
   let scale = scales[(*problem).scale];
   let end = select(16u, (d - row) * 2u, d - row < 8u);
   for (var part = 0u; part < end; part++) {
+    let i = row + part / 2u;
     let j = column + (part & 1u) * 4u;
     if (j >= d) {
       continue;
     }
-    let at = (*problem).sOffset + (row + part / 2u) * (*problem).sStride + j / 4u;
+    let at = (*problem).sOffset + i * (*problem).sStride + j / 4u;
     var result = scale.x * block[part];
     if (scale.y != 0.0) {
       result += scale.y * s[at];

@@ -42,11 +42,12 @@ fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<
   let beta = (*problem).beta;
   let end = select(16u, (rows - row) * 2u, rows - row < 8u);
   for (var part = 0u; part < end; part++) {
+    let i = row + part / 2u;
     let j = column + (part & 1u) * 4u;
     if (j >= cols) {
       continue;
     }
-    let at = (*problem).cOffset + (row + part / 2u) * (*problem).cStride + j / 4u;
+    let at = (*problem).cOffset + i * (*problem).cStride + j / 4u;
     var result = alpha * block[part];
     if (beta != 0.0) {
       result += beta * c[at];

@@ -3,34 +3,14 @@
 //
 // Layout: S and D are rows × features in `deltas`, several blocks of one row per example under each other: row r belongs to
 // example r mod examples, a row of A in `values`. D' is features × rows in `transposed`. Offsets and strides in
-// elements. A workgroup takes one row. At zero, relu and leakyRelu take the slope of the negative side. Dispatched by
-// src/layers/activation.ts.
+// elements. A workgroup takes one row. Dispatched by src/layers/activation.ts.
 
 # bindings("layers/activation", "activationBackwardLayout");
 
 override THREADS: u32 = 64;
 
 # include("activation_kinds");
-
-fn slopeAt(kind: u32, slope: f32, a: f32) -> f32 {
-  switch (kind) {
-    case KIND_RELU: {
-      return select(0.0, 1.0, a > 0.0);
-    }
-    case KIND_LEAKY_RELU: {
-      return select(slope, 1.0, a > 0.0);
-    }
-    case KIND_TANH: {
-      return (1.0 - a) * (1.0 + a);
-    }
-    case KIND_LOGISTIC: {
-      return a * (1.0 - a);
-    }
-    default: {
-      return 1.0;
-    }
-  }
-}
+# include("slope_at", { type: "f32" });
 
 @compute @workgroup_size(THREADS)
 fn main(

@@ -13,6 +13,7 @@ const PRODUCT = {
 export const FORMS = {
   gram: PRODUCT,
   matmul: PRODUCT,
+  layer_product: PRODUCT,
   invert_update: PRODUCT,
   // Between how many pairs of buffers.
   copy: { "": { pairs: 1 }, _pairs: { pairs: 2 } },

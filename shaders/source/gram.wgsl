@@ -12,9 +12,10 @@ enable subgroups;
 
 # bindings("linalg/products/gram", "gramLayout");
 
+# const a = (at) => `a[${at}]`;
 # include(`product/${form}`, {
-#   a: "a", aStart: "(*problem).aOffset", aStride: "aStride",
-#   b: "a", bStart: "(*problem).aOffset", bStride: "aStride", bLast: "aStride - 1u",
+#   a, aStart: "(*problem).aOffset", aStride: "aStride",
+#   b: a, bStart: "(*problem).aOffset", bStride: "aStride", bLast: "aStride - 1u",
 #   m: "d", n: "d", k: "k", lower: true, even: false, tileCols: "(*problem).tileCols", operandNames: "A",
 #   sizes: () => {
   let d = (*problem).d;
@@ -26,10 +27,13 @@ enable subgroups;
 #   },
 #   store: () => {
 # include("product/store", {
-#   target: "s", rows: "d", cols: "d", sizes: "", alpha: "scale.x", beta: "scale.y",
-#   scales: () => {
+#   name: "store", target: "s", rows: "d", cols: "d", sizes: "", keeps: false,
+#   declared: () => {
   let d = (*problem).d;
   let scale = scales[(*problem).scale];
+#   },
+#   result: () => {
+    # include("product/scaled", { sum: "block[part]", old: "s[at]", alpha: "scale.x", beta: "scale.y" });
 #   },
 # });
 
@@ -47,8 +51,11 @@ enable subgroups;
     let mirrored = piece - first >= PIECES;
     // Of blocks of 8 × 8, those on or below the diagonal come as they are, those above mirrored.
     # include("product/store_piece", {
-#     target: "s", rows: "d", cols: "d", alpha: "scale.x", beta: "scale.y", turned: "mirrored",
-#     left: " || (column / 8u > row / 8u) != mirrored",
+#     target: "s", rows: "d", cols: "d", turned: "mirrored", left: " || (column / 8u > row / 8u) != mirrored",
+#     reads: "scale.y != 0.0 || ",
+#     result: () => {
+# include("product/scaled", { sum: "sum", old: "old", alpha: "scale.x", beta: "scale.y" });
+#     },
 #   });
   }
 # } else {
@@ -57,7 +64,7 @@ enable subgroups;
   );
   store(index, i, j, lower);
   if (${form === "registers" ? "j < i" : "left < top"}) {
-    # include("product/turned", { name: "upper" });
+    # include("product/turned", { name: "upper", at: (r, h) => `c${r}_${h}` });
     store(index, j, i, upper);
   }
 # }

@@ -12,9 +12,10 @@ enable subgroups;
 
 # bindings("linalg/invert-kernels", "updateLayout");
 
+# const R = (at) => `product[${at}]`;
 # include(`product/${form}`, {
-#   a: "product", aStart: "(*problem).newOffset / 4u", aStride: "stride",
-#   b: "product", bStart: "(*problem).newOffset / 4u", bStride: "stride", bLast: "stride - COLS / 4u",
+#   a: R, aStart: "(*problem).newOffset / 4u", aStride: "stride",
+#   b: R, bStart: "(*problem).newOffset / 4u", bStride: "stride", bLast: "stride - COLS / 4u",
 #   m: "size", n: "size", k: "width", lower: true, even: true, tileCols: "tileCols", operandNames: "R",
 #   sizes: (width) => {
   let size = (*problem).size;

@@ -13,8 +13,8 @@ enable subgroups;
 # bindings("linalg/products/matmul", "matmulLayout");
 
 # include(`product/${form}`, {
-#   a: "a", aStart: "(*problem).aOffset", aStride: "aStride",
-#   b: "b", bStart: "(*problem).bOffset", bStride: "bStride", bLast: "(n - 1u) / 4u",
+#   a: (at) => `a[${at}]`, aStart: "(*problem).aOffset", aStride: "aStride",
+#   b: (at) => `b[${at}]`, bStart: "(*problem).bOffset", bStride: "bStride", bLast: "(n - 1u) / 4u",
 #   m: "m", n: "n", k: "k", lower: false, even: false, tileCols: "(*problem).tileCols", operandNames: "A and B",
 #   sizes: () => {
   let m = (*problem).m;
@@ -27,10 +27,13 @@ enable subgroups;
 #   },
 #   store: () => {
 # include("product/store", {
-#   target: "c", rows: "rows", cols: "cols", sizes: "rows: u32, cols: u32, ", alpha: "alpha", beta: "beta",
-#   scales: () => {
+#   name: "store", target: "c", rows: "rows", cols: "cols", sizes: "rows: u32, cols: u32, ", keeps: false,
+#   declared: () => {
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;
+#   },
+#   result: () => {
+    # include("product/scaled", { sum: "block[part]", old: "c[at]", alpha: "alpha", beta: "beta" });
 #   },
 # });
 
@@ -50,7 +53,10 @@ enable subgroups;
   for (var piece = first; piece < first + PIECES; piece++) {
     let part = piece - first;
     # include("product/store_piece", {
-#     target: "c", rows: "rows", cols: "cols", alpha: "alpha", beta: "beta", turned: "turned", left: "",
+#     target: "c", rows: "rows", cols: "cols", turned: "turned", left: "", reads: "beta != 0.0 || ",
+#     result: () => {
+# include("product/scaled", { sum: "sum", old: "old", alpha: "alpha", beta: "beta" });
+#     },
 #   });
   }
 # } else {
@@ -60,7 +66,7 @@ enable subgroups;
     );
     store(index, i, j, m, n, plain);
   } else {
-    # include("product/turned", { name: "turned" });
+    # include("product/turned", { name: "turned", at: (r, h) => `c${r}_${h}` });
     store(index, j, i, n, m, turned);
   }
 # }

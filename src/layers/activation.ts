@@ -11,6 +11,7 @@ import { refuseForm } from "./form.js";
 import type { LayerKind, LayerModule, Neighbours, Site } from "./kind.js";
 import type { Layer } from "./layer.js";
 import { ACTIVATION_CODES, ACTIVATIONS, type ActivationName } from "./names.js";
+import type { Activation } from "./product.js";
 import { exampleRows, type Values } from "./values.js";
 
 /** An element-wise function. */
@@ -52,11 +53,16 @@ export function logistic(): ActivationModule {
   return { kind: "logistic" };
 }
 
+function activationOf({ kind, slope = 0.01 }: ActivationModule): Activation {
+  return { kind, slope };
+}
+
 export const activationKinds: readonly LayerKind<ActivationModule>[] = ACTIVATIONS.map((kind) => ({
   kind,
   treatment: "nothing to train",
   repeats: true,
   traits: { anyForm: true, sharesBuffer: true, leavesTransposes: true },
+  activation: activationOf,
   shape(_module, [input], name) {
     if (input!.kind === "indices") return refuseForm(name, input!, "numbers", "");
     return input!;
@@ -127,7 +133,10 @@ export const activationBackwardKernel = defineKernel({
   layout: activationBackwardLayout,
 });
 
-/** A = φ(Z), element by element. Its derivative is read off A, and overwrites that in A. */
+/**
+ * A = φ(Z), element by element. Its derivative is read off A, and overwrites that in A. Where the layers around do it as they
+ * store what they make, nothing is left to do here.
+ */
 class ActivationLayer implements Layer {
   readonly name: string;
   readonly kind: ActivationModule["kind"];
@@ -137,7 +146,7 @@ class ActivationLayer implements Layer {
   readonly output: Values;
   readonly #workspace: Workspace;
   readonly #neighbours: Neighbours;
-  readonly #slope: number;
+  readonly #activation: Activation;
 
   constructor(module: ActivationModule, site: Site) {
     const input = site.inputs[0]!;
@@ -150,10 +159,11 @@ class ActivationLayer implements Layer {
     this.output = site.output({ place, delta: input.delta, tangent: tangentPlace(site) });
     this.#workspace = site.workspace;
     this.#neighbours = site.neighbours;
-    this.#slope = module.slope ?? 0.01;
+    this.#activation = activationOf(module);
   }
 
   forward(recorder: Recorder, count: number): void {
+    if (this.#neighbours.done.forward) return;
     const { place, positions } = this.output;
     const source = exampleRows(this.input.rows(count), positions);
     const target = exampleRows(this.output.rows(count), positions);
@@ -161,8 +171,8 @@ class ActivationLayer implements Layer {
     const problem = {
       rows: target.rows,
       cols: target.cols,
-      kind: ACTIVATION_CODES[this.kind],
-      slope: this.#slope,
+      kind: ACTIVATION_CODES[this.#activation.kind],
+      slope: this.#activation.slope,
       sourceOffset: source.offset,
       sourceStride: source.stride,
       targetOffset: target.offset,
@@ -181,13 +191,14 @@ class ActivationLayer implements Layer {
 
   backward(recorder: Recorder, count: number, rows: number): void {
     const { delta: place } = this.output;
-    if (!place) return;
+    if (!place || this.#neighbours.done.backward) return;
     const delta = this.output.deltas(rows);
     const transposed = this.#neighbours.transposesDelta ? place.transposed(rows) : undefined;
     this.#multiply(recorder, count, delta, delta, transposed ?? this.#unused("deltas"));
   }
 
   tangent(recorder: Recorder, count: number, rows: number): void {
+    if (this.#neighbours.done.tangent) return;
     const { tangent: place } = this.output;
     const asked = this.#neighbours.transposesOutput && place?.storage.keepsTransposes;
     const transposed = asked ? place.transposed(rows) : undefined;
@@ -212,8 +223,8 @@ class ActivationLayer implements Layer {
       rows: target.rows,
       cols: target.cols,
       examples: value.rows,
-      kind: ACTIVATION_CODES[this.kind],
-      slope: this.#slope,
+      kind: ACTIVATION_CODES[this.#activation.kind],
+      slope: this.#activation.slope,
       valueOffset: value.offset,
       valueStride: value.stride,
       sourceOffset: source.offset,

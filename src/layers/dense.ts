@@ -23,6 +23,7 @@ import { pointwiseGeometry } from "./conv/geometry.js";
 import { refuseForm } from "./form.js";
 import type { LayerKind, LayerModule, Neighbours, Site } from "./kind.js";
 import type { TrainableLayer } from "./layer.js";
+import { layerProducts } from "./product.js";
 import { requirePositions, requireSize } from "./sizes.js";
 import type { Values } from "./values.js";
 
@@ -63,7 +64,14 @@ export const denseKind: LayerKind<DenseModule> = {
   treatment: "K-FAC (exact, Monte-Carlo or empirical Fisher)",
   repeats: true,
   trainable: true,
-  traits: { sharesBuffer: true, sparesOutput: true, readsTransposes: true },
+  traits: {
+    sharesBuffer: true,
+    sparesOutput: true,
+    appliesActivation: "vectors",
+    appliesDerivative: "vectors",
+    leavesTransposes: true,
+    readsTransposes: true,
+  },
   takes: ({ in: features }) => ({ kind: "vector", features }),
   shape(module, [input], name) {
     requireSize("network", `${name}.in`, module.in);
@@ -143,35 +151,35 @@ class DenseLayer implements TrainableLayer {
 
   forward(recorder: Recorder, count: number): void {
     const { place } = this.input;
-    const { loaded, inputTransposed } = this.#neighbours;
+    const { loaded, inputTransposed, transposesOutput, activationAfter } = this.#neighbours;
     if (!loaded && !inputTransposed) copyStrided(recorder, [this.#inputCopy(count)]);
-    multiplyPacked(recorder, [
+    layerProducts(recorder, [
       {
-        A: place.transposed(count, this.in),
-        B: this.#parameters.transposed,
-        C: this.output.place.rows(count, this.out),
-        transposed: false,
-        alpha: 1,
-        beta: 0,
+        weights: this.#parameters.transposed,
+        inputs: place.transposed(count, this.in),
+        rows: this.output.rows(count),
+        turned: transposesOutput ? this.output.place.transposed(count, this.out) : undefined,
+        activation: activationAfter,
       },
     ]);
   }
 
-  backward(recorder: Recorder, _count: number, rows: number): void {
+  backward(recorder: Recorder, count: number, rows: number): void {
     const { features, delta: target } = this.input;
+    const { activationBefore, transposesDelta } = this.#neighbours;
     if (!target) return;
     const delta = this.#delta;
     if (!this.#neighbours.deltaTransposed) {
       copyStrided(recorder, [copyInto(delta.rows(rows), delta.transposed(rows), true)]);
     }
-    multiplyPacked(recorder, [
+    layerProducts(recorder, [
       {
-        A: delta.transposed(rows),
-        B: { ...this.W, cols: features },
-        C: target.rows(rows),
-        transposed: false,
-        alpha: 1,
-        beta: 0,
+        weights: { ...this.W, cols: features },
+        inputs: delta.transposed(rows),
+        rows: target.rows(rows),
+        turned: transposesDelta ? target.transposed(rows) : undefined,
+        activation: activationBefore,
+        values: activationBefore && this.input.rows(count),
       },
     ]);
   }
@@ -188,16 +196,27 @@ class DenseLayer implements TrainableLayer {
     }));
   }
 
-  tangent(recorder: Recorder, _count: number, rows: number): void {
+  tangent(recorder: Recorder, count: number, rows: number): void {
     const { features, tangent } = this.input;
-    const A = tangent!.transposed(rows, features);
-    if (!this.#neighbours.inputTransposed) {
-      copyStrided(recorder, [copyInto(this.input.tangents(rows), A, true)]);
+    const { tangentTransposed, transposesOutput, activationAfter } = this.#neighbours;
+    const { tangent: place } = this.output;
+    const asked = transposesOutput && place!.storage.keepsTransposes;
+    const inputs = tangent!.transposed(rows, features);
+    if (!tangentTransposed) {
+      copyStrided(recorder, [copyInto(this.input.tangents(rows), inputs, true)]);
     }
-    // The bias's 1 does not move.
-    const B = { ...this.#parameters.transposed, rows: features };
-    const C = this.output.tangents(rows);
-    multiplyPacked(recorder, [{ A, B, C, transposed: false, alpha: 1, beta: 1 }]);
+    layerProducts(recorder, [
+      {
+        // The bias's 1 does not move.
+        weights: { ...this.#parameters.transposed, rows: features },
+        inputs,
+        rows: this.output.tangents(rows),
+        adds: true,
+        turned: asked ? place!.transposed(rows) : undefined,
+        activation: activationAfter,
+        values: activationAfter && this.output.rows(count),
+      },
+    ]);
   }
 
   gradient(_recorder: Recorder, count: number, into: Matrix): PackedProduct[] {

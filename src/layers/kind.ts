@@ -4,6 +4,7 @@ import type { Workspace } from "../memory/workspace.js";
 import type { ReferenceOp } from "../reference/graph.js";
 import type { Form } from "./form.js";
 import type { Layer } from "./layer.js";
+import type { Activation } from "./product.js";
 import type { Values } from "./values.js";
 
 /** One part of a network, as its constructor makes it: a description, holding no memory. */
@@ -48,12 +49,20 @@ export interface Neighbours {
   readonly loaded: boolean;
   /** The input's transpose is left by a layer before. */
   readonly inputTransposed: boolean;
+  /** So is that of the input's tangents. */
+  readonly tangentTransposed: boolean;
   /** The transpose of the output's derivative is left by the layer after. */
   readonly deltaTransposed: boolean;
   /** A layer after reads the output's transpose: to be left here. */
   readonly transposesOutput: boolean;
   /** The layer before reads the transpose of its output's derivative: to be left here. */
   readonly transposesDelta: boolean;
+  /** The function that is all that reads the output: to be applied to it here, and its derivative in `tangent`. */
+  readonly activationAfter: Activation | undefined;
+  /** The function that made the (first) input, which nobody else reads: the derivative that is sent back is to be times φ'. */
+  readonly activationBefore: Activation | undefined;
+  /** Of a function: what the layers around do in its place, so that these methods have nothing left to do. */
+  readonly done: Readonly<Record<"forward" | "backward" | "tangent", boolean>>;
 }
 
 /**
@@ -67,6 +76,10 @@ export interface Traits {
   readonly sharesBuffer?: boolean;
   /** Its backward pass does not read its output: the next layer may overwrite that. */
   readonly sparesOutput?: boolean;
+  /** It applies the function that `neighbours` say comes after, to all forms or vectors alone. Needs `sparesOutput`. */
+  readonly appliesActivation?: boolean | "vectors";
+  /** On the way back it multiplies by the derivative of the function that `neighbours` say comes before. */
+  readonly appliesDerivative?: boolean | "vectors";
   /** It leaves transposes of vectors on its way where `neighbours` ask for them. */
   readonly leavesTransposes?: boolean;
   /** It reads transposes of vectors, and makes them itself unless `neighbours` have. */
@@ -90,6 +103,8 @@ export interface LayerKind<M extends LayerModule = LayerModule> {
    * a training step records them once and sends the same commands again. Defaults to false.
    */
   readonly repeats?: boolean;
+  /** The element-wise function that it is, which its neighbours may apply in its place. */
+  activation?(module: M): Activation;
   /** The form that it takes, where the description alone says so: a network that begins with it needs no `input`. */
   takes?(module: M): Form | undefined;
   /** What it makes of its inputs. @throws ShapeError for inputs that it cannot take, ArgumentError for a bad description */

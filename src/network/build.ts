@@ -1,4 +1,5 @@
 import { ShapeError } from "../errors.js";
+import type { Form } from "../layers/form.js";
 import { ImageInput } from "../layers/image-input.js";
 import type { Neighbours, OutputPlaces, Site } from "../layers/kind.js";
 import { isTrainable, type Layer, type TrainableLayer } from "../layers/layer.js";
@@ -161,20 +162,62 @@ function neighboursOf(
   const after = readers.get(node.name) ?? [];
   const alone = besides.length === 1;
   const leaves = ({ kind }: PlannedNode) => kind.traits?.leavesTransposes === true;
-  const maker = besides.find(reads);
+  const depends = ({ name }: PlannedNode, on: "delta" | "tangent") =>
+    built.get(name)!.inputs.some((input) => input[on] !== undefined);
+  const left = before !== undefined && leaves(before);
+  const firstReader = besides.find(reads);
+  const madeBeside = firstReader !== undefined && firstReader !== node;
+  // Layers that do a function's work for it leave what it would leave.
+  const follower = nodes.find((one) => one.inputs[0] === node.name && appliedBefore(one, nodes, readers));
+  const preceded = before && derivedAfter(before, readers) === node ? before : undefined;
+  const below = preceded ? nodes.find(({ name }) => name === preceded.inputs[0]) : before;
+  const aloneBelow = alone && (!preceded || readers.get(preceded.inputs[0]!)!.length === 1);
+  const applied = appliedBefore(node, nodes, readers);
   return {
     alone,
     loaded: before === undefined,
     inPlace: alone && before?.kind.traits?.sparesOutput === true,
     // The producer leaves it, or an earlier reader has made it.
-    inputTransposed: (before !== undefined && leaves(before)) || (maker !== undefined && maker !== node),
+    inputTransposed: left || madeBeside,
+    // The V a of a layer that reads what does not move are left as they are.
+    tangentTransposed: (left && depends(before, "tangent")) || madeBeside,
     deltaTransposed: (after.length === 1 && leaves(after[0]!)) || isLastReader(node, { output }, readers),
-    transposesOutput: after.some(reads),
+    transposesOutput: (follower ? (readers.get(follower.name) ?? []) : after).some(reads),
     // The lowest such layer sends nothing further down.
-    transposesDelta:
-      alone &&
-      before !== undefined &&
-      reads(before) &&
-      built.get(before.name)!.inputs.some(({ delta }) => delta !== undefined),
+    transposesDelta: aloneBelow && below !== undefined && reads(below) && depends(below, "delta"),
+    activationAfter: follower?.kind.activation?.(follower.module),
+    activationBefore: preceded?.kind.activation?.(preceded.module),
+    done: {
+      forward: applied,
+      backward: derivedAfter(node, readers) !== undefined,
+      // Where the layer before moves, its `tangent` has the last word.
+      tangent: applied && depends(before!, "tangent"),
+    },
   };
+}
+
+/** Whether a node is a function that the layer before applies: one that alone reads what that makes. */
+function appliedBefore(
+  { kind, inputs, form }: PlannedNode,
+  nodes: readonly PlannedNode[],
+  readers: ReadonlyMap<string, readonly PlannedNode[]>,
+): boolean {
+  if (!kind.activation || readers.get(inputs[0]!)!.length > 1) return false;
+  const before = nodes.find(({ name }) => name === inputs[0]);
+  return takesOver(before?.kind.traits?.appliesActivation, form);
+}
+
+/** The layer that multiplies by the derivative of a node, which is a function, on the way back: the one that alone reads it. */
+function derivedAfter(
+  { kind, name, form }: PlannedNode,
+  readers: ReadonlyMap<string, readonly PlannedNode[]>,
+): PlannedNode | undefined {
+  const [after, ...others] = readers.get(name) ?? [];
+  if (!kind.activation || others.length > 0) return undefined;
+  return takesOver(after?.kind.traits?.appliesDerivative, form) ? after : undefined;
+}
+
+/** Whether a trait covers values of this form. */
+function takesOver(trait: boolean | "vectors" | undefined, form: Form): boolean {
+  return trait === "vectors" ? form.kind === "vector" : trait === true;
 }

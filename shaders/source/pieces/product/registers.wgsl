@@ -31,10 +31,10 @@ fn main(
   var ai = ${aStart} + i / 4u;
   var bj = ${bStart} + j / 4u;
   for (var step = 0u; step < ${k}; step++) {
-    let b_0 = ${b}[bj];
-    let b_1 = ${b}[bj + 1u];
-    let a_0 = ${a}[ai];
-    let a_1 = ${a}[ai + 1u];
+    let b_0 = ${b("bj")};
+    let b_1 = ${b("bj + 1u")};
+    let a_0 = ${a("ai")};
+    let a_1 = ${a("ai + 1u")};
     # include("product/outer", { left: "a", right: "b" });
     ai += ${aStride};
     bj += ${bStride};

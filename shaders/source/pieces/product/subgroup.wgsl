@@ -45,16 +45,16 @@ fn main(
     let bNext = ${bStride === aStride ? "aNext" : `select(0u, ${bStride}, live)`};
 # }
 # for (const h of upTo(halves)) {
-    let b0_${h} = ${b}[bj + ${h}u];
+    let b0_${h} = ${b(`bj + ${h}u`)};
 # }
 # for (const h of upTo(halves)) {
-    let b1_${h} = ${b}[bj + bNext + ${h}u];
+    let b1_${h} = ${b(`bj + bNext + ${h}u`)};
 # }
 # for (const t of upTo(8 / lanes)) {
-    let x${t} = ${a}[ai + lane + ${t * lanes}u];
+    let x${t} = ${a(`ai + lane + ${t * lanes}u`)};
 # }
 # for (const t of upTo(8 / lanes)) {
-    let y${t} = select(vec4f(), ${a}[ai + aNext + lane + ${t * lanes}u], live);
+    let y${t} = select(vec4f(), ${a(`ai + aNext + lane + ${t * lanes}u`)}, live);
 # }
 # for (const quad of upTo(8)) {
 #   const [t, from] = [Math.floor(quad / lanes), quad % lanes];

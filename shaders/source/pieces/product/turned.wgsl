@@ -1,7 +1,8 @@
-# // Declares the array `name`: the 8 × 8 numbers of a thread transposed.
+# // Declares the array `name`: 8 × 8 numbers transposed, of which `at(row, half)` are four.
 # for (const part of upTo(2)) {
-let t${part}_0 = transpose(mat4x4f(${[0, 1, 2, 3].map((r) => `c${4 * part + r}_0`).join(", ")}));
-let t${part}_1 = transpose(mat4x4f(${[0, 1, 2, 3].map((r) => `c${4 * part + r}_1`).join(", ")}));
+#   for (const half of upTo(2)) {
+let t${part}_${half} = transpose(mat4x4f(${[0, 1, 2, 3].map((r) => at(4 * part + r, half)).join(", ")}));
+#   }
 # }
 var ${name} = array<vec4f, 16>(
 # for (const half of upTo(2)) {

@@ -14,7 +14,7 @@ var<workgroup> bRows: array<vec4f, 4 * DEPTH * THREADS>;
 // Zero where there is no such row or column: what lies there may be anything, and 0 · NaN is NaN.
 fn ${loadA}(at: u32, live: bool) -> vec4f {
   if (live) {
-    return ${a}[at];
+    return ${a("at")};
   }
   return vec4f();
 }
@@ -22,7 +22,7 @@ fn ${loadA}(at: u32, live: bool) -> vec4f {
 # if (a !== b) {
 fn ${loadB}(at: u32, live: bool) -> vec4f {
   if (live) {
-    return ${b}[at];
+    return ${b("at")};
   }
   return vec4f();
 }

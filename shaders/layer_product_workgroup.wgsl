@@ -1,0 +1,339 @@
+// What a layer's product leaves: P = A'X + what was there, and of it φ(P), or P ∘ φ' for derivatives, with A stored k × m and
+// X stored k × n, an example (or position) a column. φ is one of KIND_…, identity included; φ' is taken from the results
+// `values` of φ. The result R goes to `rows`, n × m, an example a row, and where a product reads that next to `turned` too,
+// m × n.
+//
+// Layout: offsets and strides count vec4f; numbers beyond the last column are left as they are. Of derivatives, several blocks
+// of one row an example lie under each other: row r belongs to example r mod examples, a row of `values`.
+// X may lie in the buffer that R' is written to, in another place: it is read from there where IN_PLACE is 1.
+//
+// For GPUs: a workgroup computes a tile of 8·THREADS × 8·THREADS numbers, and its threads bring the numbers of A and X that it
+// takes to workgroup memory together. A thread computes 8 × 8 numbers in registers, four 4 × 4 blocks that lie 4·THREADS
+// apart, so that neighbouring threads read, and write, neighbouring vec4f. Dispatched by
+// src/layers/product.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/layer_product.wgsl.
+
+struct LayerProductProblem {
+  first: u32,
+  tileCols: u32,
+  m: u32,
+  n: u32,
+  k: u32,
+  weightOffset: u32,
+  weightStride: u32,
+  inputOffset: u32,
+  inputStride: u32,
+  rowsOffset: u32,
+  rowsStride: u32,
+  adds: u32,
+  turns: u32,
+  turnedOffset: u32,
+  turnedStride: u32,
+  kind: u32,
+  slope: f32,
+  derivative: u32,
+  examples: u32,
+  valueOffset: u32,
+  valueStride: u32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<LayerProductProblem>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(2) var<storage, read> inputs: array<vec4f>;
+@group(0) @binding(3) var<storage, read> values: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> rows: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> turned: array<vec4f>;
+
+override IN_PLACE: u32 = 0;
+
+fn input(at: u32) -> vec4f {
+  if (IN_PLACE != 0u) {
+    return turned[at];
+  }
+  return inputs[at];
+}
+
+const KIND_RELU = 1u;
+const KIND_LEAKY_RELU = 2u;
+const KIND_TANH = 3u;
+const KIND_LOGISTIC = 4u;
+
+fn hyperbolicTangent(z: vec4f) -> vec4f {
+  let x = abs(z);
+  let e = exp(-2.0 * x);
+  let quotient = sign(z) * (1.0 - e) / (1.0 + e);
+  // Where the quotient would lose digits; the series ends at a relative 1e-8.
+  let s = z * z;
+  let tail = fma(s, fma(s, vec4f(0.021869489), vec4f(-0.053968254)), vec4f(0.13333333));
+  let series = fma(z * s, fma(s, tail, vec4f(-0.33333333)), z);
+  return select(quotient, series, x < vec4f(0.25));
+}
+
+fn logistic(z: vec4f) -> vec4f {
+  let e = exp(-abs(z));
+  return select(e, vec4f(1.0), z >= vec4f()) / (1.0 + e);
+}
+
+fn activate(kind: u32, slope: f32, z: vec4f) -> vec4f {
+  switch (kind) {
+    case KIND_RELU: {
+      return max(z, vec4f());
+    }
+    case KIND_LEAKY_RELU: {
+      return select(slope * z, z, z > vec4f());
+    }
+    case KIND_TANH: {
+      return hyperbolicTangent(z);
+    }
+    case KIND_LOGISTIC: {
+      return logistic(z);
+    }
+    default: {
+      return z;
+    }
+  }
+}
+
+// At zero, relu and leakyRelu take the slope of the negative side.
+fn slopeAt(kind: u32, slope: f32, a: vec4f) -> vec4f {
+  switch (kind) {
+    case KIND_RELU: {
+      return select(vec4f(), vec4f(1.0), a > vec4f());
+    }
+    case KIND_LEAKY_RELU: {
+      return select(vec4f(slope), vec4f(1.0), a > vec4f());
+    }
+    case KIND_TANH: {
+      return (1.0 - a) * (1.0 + a);
+    }
+    case KIND_LOGISTIC: {
+      return a * (1.0 - a);
+    }
+    default: {
+      return vec4f(1.0);
+    }
+  }
+}
+
+// R from P, four numbers of a row from column `column` on.
+fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
+  let problem = &problems[index];
+  if ((*problem).derivative == 0u) {
+    return activate((*problem).kind, (*problem).slope, sum);
+  }
+  let at = (*problem).valueOffset + (row % (*problem).examples) * (*problem).valueStride + column / 4u;
+  return sum * slopeAt((*problem).kind, (*problem).slope, values[at]);
+}
+
+// Along each side of a workgroup; at most 16, as workgroup memory is no larger.
+override THREADS: u32 = 8;
+// Rows of A and X in workgroup memory at a time.
+const DEPTH = 8u;
+
+// Two sets of rows, used in turns, so that a step needs one barrier: a thread may fill one while others read the other.
+// aRows holds what becomes the rows of the tile, bRows what becomes its columns.
+var<workgroup> aRows: array<vec4f, 4 * DEPTH * THREADS>;
+var<workgroup> bRows: array<vec4f, 4 * DEPTH * THREADS>;
+
+// Zero where there is no such row or column: what lies there may be anything, and 0 · NaN is NaN.
+fn loadA(at: u32, live: bool) -> vec4f {
+  if (live) {
+    return weights[at];
+  }
+  return vec4f();
+}
+
+fn loadB(at: u32, live: bool) -> vec4f {
+  if (live) {
+    return input(at);
+  }
+  return vec4f();
+}
+
+// Writes the thread's part of a tile, the first of its four blocks at (row, column).
+fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 16>) -> array<vec4f, 16> {
+  var block = values;
+  let problem = &problems[index];
+  for (var part = 0u; part < 16u; part++) {
+    let i = row + part / 8u * 4u * THREADS + part / 2u % 4u;
+    let j = column + part % 2u * 4u * THREADS;
+    if (i >= (*problem).n || j >= (*problem).m) {
+      continue;
+    }
+    let at = (*problem).rowsOffset + i * (*problem).rowsStride + j / 4u;
+    var result = block[part];
+    if ((*problem).adds != 0u) {
+      result += rows[at];
+    }
+    result = finished(index, result, i, j);
+    block[part] = result;
+    if (j + 4u > (*problem).m) {
+      result = select(rows[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u((*problem).m));
+    }
+    rows[at] = result;
+  }
+  return block;
+}
+
+// Writes the thread's part of a tile, the first of its four blocks at (row, column).
+fn storeTurned(index: u32, row: u32, column: u32, values: array<vec4f, 16>) {
+  var block = values;
+  let problem = &problems[index];
+  for (var part = 0u; part < 16u; part++) {
+    let i = row + part / 8u * 4u * THREADS + part / 2u % 4u;
+    let j = column + part % 2u * 4u * THREADS;
+    if (i >= (*problem).m || j >= (*problem).n) {
+      continue;
+    }
+    let at = (*problem).turnedOffset + i * (*problem).turnedStride + j / 4u;
+    var result = block[part];
+    if (j + 4u > (*problem).n) {
+      result = select(turned[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u((*problem).n));
+    }
+    turned[at] = result;
+  }
+}
+
+@compute @workgroup_size(THREADS, THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_id) thread: vec3u,
+  @builtin(local_invocation_index) own: u32,
+) {
+  let number = id.x + id.y * count.x;
+  // The last problem whose first workgroup is not after this one.
+  var index = 0u;
+  for (var end = arrayLength(&problems); end - index > 1u;) {
+    let middle = (index + end) / 2u;
+    let before = problems[middle].first <= number;
+    index = select(index, middle, before);
+    end = select(middle, end, before);
+  }
+  let problem = &problems[index];
+  let m = (*problem).m;
+  let n = (*problem).n;
+  let tile = number - (*problem).first;
+  let top = tile / (*problem).tileCols * 8u * THREADS;
+  let left = tile % (*problem).tileCols * 8u * THREADS;
+  // The whole workgroup or none of it: the others would wait at the barrier.
+  if (top >= m) {
+    return;
+  }
+
+  // A thread brings one vec4f of a row to each operand, and where that is half of the rows, one of the other half.
+  let row = own / (2u * THREADS);
+  let quad = own % (2u * THREADS);
+  let twice = THREADS < 2u * DEPTH;
+  let half = THREADS / 2u;
+  let aLive = top + 4u * quad < m;
+  let bLive = left + 4u * quad < n;
+  let aStride = (*problem).weightStride;
+  let bStride = (*problem).inputStride;
+  let k = (*problem).k;
+  var next = row;
+  var aAt = (*problem).weightOffset + row * aStride + top / 4u + quad;
+  var bAt = (*problem).inputOffset + row * bStride + left / 4u + quad;
+  var a0 = loadA(aAt, aLive && next < k);
+  var b0 = loadB(bAt, bLive && next < k);
+  var a1 = loadA(aAt + half * aStride, twice && aLive && next + half < k);
+  var b1 = loadB(bAt + half * bStride, twice && bLive && next + half < k);
+
+  var c0_0 = vec4f(); var c0_1 = vec4f();
+  var c1_0 = vec4f(); var c1_1 = vec4f();
+  var c2_0 = vec4f(); var c2_1 = vec4f();
+  var c3_0 = vec4f(); var c3_1 = vec4f();
+  var c4_0 = vec4f(); var c4_1 = vec4f();
+  var c5_0 = vec4f(); var c5_1 = vec4f();
+  var c6_0 = vec4f(); var c6_1 = vec4f();
+  var c7_0 = vec4f(); var c7_1 = vec4f();
+  var filled = 0u;
+  for (var step = 0u; step < k; step += DEPTH) {
+    aRows[filled + own] = a0;
+    bRows[filled + own] = b0;
+    if (twice) {
+      aRows[filled + own + THREADS * THREADS] = a1;
+      bRows[filled + own + THREADS * THREADS] = b1;
+    }
+    workgroupBarrier();
+    // The rows of the next step are on their way while these are multiplied.
+    next += DEPTH;
+    aAt += DEPTH * aStride;
+    bAt += DEPTH * bStride;
+    a0 = loadA(aAt, aLive && next < k);
+    b0 = loadB(bAt, bLive && next < k);
+    a1 = loadA(aAt + half * aStride, twice && aLive && next + half < k);
+    b1 = loadB(bAt + half * bStride, twice && bLive && next + half < k);
+    let rows = min(DEPTH, k - step);
+    for (var done = 0u; done < rows; done += 4u) {
+      let ai = filled + done * 2u * THREADS + thread.y;
+      let bj = filled + done * 2u * THREADS + thread.x;
+      let a0_0 = aRows[ai + 0u * THREADS]; let a0_1 = aRows[ai + 1u * THREADS];
+      let b0_0 = bRows[bj + 0u * THREADS]; let b0_1 = bRows[bj + 1u * THREADS];
+      c0_0 = fma(vec4f(a0_0.x), b0_0, c0_0); c0_1 = fma(vec4f(a0_0.x), b0_1, c0_1);
+      c1_0 = fma(vec4f(a0_0.y), b0_0, c1_0); c1_1 = fma(vec4f(a0_0.y), b0_1, c1_1);
+      c2_0 = fma(vec4f(a0_0.z), b0_0, c2_0); c2_1 = fma(vec4f(a0_0.z), b0_1, c2_1);
+      c3_0 = fma(vec4f(a0_0.w), b0_0, c3_0); c3_1 = fma(vec4f(a0_0.w), b0_1, c3_1);
+      c4_0 = fma(vec4f(a0_1.x), b0_0, c4_0); c4_1 = fma(vec4f(a0_1.x), b0_1, c4_1);
+      c5_0 = fma(vec4f(a0_1.y), b0_0, c5_0); c5_1 = fma(vec4f(a0_1.y), b0_1, c5_1);
+      c6_0 = fma(vec4f(a0_1.z), b0_0, c6_0); c6_1 = fma(vec4f(a0_1.z), b0_1, c6_1);
+      c7_0 = fma(vec4f(a0_1.w), b0_0, c7_0); c7_1 = fma(vec4f(a0_1.w), b0_1, c7_1);
+      let a1_0 = aRows[ai + 2u * THREADS]; let a1_1 = aRows[ai + 3u * THREADS];
+      let b1_0 = bRows[bj + 2u * THREADS]; let b1_1 = bRows[bj + 3u * THREADS];
+      c0_0 = fma(vec4f(a1_0.x), b1_0, c0_0); c0_1 = fma(vec4f(a1_0.x), b1_1, c0_1);
+      c1_0 = fma(vec4f(a1_0.y), b1_0, c1_0); c1_1 = fma(vec4f(a1_0.y), b1_1, c1_1);
+      c2_0 = fma(vec4f(a1_0.z), b1_0, c2_0); c2_1 = fma(vec4f(a1_0.z), b1_1, c2_1);
+      c3_0 = fma(vec4f(a1_0.w), b1_0, c3_0); c3_1 = fma(vec4f(a1_0.w), b1_1, c3_1);
+      c4_0 = fma(vec4f(a1_1.x), b1_0, c4_0); c4_1 = fma(vec4f(a1_1.x), b1_1, c4_1);
+      c5_0 = fma(vec4f(a1_1.y), b1_0, c5_0); c5_1 = fma(vec4f(a1_1.y), b1_1, c5_1);
+      c6_0 = fma(vec4f(a1_1.z), b1_0, c6_0); c6_1 = fma(vec4f(a1_1.z), b1_1, c6_1);
+      c7_0 = fma(vec4f(a1_1.w), b1_0, c7_0); c7_1 = fma(vec4f(a1_1.w), b1_1, c7_1);
+      let a2_0 = aRows[ai + 4u * THREADS]; let a2_1 = aRows[ai + 5u * THREADS];
+      let b2_0 = bRows[bj + 4u * THREADS]; let b2_1 = bRows[bj + 5u * THREADS];
+      c0_0 = fma(vec4f(a2_0.x), b2_0, c0_0); c0_1 = fma(vec4f(a2_0.x), b2_1, c0_1);
+      c1_0 = fma(vec4f(a2_0.y), b2_0, c1_0); c1_1 = fma(vec4f(a2_0.y), b2_1, c1_1);
+      c2_0 = fma(vec4f(a2_0.z), b2_0, c2_0); c2_1 = fma(vec4f(a2_0.z), b2_1, c2_1);
+      c3_0 = fma(vec4f(a2_0.w), b2_0, c3_0); c3_1 = fma(vec4f(a2_0.w), b2_1, c3_1);
+      c4_0 = fma(vec4f(a2_1.x), b2_0, c4_0); c4_1 = fma(vec4f(a2_1.x), b2_1, c4_1);
+      c5_0 = fma(vec4f(a2_1.y), b2_0, c5_0); c5_1 = fma(vec4f(a2_1.y), b2_1, c5_1);
+      c6_0 = fma(vec4f(a2_1.z), b2_0, c6_0); c6_1 = fma(vec4f(a2_1.z), b2_1, c6_1);
+      c7_0 = fma(vec4f(a2_1.w), b2_0, c7_0); c7_1 = fma(vec4f(a2_1.w), b2_1, c7_1);
+      let a3_0 = aRows[ai + 6u * THREADS]; let a3_1 = aRows[ai + 7u * THREADS];
+      let b3_0 = bRows[bj + 6u * THREADS]; let b3_1 = bRows[bj + 7u * THREADS];
+      c0_0 = fma(vec4f(a3_0.x), b3_0, c0_0); c0_1 = fma(vec4f(a3_0.x), b3_1, c0_1);
+      c1_0 = fma(vec4f(a3_0.y), b3_0, c1_0); c1_1 = fma(vec4f(a3_0.y), b3_1, c1_1);
+      c2_0 = fma(vec4f(a3_0.z), b3_0, c2_0); c2_1 = fma(vec4f(a3_0.z), b3_1, c2_1);
+      c3_0 = fma(vec4f(a3_0.w), b3_0, c3_0); c3_1 = fma(vec4f(a3_0.w), b3_1, c3_1);
+      c4_0 = fma(vec4f(a3_1.x), b3_0, c4_0); c4_1 = fma(vec4f(a3_1.x), b3_1, c4_1);
+      c5_0 = fma(vec4f(a3_1.y), b3_0, c5_0); c5_1 = fma(vec4f(a3_1.y), b3_1, c5_1);
+      c6_0 = fma(vec4f(a3_1.z), b3_0, c6_0); c6_1 = fma(vec4f(a3_1.z), b3_1, c6_1);
+      c7_0 = fma(vec4f(a3_1.w), b3_0, c7_0); c7_1 = fma(vec4f(a3_1.w), b3_1, c7_1);
+    }
+    filled = 2u * DEPTH * THREADS - filled;
+  }
+
+  let i = top + 4u * thread.y;
+  let j = left + 4u * thread.x;
+
+  let t0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
+  let t0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
+  let t1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
+  let t1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
+  var results = array<vec4f, 16>(
+    t0_0[0], t1_0[0], t0_0[1], t1_0[1], t0_0[2], t1_0[2], t0_0[3], t1_0[3],
+    t0_1[0], t1_1[0], t0_1[1], t1_1[1], t0_1[2], t1_1[2], t0_1[3], t1_1[3],
+  );
+  let block = storeRows(index, j, i, results);
+  if ((*problem).turns != 0u) {
+    let t0_0 = transpose(mat4x4f(block[0], block[2], block[4], block[6]));
+    let t0_1 = transpose(mat4x4f(block[1], block[3], block[5], block[7]));
+    let t1_0 = transpose(mat4x4f(block[8], block[10], block[12], block[14]));
+    let t1_1 = transpose(mat4x4f(block[9], block[11], block[13], block[15]));
+    var columns = array<vec4f, 16>(
+      t0_0[0], t1_0[0], t0_0[1], t1_0[1], t0_0[2], t1_0[2], t0_0[3], t1_0[3],
+      t0_1[0], t1_1[0], t0_1[1], t1_1[1], t0_1[2], t1_1[2], t0_1[3], t1_1[3],
+    );
+    storeTurned(index, i, j, columns);
+  }
+}
