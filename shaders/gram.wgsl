@@ -30,18 +30,17 @@ struct GramProblem {
 override THREADS_I: u32 = 1;
 override THREADS_J: u32 = 8;
 
-// Writes an 8 × 8 block at (row, column), a row in two halves. A loop, not unrolled text: stores are a small part of the
-// work, and sixteen copies of them would take a software adapter seconds to compile.
+// Writes 8 rows of 8 numbers, the first at (row, column). A loop, not unrolled text: stores are a small
+// part of the work, and copies of them would take a software adapter seconds to compile.
 fn store(index: u32, row: u32, column: u32, values: array<vec4f, 16>) {
   var block = values;
   let problem = &problems[index];
   let d = (*problem).d;
   let scale = scales[(*problem).scale];
-  let end = select(16u, (d - row) * 2u, d - row < 8u);
-  for (var part = 0u; part < end; part++) {
-    let i = row + part / 2u;
-    let j = column + (part & 1u) * 4u;
-    if (j >= d) {
+  for (var part = 0u; part < 16u; part++) {
+    let i = row + part / 8u * 4u + part / 2u % 4u;
+    let j = column + part % 2u * 4u;
+    if (i >= d || j >= d) {
       continue;
     }
     let at = (*problem).sOffset + i * (*problem).sStride + j / 4u;
@@ -111,18 +110,30 @@ fn main(
   }
 
   var lower = array<vec4f, 16>(
-    c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
-    c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
+    c0_0, c0_1,
+    c1_0, c1_1,
+    c2_0, c2_1,
+    c3_0, c3_1,
+    c4_0, c4_1,
+    c5_0, c5_1,
+    c6_0, c6_1,
+    c7_0, c7_1,
   );
   store(index, i, j, lower);
   if (j < i) {
-    let t0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
-    let t0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
-    let t1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
-    let t1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
+    let upper0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
+    let upper0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
+    let upper1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
+    let upper1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
     var upper = array<vec4f, 16>(
-      t0_0[0], t1_0[0], t0_0[1], t1_0[1], t0_0[2], t1_0[2], t0_0[3], t1_0[3],
-      t0_1[0], t1_1[0], t0_1[1], t1_1[1], t0_1[2], t1_1[2], t0_1[3], t1_1[3],
+      upper0_0[0], upper1_0[0],
+      upper0_0[1], upper1_0[1],
+      upper0_0[2], upper1_0[2],
+      upper0_0[3], upper1_0[3],
+      upper0_1[0], upper1_1[0],
+      upper0_1[1], upper1_1[1],
+      upper0_1[2], upper1_1[2],
+      upper0_1[3], upper1_1[3],
     );
     store(index, j, i, upper);
   }

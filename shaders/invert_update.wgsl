@@ -85,17 +85,26 @@ fn main(
 
   let block = (*problem).block;
   let end = block + width;
-  let replaced = (i >= block && i < end) || (j >= block && j < end);
-  let at = (*problem).workOffset / 4u + i * stride + j / 4u;
   var update = array<vec4f, 16>(
-    c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
-    c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
+    c0_0, c0_1,
+    c1_0, c1_1,
+    c2_0, c2_1,
+    c3_0, c3_1,
+    c4_0, c4_1,
+    c5_0, c5_1,
+    c6_0, c6_1,
+    c7_0, c7_1,
   );
   // From i on, which the compiler does not know: unrolled stores take seconds to compile.
-  for (var row = i; row < i + 8u; row++) {
-    let half = at + (row - i) * stride;
-    let part = (row - i) * 2u;
-    work[half] = select(work[half], vec4f(), replaced) - update[part];
-    work[half + 1u] = select(work[half + 1u], vec4f(), replaced) - update[part + 1u];
+  for (var part = 0u; part < 16u; part++) {
+    let row = i + part / 8u * 4u + part / 2u % 4u;
+    let column = j + part % 2u * 4u;
+    // Nobody reads what lies above the diagonal.
+    if (row >= size || column > row) {
+      continue;
+    }
+    let replaced = (row >= block && row < end) || (column >= block && column < end);
+    let at = (*problem).workOffset / 4u + row * stride + column / 4u;
+    work[at] = select(work[at], vec4f(), replaced) - update[part];
   }
 }

@@ -127,16 +127,15 @@ fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
 override THREADS_I: u32 = 1;
 override THREADS_J: u32 = 8;
 
-// Writes an 8 × 8 block at (row, column), a row in two halves. A loop, not unrolled text: stores are a small part of the
-// work, and sixteen copies of them would take a software adapter seconds to compile.
+// Writes 8 rows of 8 numbers of the transpose, the first at (row, column). A loop, not unrolled text: stores are a small
+// part of the work, and copies of them would take a software adapter seconds to compile.
 fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 16>) -> array<vec4f, 16> {
   var block = values;
   let problem = &problems[index];
-  let end = select(16u, ((*problem).n - row) * 2u, (*problem).n - row < 8u);
-  for (var part = 0u; part < end; part++) {
-    let i = row + part / 2u;
-    let j = column + (part & 1u) * 4u;
-    if (j >= (*problem).m) {
+  for (var part = 0u; part < 16u; part++) {
+    let i = row + part / 8u * 4u + part / 2u % 4u;
+    let j = column + part % 2u * 4u;
+    if (i >= (*problem).n || j >= (*problem).m) {
       continue;
     }
     let at = (*problem).rowsOffset + i * (*problem).rowsStride + j / 4u;
@@ -154,16 +153,15 @@ fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 16>) -> arr
   return block;
 }
 
-// Writes an 8 × 8 block at (row, column), a row in two halves. A loop, not unrolled text: stores are a small part of the
-// work, and sixteen copies of them would take a software adapter seconds to compile.
+// Writes 8 rows of 8 numbers, the first at (row, column). A loop, not unrolled text: stores are a small
+// part of the work, and copies of them would take a software adapter seconds to compile.
 fn storeTurned(index: u32, row: u32, column: u32, values: array<vec4f, 16>) {
   var block = values;
   let problem = &problems[index];
-  let end = select(16u, ((*problem).m - row) * 2u, (*problem).m - row < 8u);
-  for (var part = 0u; part < end; part++) {
-    let i = row + part / 2u;
-    let j = column + (part & 1u) * 4u;
-    if (j >= (*problem).n) {
+  for (var part = 0u; part < 16u; part++) {
+    let i = row + part / 8u * 4u + part / 2u % 4u;
+    let j = column + part % 2u * 4u;
+    if (i >= (*problem).m || j >= (*problem).n) {
       continue;
     }
     let at = (*problem).turnedOffset + i * (*problem).turnedStride + j / 4u;
@@ -230,23 +228,35 @@ fn main(
     bj += bStride;
   }
 
-  let t0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
-  let t0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
-  let t1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
-  let t1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
+  let results0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
+  let results0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
+  let results1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
+  let results1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
   var results = array<vec4f, 16>(
-    t0_0[0], t1_0[0], t0_0[1], t1_0[1], t0_0[2], t1_0[2], t0_0[3], t1_0[3],
-    t0_1[0], t1_1[0], t0_1[1], t1_1[1], t0_1[2], t1_1[2], t0_1[3], t1_1[3],
+    results0_0[0], results1_0[0],
+    results0_0[1], results1_0[1],
+    results0_0[2], results1_0[2],
+    results0_0[3], results1_0[3],
+    results0_1[0], results1_1[0],
+    results0_1[1], results1_1[1],
+    results0_1[2], results1_1[2],
+    results0_1[3], results1_1[3],
   );
   let block = storeRows(index, j, i, results);
   if ((*problem).turns != 0u) {
-    let t0_0 = transpose(mat4x4f(block[0], block[2], block[4], block[6]));
-    let t0_1 = transpose(mat4x4f(block[1], block[3], block[5], block[7]));
-    let t1_0 = transpose(mat4x4f(block[8], block[10], block[12], block[14]));
-    let t1_1 = transpose(mat4x4f(block[9], block[11], block[13], block[15]));
+    let columns0_0 = transpose(mat4x4f(block[0], block[2], block[4], block[6]));
+    let columns0_1 = transpose(mat4x4f(block[1], block[3], block[5], block[7]));
+    let columns1_0 = transpose(mat4x4f(block[8], block[10], block[12], block[14]));
+    let columns1_1 = transpose(mat4x4f(block[9], block[11], block[13], block[15]));
     var columns = array<vec4f, 16>(
-      t0_0[0], t1_0[0], t0_0[1], t1_0[1], t0_0[2], t1_0[2], t0_0[3], t1_0[3],
-      t0_1[0], t1_1[0], t0_1[1], t1_1[1], t0_1[2], t1_1[2], t0_1[3], t1_1[3],
+      columns0_0[0], columns1_0[0],
+      columns0_0[1], columns1_0[1],
+      columns0_0[2], columns1_0[2],
+      columns0_0[3], columns1_0[3],
+      columns0_1[0], columns1_1[0],
+      columns0_1[1], columns1_1[1],
+      columns0_1[2], columns1_1[2],
+      columns0_1[3], columns1_1[3],
     );
     storeTurned(index, i, j, columns);
   }

@@ -33,18 +33,17 @@ struct MatmulProblem {
 override THREADS_I: u32 = 1;
 override THREADS_J: u32 = 8;
 
-// Writes an 8 × 8 block at (row, column), a row in two halves. A loop, not unrolled text: stores are a small part of the
-// work, and sixteen copies of them would take a software adapter seconds to compile.
+// Writes 8 rows of 8 numbers, the first at (row, column). A loop, not unrolled text: stores are a small
+// part of the work, and copies of them would take a software adapter seconds to compile.
 fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<vec4f, 16>) {
   var block = values;
   let problem = &problems[index];
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;
-  let end = select(16u, (rows - row) * 2u, rows - row < 8u);
-  for (var part = 0u; part < end; part++) {
-    let i = row + part / 2u;
-    let j = column + (part & 1u) * 4u;
-    if (j >= cols) {
+  for (var part = 0u; part < 16u; part++) {
+    let i = row + part / 8u * 4u + part / 2u % 4u;
+    let j = column + part % 2u * 4u;
+    if (i >= rows || j >= cols) {
       continue;
     }
     let at = (*problem).cOffset + i * (*problem).cStride + j / 4u;
@@ -116,18 +115,30 @@ fn main(
 
   if ((*problem).transposed == 0u) {
     var plain = array<vec4f, 16>(
-      c0_0, c0_1, c1_0, c1_1, c2_0, c2_1, c3_0, c3_1,
-      c4_0, c4_1, c5_0, c5_1, c6_0, c6_1, c7_0, c7_1,
+      c0_0, c0_1,
+      c1_0, c1_1,
+      c2_0, c2_1,
+      c3_0, c3_1,
+      c4_0, c4_1,
+      c5_0, c5_1,
+      c6_0, c6_1,
+      c7_0, c7_1,
     );
     store(index, i, j, m, n, plain);
   } else {
-    let t0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
-    let t0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
-    let t1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
-    let t1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
+    let turned0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
+    let turned0_1 = transpose(mat4x4f(c0_1, c1_1, c2_1, c3_1));
+    let turned1_0 = transpose(mat4x4f(c4_0, c5_0, c6_0, c7_0));
+    let turned1_1 = transpose(mat4x4f(c4_1, c5_1, c6_1, c7_1));
     var turned = array<vec4f, 16>(
-      t0_0[0], t1_0[0], t0_0[1], t1_0[1], t0_0[2], t1_0[2], t0_0[3], t1_0[3],
-      t0_1[0], t1_1[0], t0_1[1], t1_1[1], t0_1[2], t1_1[2], t0_1[3], t1_1[3],
+      turned0_0[0], turned1_0[0],
+      turned0_0[1], turned1_0[1],
+      turned0_0[2], turned1_0[2],
+      turned0_0[3], turned1_0[3],
+      turned0_1[0], turned1_1[0],
+      turned0_1[1], turned1_1[1],
+      turned0_1[2], turned1_1[2],
+      turned0_1[3], turned1_1[3],
     );
     store(index, j, i, n, m, turned);
   }

@@ -4,6 +4,7 @@ import { type DatasetSource, gpuDataset } from "./data/resident.js";
 import { type Capabilities, type DeviceHandle, type DeviceOptions, openDevice } from "./device/index.js";
 import type { DeviceLostError } from "./errors.js";
 import { HostOperations } from "./host/index.js";
+import { type AutotuneOptions, autotune, type TunedProducts } from "./linalg/index.js";
 import {
   type Graph,
   type Loss,
@@ -123,6 +124,20 @@ export class Engine extends HostOperations implements Disposable {
     options: FitOptions<R>,
   ): Promise<FitHistory> {
     return training.fit(net, optimizer, data, options);
+  }
+
+  /**
+   * Times the forms of the product kernels for the sizes that `work` comes to, alone on the device, and takes the fastest of each
+   * from then on. Without it the choice follows a model of GPUs in general. Takes a second or so; once, where `storage` remembers it.
+   *
+   *     await engine.autotune(() => optimizer.step(batch), { storage: localStorage });
+   *
+   * @param work runs once and does what is to be fast; nothing else should use the engine meanwhile
+   * @returns what was measured, for each dispatch of products
+   * @throws (by rejection) ArgumentError for bad arguments, and what `work` throws
+   */
+  autotune(work: () => unknown, options: AutotuneOptions = {}): Promise<TunedProducts[]> {
+    return autotune(this.manager, work, options);
   }
 
   /** K-FAC's preconditioner alone, on the caller's buffers and encoder. @throws ArgumentError, LimitError */

@@ -3,10 +3,13 @@
 
 /** Forms of the products; `src/linalg/products/tiles.ts` says which adapter gets which. */
 const PRODUCT = {
-  "": { form: "registers" },
+  "": { form: "registers", high: 2, wide: 2, spanI: 1, spanJ: 1 },
   _subgroup4: { form: "subgroup", lanes: 4, columns: 8 },
   _subgroup8: { form: "subgroup", lanes: 8, columns: 4 },
-  _workgroup: { form: "workgroup" },
+  // A thread keeps 4 · high × 4 · wide numbers; spanI × spanJ threads lie side by side.
+  _workgroup64: { form: "workgroup", high: 2, wide: 1, spanI: 8, spanJ: 16, depth: 32 },
+  _workgroup128: { form: "workgroup", high: 4, wide: 2, spanI: 8, spanJ: 16, depth: 16 },
+  _sliced: { form: "sliced", high: 1, wide: 1, spanI: 2, spanJ: 2, slices: 64 },
 };
 
 /** @type {Record<string, Record<string, Record<string, string | number | boolean>>>} */

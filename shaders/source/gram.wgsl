@@ -13,6 +13,8 @@ enable subgroups;
 # bindings("linalg/products/gram", "gramLayout");
 
 # const a = (at) => `a[${at}]`;
+# // Where a thread's numbers are as high as wide, one function writes them either way.
+# const turnedName = form === "registers" || form === "sliced" ? "store" : "storeTurned";
 # include(`product/${form}`, {
 #   a, aStart: "(*problem).aOffset", aStride: "aStride",
 #   b: a, bStart: "(*problem).aOffset", bStride: "aStride", bLast: "aStride - 1u",
@@ -26,8 +28,9 @@ enable subgroups;
   let k = select((*problem).k, 0u, scales[(*problem).scale].x == 0.0);
 #   },
 #   store: () => {
+# for (const transposed of turnedName === "store" ? [false] : [false, true]) {
 # include("product/store", {
-#   name: "store", target: "s", rows: "d", cols: "d", sizes: "", keeps: false,
+#   name: transposed ? turnedName : "store", transposed, target: "s", rows: "d", cols: "d", sizes: "", keeps: false,
 #   declared: () => {
   let d = (*problem).d;
   let scale = scales[(*problem).scale];
@@ -37,6 +40,7 @@ enable subgroups;
 #   },
 # });
 
+# }
 #   },
 # });
 
@@ -59,13 +63,11 @@ enable subgroups;
 #   });
   }
 # } else {
-  var lower = array<vec4f, 16>(
-    # include("product/block");
-  );
+  # include("product/block", { name: "lower" });
   store(index, i, j, lower);
   if (${form === "registers" ? "j < i" : "left < top"}) {
-    # include("product/turned", { name: "upper", at: (r, h) => `c${r}_${h}` });
-    store(index, j, i, upper);
+    # include("product/turned", { name: "upper", blocks: high, quads: wide, at: (r, q) => `c${r}_${q}` });
+    ${turnedName}(index, j, i, upper);
   }
 # }
 }

@@ -30,20 +30,7 @@ enable subgroups;
 
   let block = (*problem).block;
   let end = block + width;
-# if (form === "registers") {
-  let replaced = (i >= block && i < end) || (j >= block && j < end);
-  let at = (*problem).workOffset / 4u + i * stride + j / 4u;
-  var update = array<vec4f, 16>(
-    # include("product/block");
-  );
-  // From i on, which the compiler does not know: unrolled stores take seconds to compile.
-  for (var row = i; row < i + 8u; row++) {
-    let half = at + (row - i) * stride;
-    let part = (row - i) * 2u;
-    work[half] = select(work[half], vec4f(), replaced) - update[part];
-    work[half + 1u] = select(work[half + 1u], vec4f(), replaced) - update[part + 1u];
-  }
-# } else if (form === "subgroup") {
+# if (form === "subgroup") {
   var update = array<vec4f, ${8 * columns}>(
 # for (const quad of upTo(8)) {
     ${each(4, (r) => each(columns / 4, (h) => `c${4 * quad + r}_${h},`))}
@@ -60,12 +47,11 @@ enable subgroups;
     work[four] = select(work[four], vec4f(), replaced) - update[part];
   }
 # } else {
-  var update = array<vec4f, 16>(
-    # include("product/block");
-  );
-  for (var part = 0u; part < 16u; part++) {
-    let row = i + part / 8u * 4u * THREADS + part / 2u % 4u;
-    let column = j + part % 2u * 4u * THREADS;
+  # include("product/block", { name: "update" });
+  // From i on, which the compiler does not know: unrolled stores take seconds to compile.
+  for (var part = 0u; part < ${4 * high * wide}u; part++) {
+    let row = i + part / ${4 * wide}u * ${4 * spanI}u + part / ${wide}u % 4u;
+    let column = j + part % ${wide}u * ${4 * spanJ}u;
     // Nobody reads what lies above the diagonal.
     if (row >= size || column > row) {
       continue;

@@ -54,7 +54,7 @@ fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
 #   },
 #   store: () => {
 # include("product/store", {
-#   name: "storeRows", target: "rows", rows: "(*problem).n", cols: "(*problem).m", sizes: "", keeps: true,
+#   name: "storeRows", transposed: true, target: "rows", rows: "(*problem).n", cols: "(*problem).m", sizes: "", keeps: true,
 #   declared: () => {},
 #   result: () => {
     var result = block[part];
@@ -67,7 +67,7 @@ fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
 # });
 
 # include("product/store", {
-#   name: "storeTurned", target: "turned", rows: "(*problem).m", cols: "(*problem).n", sizes: "", keeps: false,
+#   name: "storeTurned", transposed: false, target: "turned", rows: "(*problem).m", cols: "(*problem).n", sizes: "", keeps: false,
 #   declared: () => {},
 #   result: () => {
     var result = block[part];
@@ -109,10 +109,10 @@ let result = sum;
 #   });
   }
 # } else {
-  # include("product/turned", { name: "results", at: (r, h) => `c${r}_${h}` });
+  # include("product/turned", { name: "results", blocks: high, quads: wide, at: (r, q) => `c${r}_${q}` });
   let block = storeRows(index, j, i, results);
   if ((*problem).turns != 0u) {
-    # include("product/turned", { name: "columns", at: (r, h) => `block[${2 * r + h}]` });
+    # include("product/turned", { name: "columns", blocks: wide, quads: high, at: (r, q) => `block[${high * r + q}]` });
     storeTurned(index, i, j, columns);
   }
 # }

@@ -12,6 +12,8 @@ enable subgroups;
 
 # bindings("linalg/products/matmul", "matmulLayout");
 
+# // Where a thread's numbers are as high as wide, one function writes them either way.
+# const turnedName = form === "registers" || form === "sliced" ? "store" : "storeTurned";
 # include(`product/${form}`, {
 #   a: (at) => `a[${at}]`, aStart: "(*problem).aOffset", aStride: "aStride",
 #   b: (at) => `b[${at}]`, bStart: "(*problem).bOffset", bStride: "bStride", bLast: "(n - 1u) / 4u",
@@ -26,8 +28,10 @@ enable subgroups;
   let k = (*problem).k;
 #   },
 #   store: () => {
+# for (const transposed of turnedName === "store" ? [false] : [false, true]) {
 # include("product/store", {
-#   name: "store", target: "c", rows: "rows", cols: "cols", sizes: "rows: u32, cols: u32, ", keeps: false,
+#   name: transposed ? turnedName : "store", transposed, target: "c", rows: "rows", cols: "cols",
+#   sizes: "rows: u32, cols: u32, ", keeps: false,
 #   declared: () => {
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;
@@ -37,6 +41,7 @@ enable subgroups;
 #   },
 # });
 
+# }
 #   },
 # });
 
@@ -61,13 +66,11 @@ enable subgroups;
   }
 # } else {
   if ((*problem).transposed == 0u) {
-    var plain = array<vec4f, 16>(
-      # include("product/block");
-    );
+    # include("product/block", { name: "plain" });
     store(index, i, j, m, n, plain);
   } else {
-    # include("product/turned", { name: "turned", at: (r, h) => `c${r}_${h}` });
-    store(index, j, i, n, m, turned);
+    # include("product/turned", { name: "turned", blocks: high, quads: wide, at: (r, q) => `c${r}_${q}` });
+    ${turnedName}(index, j, i, n, m, turned);
   }
 # }
 }

@@ -1,10 +1,13 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/layer_product.wgsl?raw";
+import slicedCode from "../../shaders/layer_product_sliced.wgsl?raw";
 import subgroup4Code from "../../shaders/layer_product_subgroup4.wgsl?raw";
 import subgroup8Code from "../../shaders/layer_product_subgroup8.wgsl?raw";
-import workgroupCode from "../../shaders/layer_product_workgroup.wgsl?raw";
+import workgroup64Code from "../../shaders/layer_product_workgroup64.wgsl?raw";
+import workgroup128Code from "../../shaders/layer_product_workgroup128.wgsl?raw";
 import { group, type Matrix, partition } from "../linalg/index.js";
-import { productKernel, tileShape, tilesOf } from "../linalg/products/tiles.js";
+import { tileShape } from "../linalg/products/choice.js";
+import { productKernel, tilesOf } from "../linalg/products/tiles.js";
 import { defineKernel, type Recorder, withConstants } from "../pipeline/index.js";
 import { ACTIVATION_CODES, type ActivationName } from "./names.js";
 
@@ -43,23 +46,14 @@ export const layerProductLayout = tgpu
   })
   .$idx(0);
 
+const form = (name: string, code: string) => defineKernel({ name, code, layout: layerProductLayout });
 const forms = {
-  registers: defineKernel({ name: "layer_product", code, layout: layerProductLayout }),
-  subgroup4: defineKernel({
-    name: "layer_product_subgroup4",
-    code: subgroup4Code,
-    layout: layerProductLayout,
-  }),
-  subgroup8: defineKernel({
-    name: "layer_product_subgroup8",
-    code: subgroup8Code,
-    layout: layerProductLayout,
-  }),
-  workgroup: defineKernel({
-    name: "layer_product_workgroup",
-    code: workgroupCode,
-    layout: layerProductLayout,
-  }),
+  registers: form("layer_product", code),
+  subgroup4: form("layer_product_subgroup4", subgroup4Code),
+  subgroup8: form("layer_product_subgroup8", subgroup8Code),
+  workgroup64: form("layer_product_workgroup64", workgroup64Code),
+  workgroup128: form("layer_product_workgroup128", workgroup128Code),
+  sliced: form("layer_product_sliced", slicedCode),
 };
 
 /** An element-wise function φ. */
@@ -100,7 +94,7 @@ export function layerProducts(recorder: Recorder, products: readonly LayerProduc
     const { buffers } = part[0]!;
     const tile = tileShape(
       manager.handle.capabilities,
-      part.map(({ product }) => [product.weights.cols, product.inputs.cols]),
+      part.map(({ product: { weights, inputs } }) => ({ m: weights.cols, n: inputs.cols, k: weights.rows })),
     );
     const { rows, groups } = group(
       part.map(({ product }) => ({

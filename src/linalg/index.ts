@@ -25,6 +25,13 @@ export {
   requireShape,
 } from "./layout/view.js";
 export {
+  type AutotuneOptions,
+  autotune,
+  type TunedProducts,
+  type TuningStorage,
+} from "./products/autotune.js";
+export type { ProductSize } from "./products/cost.js";
+export {
   type GramOperands,
   gram,
   gramPacked,

@@ -10,12 +10,15 @@ import pivot64Subgroup8Code from "../../shaders/invert_pivot64_subgroup8.wgsl?ra
 import pivot64WorkgroupCode from "../../shaders/invert_pivot64_workgroup.wgsl?raw";
 import prepareCode from "../../shaders/invert_prepare.wgsl?raw";
 import updateCode from "../../shaders/invert_update.wgsl?raw";
+import updateSlicedCode from "../../shaders/invert_update_sliced.wgsl?raw";
 import updateSubgroup4Code from "../../shaders/invert_update_subgroup4.wgsl?raw";
 import updateSubgroup8Code from "../../shaders/invert_update_subgroup8.wgsl?raw";
-import updateWorkgroupCode from "../../shaders/invert_update_workgroup.wgsl?raw";
+import updateWorkgroup64Code from "../../shaders/invert_update_workgroup64.wgsl?raw";
+import updateWorkgroup128Code from "../../shaders/invert_update_workgroup128.wgsl?raw";
 import type { Capabilities } from "../device/index.js";
 import { defineKernel, type Kernel } from "../pipeline/index.js";
-import { tileShape } from "./products/tiles.js";
+import { tileShape } from "./products/choice.js";
+import type { ProductForm } from "./products/tiles.js";
 
 export const InvertProblem = d.struct({
   first: d.u32,
@@ -85,37 +88,34 @@ const prepare = { name: "invert_prepare", code: prepareCode, layout: prepareLayo
 export const diagonalKernel = defineKernel({ ...prepare, entryPoint: "diagonal", rowwise: true });
 export const equilibrateKernel = defineKernel({ ...prepare, entryPoint: "equilibrate", rowwise: true });
 const pivot = (name: string, code: string) => defineKernel({ name, code, layout: pivotLayout });
-const pivotForms = {
+const grid32 = pivot("invert_pivot32_workgroup", pivot32WorkgroupCode);
+const grid64 = pivot("invert_pivot64_workgroup", pivot64WorkgroupCode);
+const pivotForms: Readonly<Record<32 | 64, Readonly<Record<ProductForm, Kernel>>>> = {
   32: {
     registers: pivot("invert_pivot32", pivot32Code),
     subgroup4: pivot("invert_pivot32_subgroup4", pivot32Subgroup4Code),
     subgroup8: pivot("invert_pivot32_subgroup8", pivot32Subgroup8Code),
-    workgroup: pivot("invert_pivot32_workgroup", pivot32WorkgroupCode),
+    workgroup64: grid32,
+    workgroup128: grid32,
+    sliced: grid32,
   },
   64: {
     registers: pivot("invert_pivot64", pivot64Code),
     subgroup4: pivot("invert_pivot64_subgroup4", pivot64Subgroup4Code),
     subgroup8: pivot("invert_pivot64_subgroup8", pivot64Subgroup8Code),
-    workgroup: pivot("invert_pivot64_workgroup", pivot64WorkgroupCode),
+    workgroup64: grid64,
+    workgroup128: grid64,
+    sliced: grid64,
   },
-} as const;
-export const updateForms = {
-  registers: defineKernel({ name: "invert_update", code: updateCode, layout: updateLayout }),
-  subgroup4: defineKernel({
-    name: "invert_update_subgroup4",
-    code: updateSubgroup4Code,
-    layout: updateLayout,
-  }),
-  subgroup8: defineKernel({
-    name: "invert_update_subgroup8",
-    code: updateSubgroup8Code,
-    layout: updateLayout,
-  }),
-  workgroup: defineKernel({
-    name: "invert_update_workgroup",
-    code: updateWorkgroupCode,
-    layout: updateLayout,
-  }),
+};
+const update = (name: string, code: string) => defineKernel({ name, code, layout: updateLayout });
+export const updateForms: Readonly<Record<ProductForm, Kernel>> = {
+  registers: update("invert_update", updateCode),
+  subgroup4: update("invert_update_subgroup4", updateSubgroup4Code),
+  subgroup8: update("invert_update_subgroup8", updateSubgroup8Code),
+  workgroup64: update("invert_update_workgroup64", updateWorkgroup64Code),
+  workgroup128: update("invert_update_workgroup128", updateWorkgroup128Code),
+  sliced: update("invert_update_sliced", updateSlicedCode),
 };
 export const finishKernel = defineKernel({
   name: "invert_finish",

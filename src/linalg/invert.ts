@@ -18,8 +18,9 @@ import {
   requireDistinct,
   requireShape,
 } from "./layout/view.js";
+import { tileShape } from "./products/choice.js";
 import { multiplyPacked } from "./products/matmul.js";
-import { productKernel, tileShape, tilesOf } from "./products/tiles.js";
+import { productKernel, tilesOf } from "./products/tiles.js";
 import { diagonalOf, reduce } from "./reduce.js";
 
 /** Bits of a matrix's status word; 0 means that all is well. With 1 or 2 nothing was written, 4 only warns. */
@@ -309,7 +310,7 @@ function sweepBlock(
   multiplyPanels(recorder, larger, height, panel, product);
   const tile = tileShape(
     manager.handle.capabilities,
-    larger.map(({ size }) => [size, size]),
+    larger.map(({ size, width }) => ({ m: size, n: size, k: width, lower: true })),
   );
   const update = group(larger, ({ size }) => tilesOf(tile, size, size));
   recorder.dispatch(

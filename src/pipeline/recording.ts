@@ -2,6 +2,8 @@
 export interface BufferOwner {
   /** Buffers destroyed so far. */
   readonly destroyed: number;
+  /** Grows when recordings have to be made anew. */
+  readonly era: number;
   /** Whether it made the buffer and has not destroyed it. */
   owns(buffer: GPUBuffer): boolean;
 }
@@ -43,10 +45,12 @@ export class Recording {
   readonly #owner: BufferOwner;
   /** How many buffers had been destroyed when all were last seen to be there. */
   #seen: number;
+  readonly #era: number;
 
   constructor(owner: BufferOwner) {
     this.#owner = owner;
     this.#seen = owner.destroyed;
+    this.#era = owner.era;
   }
 
   /** Dispatches among the commands. */
@@ -54,9 +58,10 @@ export class Recording {
     return this.commands.reduce((sum, { type }) => sum + (type === "dispatch" ? 1 : 0), 0);
   }
 
-  /** Whether all buffers are still there. */
+  /** Whether all buffers are still there, and nobody wants it made anew. */
   get stands(): boolean {
-    const { destroyed } = this.#owner;
+    const { destroyed, era } = this.#owner;
+    if (this.#era !== era) return false;
     if (this.#seen === destroyed) return true;
     for (const buffer of this.#buffers) if (!this.#owner.owns(buffer)) return false;
     this.#seen = destroyed;

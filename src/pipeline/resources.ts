@@ -34,6 +34,8 @@ export class Resources {
   profiler: Profiler | undefined;
   /** Training steps are recorded once and then sent again. False records each one afresh: to measure what that costs. */
   repeats = true;
+  /** Recordings of an earlier era are made anew: something that they were chosen by has changed. */
+  era = 0;
   /** What operations recorded, by what they were given. */
   readonly remembered = new RememberedRecordings();
   /** Kernels are being collected: tables are not made, since nothing will read them. */

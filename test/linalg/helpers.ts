@@ -2,9 +2,11 @@
 import type { DeviceHandle } from "../../src/device/index.js";
 import type { Engine } from "../../src/engine.js";
 import type { MatrixView } from "../../src/linalg/index.js";
-import { forceTile, type TileName } from "../../src/linalg/products/tiles.js";
+import { forceTile } from "../../src/linalg/products/choice.js";
+import type { TileName } from "../../src/linalg/products/tiles.js";
 import { PipelineManager, type Recorder } from "../../src/pipeline/index.js";
 import { type Matrix, matrix } from "../../src/reference/matrix.js";
+import { Skipped } from "../harness/context.js";
 import {
   assert,
   assertEqual,
@@ -39,7 +41,7 @@ export function otherTiles(t: TestContext): PipelineManager {
 }
 
 /** Tiles that every device can run. The others are for devices with subgroups of their size, which use them by default. */
-const TILES_EVERYWHERE = ["registers", "workgroup64", "workgroup128"] as const;
+const TILES_EVERYWHERE = ["registers", "workgroup64", "workgroup128", "sliced"] as const;
 
 /** One test for each form and tile of the product kernels that this device can run. */
 export function onEveryTile(
@@ -49,6 +51,9 @@ export function onEveryTile(
   kernelTest(`${name}: the default tile`, (t) => body(t, managerOf(t)));
   for (const tile of TILES_EVERYWHERE) {
     kernelTest(`${name}: ${tile}`, async (t) => {
+      if (t.driver === "swiftshader" && tile !== "registers") {
+        throw new Skipped("for GPUs; Chromium runs it on SwiftShader");
+      }
       const manager = disguised(t, managerOf(t).handle.capabilities.software, tile);
       try {
         await body(t, manager);

@@ -1,7 +1,7 @@
 /** Matrix products against the f64 reference: sizes round every tile edge, any place in a buffer, all transposes. */
 import { ArgumentError, ShapeError } from "../../src/errors.js";
 import { matmul } from "../../src/linalg/index.js";
-import { tileShape } from "../../src/linalg/products/tiles.js";
+import { tileShape } from "../../src/linalg/products/choice.js";
 import type { PipelineManager } from "../../src/pipeline/index.js";
 import { matmul as exact } from "../../src/reference/matmul.js";
 import { assertEqual, kernelTest, type TestContext } from "../harness/kernel-test.js";
@@ -208,7 +208,7 @@ kernelTest("matmul: problems of mixed sizes in different buffers", async (t) => 
 });
 
 kernelTest("matmul: more workgroups than one dimension takes", async (t) => {
-  const { rows } = tileShape(managerOf(t).handle.capabilities, [[1 << 22, 1]]);
+  const { rows } = tileShape(managerOf(t).handle.capabilities, [{ m: 1 << 22, n: 1, k: 1 }]);
   const m = rows * 65536 + 5;
   const A = t.upload(t.random(7).normals(m));
   const B = t.upload(Float32Array.of(3, 0, 0, 0));

@@ -1,20 +1,24 @@
-/** Which tile a dispatch of products gets. */
+/** Which tile a dispatch of products gets, and into how many parts its sums are split. */
 import type { Capabilities } from "../../src/device/index.js";
-import { forceTile, type Sizes, TILES, tileShape } from "../../src/linalg/products/tiles.js";
-import { assertEqual, kernelTest, type TestContext } from "../harness/kernel-test.js";
+import { forceTile, tileShape } from "../../src/linalg/products/choice.js";
+import { duration, type ProductSize } from "../../src/linalg/products/cost.js";
+import { partsOf } from "../../src/linalg/products/parts.js";
+import { TILES } from "../../src/linalg/products/tiles.js";
+import { assert, assertEqual, kernelTest, type TestContext } from "../harness/kernel-test.js";
 import { managerOf } from "./helpers.js";
 
-function adapter(t: TestContext, software: boolean, subgroupSize: number): Capabilities {
-  return { ...managerOf(t).handle.capabilities, software, subgroupSize };
+function adapter(t: TestContext, software: boolean, subgroupSize: number, vendor = "nvidia"): Capabilities {
+  return { ...managerOf(t).handle.capabilities, software, subgroupSize, vendor };
 }
 
-function nameOf(capabilities: Capabilities, sizes: Sizes): string {
+function nameOf(capabilities: Capabilities, sizes: readonly ProductSize[]): string {
   const shape = tileShape(capabilities, sizes);
   return Object.entries(TILES).find(([, tile]) => tile === shape)![0];
 }
 
-const repeated = (count: number, m: number, n = m): Sizes =>
-  Array.from({ length: count }, () => [m, n] as const);
+const repeated = (count: number, m: number, n = m, k = 512): ProductSize[] =>
+  Array.from({ length: count }, () => ({ m, n, k }));
+const gram = (d: number, k: number): ProductSize => ({ m: d, n: d, k, lower: true });
 
 kernelTest("tiles: software adapters by their subgroups, whatever the sizes", (t) => {
   for (const sizes of [repeated(1, 1), repeated(3, 4096)]) {
@@ -25,17 +29,64 @@ kernelTest("tiles: software adapters by their subgroups, whatever the sizes", (t
   }
 });
 
-kernelTest("tiles: GPUs take the larger one where it keeps them busy and wastes little", (t) => {
-  for (const lanes of [0, 4, 8, 32]) {
-    const gpu = adapter(t, false, lanes);
-    assertEqual(nameOf(gpu, repeated(1, 2048)), "workgroup128", "a large result");
-    assertEqual(nameOf(gpu, repeated(1, 1920)), "workgroup64", "a result of 225 tiles");
-    assertEqual(nameOf(gpu, repeated(16, 512)), "workgroup128", "as many tiles in 16 results");
-    assertEqual(nameOf(gpu, repeated(15, 512)), "workgroup64", "fewer of them");
-    assertEqual(nameOf(gpu, repeated(10_000, 20)), "workgroup64", "many small results");
-    assertEqual(nameOf(gpu, repeated(256, 129)), "workgroup64", "results little larger than a tile");
-    assertEqual(nameOf(gpu, repeated(1, 64, 1 << 20)), "workgroup64", "a result one small tile high");
-    assertEqual(nameOf(gpu, [...repeated(1, 4096), ...repeated(50, 10)]), "workgroup128", "one large one");
+kernelTest(
+  "tiles: GPUs take large ones for large results, small ones where those would leave processors idle",
+  (t) => {
+    for (const lanes of [0, 4, 8, 32]) {
+      const gpu = adapter(t, false, lanes);
+      assertEqual(nameOf(gpu, repeated(1, 4096, 4096, 4096)), "workgroup128", "a large result");
+      assertEqual(nameOf(gpu, repeated(64, 1024)), "workgroup128", "as many tiles in several results");
+      assertEqual(nameOf(gpu, repeated(1, 1024, 1024, 1024)), "workgroup64", "a result of 64 large tiles");
+      assertEqual(nameOf(gpu, repeated(1000, 40)), "workgroup64", "many results smaller than a tile");
+      assertEqual(nameOf(gpu, repeated(256, 129)), "workgroup64", "results little larger than a tile");
+      assertEqual(nameOf(gpu, repeated(1, 10, 129)), "sliced", "a small result");
+    }
+    // 136 tiles of 128 × 128 at the diagonal or below: little more than one for each processor.
+    assertEqual(
+      nameOf(adapter(t, false, 32), [gram(2048, 512)]),
+      "workgroup64",
+      "a second wave of a few tiles",
+    );
+    assertEqual(
+      nameOf(adapter(t, false, 32, "qualcomm"), [gram(2048, 512)]),
+      "workgroup128",
+      "few processors",
+    );
+  },
+);
+
+kernelTest(
+  "tiles: long sums are split where that keeps a GPU busy, and a small one is not worth a second dispatch",
+  (t) => {
+    const gpu = adapter(t, false, 32);
+    const parts = (...products: ProductSize[]) => partsOf(gpu, products);
+    assertEqual(parts(gram(4096, 4096)).join(), "1", "enough tiles");
+    assert(parts(gram(512, 4096))[0]! > 1, "36 tiles are too few for 4,096 examples");
+    assertEqual(parts(gram(64, 4096)).join(), "1", "64 × 4096");
+    assertEqual(parts(gram(64, 128), gram(2048, 128)).join(), "1,1", "short sums");
+    assert(
+      parts(gram(64, 1 << 20))[0]! >= 1 << 7 || parts(gram(64, 1 << 20))[0] === 64,
+      "rounding: at most 8,192 terms or 64 parts",
+    );
+    for (const [index, count] of parts(gram(512, 1 << 14), gram(10, 70)).entries()) {
+      assert(count <= [64, 1][index]!, `parts of fewer than 64 terms: ${count}`);
+    }
+  },
+);
+
+kernelTest("tiles: the time of a dispatch grows with what it does, and falls with the processors", (t) => {
+  const gpu = adapter(t, false, 32);
+  for (const name of ["workgroup64", "workgroup128", "sliced"] as const) {
+    const time = (...products: ProductSize[]) => duration(gpu, name, products);
+    const one = time(...repeated(1, 300));
+    assert(time(...repeated(1, 300, 300, 1024)) > one, `${name}: longer sums`);
+    assert(time(...repeated(1, 600)) > one, `${name}: larger results`);
+    assert(time(...repeated(2, 300)) > one, `${name}: more of them`);
+    assert(time(gram(600, 512)) < time({ m: 600, n: 600, k: 512 }), `${name}: half of a symmetric one`);
+    assert(
+      duration(adapter(t, false, 32, "qualcomm"), name, repeated(1, 600)) > time(...repeated(1, 600)),
+      name,
+    );
   }
 });
 
@@ -45,14 +96,4 @@ kernelTest("tiles: a forced one is taken, whatever the sizes", (t) => {
   forceTile(gpu, "registers");
   assertEqual(nameOf(gpu, repeated(1, 4096)), "registers", "the forced one");
   assertEqual(nameOf(gpu, repeated(50, 10)), "registers", "of small results");
-});
-
-kernelTest("tiles: a workgroup takes no more memory and threads than every device has", () => {
-  for (const { form, constants } of Object.values(TILES)) {
-    if (form !== "workgroup") continue;
-    const THREADS = constants.THREADS!;
-    assertEqual(THREADS ** 2 <= 256, true, `${THREADS} × ${THREADS} threads`);
-    // Two sets of eight rows of A and B each.
-    assertEqual(2 * 8 * 2 * 8 * THREADS * 4 <= 16384, true, `bytes of workgroup memory at ${THREADS}`);
-  }
 });

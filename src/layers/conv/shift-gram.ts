@@ -2,7 +2,8 @@ import tgpu, { d } from "typegpu";
 import code from "../../../shaders/shift_gram.wgsl?raw";
 import type { Capabilities } from "../../device/index.js";
 import { copyStrided, type Matrix, multiplyPacked, padded, paddedView } from "../../linalg/index.js";
-import { lowerArea, tileShape, tilesOf } from "../../linalg/products/tiles.js";
+import { lowerArea, tileShape } from "../../linalg/products/choice.js";
+import { tilesOf } from "../../linalg/products/tiles.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
 import type { ConvGeometry } from "./geometry.js";
 import { recordPatches } from "./patches.js";
@@ -93,7 +94,7 @@ export class ShiftGram {
   pays(capabilities: Capabilities, count: number): boolean {
     const { input, positions, features, bias } = this.#geometry;
     const size = features + (bias ? 1 : 0);
-    const patches = count * positions * (lowerArea(capabilities, size) + NUMBER * size);
+    const patches = count * positions * (lowerArea(capabilities, size, count * positions) + NUMBER * size);
     // A number of the result is put together from a line's correlation, and edges of it, for each line. The bias's sums
     // read every patch's numbers, which is half of what making them is.
     const assembly = size * size * input.height;
@@ -156,12 +157,13 @@ export class ShiftGram {
   /** Multiplications of the products, those of a tile's unused numbers with them. */
   #work(capabilities: Capabilities, count: number): number {
     const { channels } = this.#geometry.input;
-    const sizes = this.#products.map((product) => [channels, this.#columns(product)] as const);
+    const sizes = this.#products.map((product) => {
+      const k = count * (product.part === 0 ? this.#pitch : 1);
+      return { m: channels, n: this.#columns(product), k };
+    });
     const tile = tileShape(capabilities, sizes);
-    const tilesByTerms = this.#products.reduce((sum, { part }, index) => {
-      return sum + tilesOf(tile, ...sizes[index]!) * (part === 0 ? this.#pitch : 1);
-    }, 0);
-    return count * tilesByTerms * tile.rows * tile.cols;
+    const tilesByTerms = sizes.reduce((sum, { m, n, k }) => sum + tilesOf(tile, m, n) * k, 0);
+    return tilesByTerms * tile.rows * tile.cols;
   }
 
   get #slot(): number {

@@ -1,8 +1,10 @@
 import tgpu, { d } from "typegpu";
 import code from "../../../shaders/gram.wgsl?raw";
+import slicedCode from "../../../shaders/gram_sliced.wgsl?raw";
 import subgroup4Code from "../../../shaders/gram_subgroup4.wgsl?raw";
 import subgroup8Code from "../../../shaders/gram_subgroup8.wgsl?raw";
-import workgroupCode from "../../../shaders/gram_workgroup.wgsl?raw";
+import workgroup64Code from "../../../shaders/gram_workgroup64.wgsl?raw";
+import workgroup128Code from "../../../shaders/gram_workgroup128.wgsl?raw";
 import { ArgumentError, ShapeError } from "../../errors.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
 import { type Blend, blend } from "../blend.js";
@@ -20,8 +22,9 @@ import {
   requireDistinct,
   requireShape,
 } from "../layout/view.js";
+import { tileShape } from "./choice.js";
 import { partials, partsOf, rowsInParts } from "./parts.js";
-import { productKernel, tileShape, tilesInAll, tilesOf } from "./tiles.js";
+import { productKernel, tilesOf } from "./tiles.js";
 
 export const GramProblem = d.struct({
   first: d.u32,
@@ -48,7 +51,9 @@ const forms = {
   registers: defineKernel({ name: "gram", code, layout: gramLayout }),
   subgroup4: defineKernel({ name: "gram_subgroup4", code: subgroup4Code, layout: gramLayout }),
   subgroup8: defineKernel({ name: "gram_subgroup8", code: subgroup8Code, layout: gramLayout }),
-  workgroup: defineKernel({ name: "gram_workgroup", code: workgroupCode, layout: gramLayout }),
+  workgroup64: defineKernel({ name: "gram_workgroup64", code: workgroup64Code, layout: gramLayout }),
+  workgroup128: defineKernel({ name: "gram_workgroup128", code: workgroup128Code, layout: gramLayout }),
+  sliced: defineKernel({ name: "gram_sliced", code: slicedCode, layout: gramLayout }),
 };
 
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
@@ -105,13 +110,11 @@ function gramInParts(
   scales: readonly { alpha: number; beta: number }[],
 ): void {
   const { capabilities } = recorder.manager.handle;
-  const sizes = products.map(({ S }) => [S.rows, S.cols] as const);
-  const tiles = tilesInAll(tileShape(capabilities, sizes), sizes).count;
+  const counts = capabilities.software ? undefined : partsOf(capabilities, products.map(sizeOf));
   let length = 0;
-  const plans = products.map((product) => {
+  const plans = products.map((product, index) => {
     const { rows, cols } = product.S;
-    const terms = product.A.rows;
-    const parts = capabilities.software ? 1 : partsOf(capabilities, { rows, cols, terms, tiles });
+    const parts = counts?.[index] ?? 1;
     const offset = length;
     length += parts > 1 ? parts * paddedLength(rows, cols) : 0;
     return { ...product, parts, offset };
@@ -146,10 +149,7 @@ export function gramPacked(recorder: Recorder, products: readonly PackedGram[], 
   const { manager } = recorder;
   const { capabilities } = manager.handle;
   for (const part of partition(products, ({ A, S }) => [A.buffer, S.buffer])) {
-    const tile = tileShape(
-      capabilities,
-      part.map(({ A }) => [A.cols, A.cols]),
-    );
+    const tile = tileShape(capabilities, part.map(sizeOf));
     const { rows, groups } = group(
       part.map(({ A, S, scale }) => ({
         tileCols: Math.ceil(A.cols / tile.cols),
@@ -170,6 +170,10 @@ export function gramPacked(recorder: Recorder, products: readonly PackedGram[], 
       groups,
     );
   }
+}
+
+function sizeOf({ A }: Pick<PackedGram, "A">) {
+  return { m: A.cols, n: A.cols, k: A.rows, lower: true };
 }
 
 function checkOperands(operands: GramOperands): { parts: Matrix[]; S: Matrix } {

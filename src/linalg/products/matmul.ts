@@ -1,14 +1,17 @@
 import tgpu, { d } from "typegpu";
 import code from "../../../shaders/matmul.wgsl?raw";
+import slicedCode from "../../../shaders/matmul_sliced.wgsl?raw";
 import subgroup4Code from "../../../shaders/matmul_subgroup4.wgsl?raw";
 import subgroup8Code from "../../../shaders/matmul_subgroup8.wgsl?raw";
-import workgroupCode from "../../../shaders/matmul_workgroup.wgsl?raw";
+import workgroup64Code from "../../../shaders/matmul_workgroup64.wgsl?raw";
+import workgroup128Code from "../../../shaders/matmul_workgroup128.wgsl?raw";
 import { ShapeError } from "../../errors.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
 import { group, partition } from "../layout/group.js";
 import { packed, packedTarget } from "../layout/pack.js";
 import { checkView, type Matrix, type MatrixView, requireDistinct, requireShape } from "../layout/view.js";
-import { productKernel, tileShape, tilesOf } from "./tiles.js";
+import { tileShape } from "./choice.js";
+import { productKernel, tilesOf } from "./tiles.js";
 
 export const MatmulProblem = d.struct({
   first: d.u32,
@@ -40,7 +43,9 @@ const forms = {
   registers: defineKernel({ name: "matmul", code, layout: matmulLayout }),
   subgroup4: defineKernel({ name: "matmul_subgroup4", code: subgroup4Code, layout: matmulLayout }),
   subgroup8: defineKernel({ name: "matmul_subgroup8", code: subgroup8Code, layout: matmulLayout }),
-  workgroup: defineKernel({ name: "matmul_workgroup", code: workgroupCode, layout: matmulLayout }),
+  workgroup64: defineKernel({ name: "matmul_workgroup64", code: workgroup64Code, layout: matmulLayout }),
+  workgroup128: defineKernel({ name: "matmul_workgroup128", code: workgroup128Code, layout: matmulLayout }),
+  sliced: defineKernel({ name: "matmul_sliced", code: slicedCode, layout: matmulLayout }),
 };
 
 /** C ← α op(A) op(B) + β C, with op(A) m × k, op(B) k × n and C m × n. */
@@ -103,7 +108,7 @@ export function multiplyPacked(recorder: Recorder, products: readonly PackedProd
   for (const part of partition(products, ({ A, B, C }) => [A.buffer, B.buffer, C.buffer])) {
     const tile = tileShape(
       capabilities,
-      part.map(({ A, B }) => [A.cols, B.cols]),
+      part.map(({ A, B }) => ({ m: A.cols, n: B.cols, k: A.rows })),
     );
     const { rows, groups } = group(
       part.map(({ A, B, C, transposed, alpha, beta }) => ({

@@ -1,14 +1,11 @@
 import type { Capabilities } from "../../device/index.js";
 import { type Matrix, paddedLength } from "../layout/view.js";
+import { fastest } from "./choice.js";
+import type { ProductSize } from "./cost.js";
+import { TILES, tilesOf } from "./tiles.js";
 
-/**
- * Workgroups that keep an adapter busy, and the elements of a part: on a CPU, one should stay in the cache while all
- * workgroups read it.
- */
-const WANTED = {
-  software: { groups: 16, elements: 1 << 17 },
-  gpu: { groups: 512, elements: Number.POSITIVE_INFINITY },
-} as const;
+/** On a CPU: workgroups that keep it busy, and the elements of a part, which should stay in the cache while all read it. */
+const SOFTWARE = { groups: 16, elements: 1 << 17 };
 /** Terms that one thread adds up one after another: few enough to keep the rounding error of long sums small. */
 const LONGEST = 8192;
 /** The fewest terms that are worth a partial result. */
@@ -16,23 +13,40 @@ const SHORTEST = 64;
 /** Bounds of the partial results: their number, and their elements. */
 const MOST_PARTS = 64;
 const MOST_ELEMENTS = 1 << 22;
+/** Numbers of parts that are considered on a GPU. */
+const TRIED = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, MOST_PARTS];
 
-/**
- * The parts into which to split a sum of `terms` products, side by side, each with a partial result of its own, when the
- * whole dispatch has `tiles` tiles without that.
- */
-export function partsOf(
-  { software }: Capabilities,
-  { rows, cols, terms, tiles }: { rows: number; cols: number; terms: number; tiles: number },
-): number {
-  const wanted = WANTED[software ? "software" : "gpu"];
+/** The parts into which to split each sum of a dispatch, side by side, each with a partial result of its own. */
+export function partsOf(capabilities: Capabilities, products: readonly ProductSize[]): number[] {
+  if (capabilities.software) return products.map((product) => softwareParts(capabilities, product));
+  const choices = TRIED.map((tried) => {
+    const parts = products.map((product) => Math.min(Math.max(tried, least(product)), most(product)));
+    return { parts, ...fastest(capabilities, products, parts) };
+  });
+  return choices.reduce((best, other) => (other.time < best.time ? other : best)).parts;
+}
+
+function softwareParts(capabilities: Capabilities, product: ProductSize): number {
+  const { m, n, k } = product;
+  const tiles = tilesOf(TILES[fastest(capabilities, [product]).tile], m, n);
   const parts = Math.max(
-    Math.min(Math.ceil(wanted.groups / tiles), Math.floor(terms / SHORTEST)),
-    Math.ceil((terms * cols) / wanted.elements),
-    Math.ceil(terms / LONGEST),
+    Math.min(Math.ceil(SOFTWARE.groups / tiles), Math.floor(k / SHORTEST)),
+    Math.ceil((k * n) / SOFTWARE.elements),
+    least(product),
   );
-  const most = Math.min(MOST_PARTS, Math.ceil(MOST_ELEMENTS / paddedLength(rows, cols)));
-  return Math.min(Math.max(parts, 1), most);
+  return Math.min(parts, room(product));
+}
+
+function least({ k }: ProductSize): number {
+  return Math.max(Math.ceil(k / LONGEST), 1);
+}
+
+function most(product: ProductSize): number {
+  return Math.min(Math.max(Math.floor(product.k / SHORTEST), least(product)), room(product));
+}
+
+function room({ m, n }: ProductSize): number {
+  return Math.min(MOST_PARTS, Math.ceil(MOST_ELEMENTS / paddedLength(m, n)));
 }
 
 /** The rows of a matrix in that many parts of about the same height; the last ones may be empty. */

@@ -6,7 +6,6 @@ import { type Matrix, paddedLength, paddedView } from "../layout/view.js";
 import { gramPacked } from "./gram.js";
 import { multiplyPacked } from "./matmul.js";
 import { partials, partsOf, rowsInParts } from "./parts.js";
-import { tileShape, tilesOf } from "./tiles.js";
 
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
 
@@ -30,8 +29,7 @@ export class SplitSum {
   constructor(recorder: Recorder, into: Matrix, longest: number) {
     const { capabilities } = recorder.manager.handle;
     const { rows, cols } = into;
-    const tiles = tilesOf(tileShape(capabilities, [[rows, cols]]), rows, cols);
-    this.#parts = partsOf(capabilities, { rows, cols, terms: longest, tiles });
+    this.#parts = partsOf(capabilities, [{ m: rows, n: cols, k: longest }])[0]!;
     this.#recorder = recorder;
     const { target, unpack } = packedTarget(recorder, into, false);
     this.#target = target;

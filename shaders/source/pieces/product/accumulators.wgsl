@@ -1,4 +1,4 @@
-# // Sums, `height` rows of `halves` vec4f, all zero.
+# // Sums, `height` rows of `quads` vec4f, all zero.
 # for (const r of upTo(height)) {
-${each(halves, (h) => `var c${r}_${h} = vec4f();`)}
+${each(quads, (q) => `var c${r}_${q} = vec4f();`)}
 # }

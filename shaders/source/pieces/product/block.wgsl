@@ -1,4 +1,6 @@
-# // The 8 × 8 numbers of a thread, row by row, two vec4f each.
-# for (const part of upTo(2)) {
-${each(4, (r) => each(2, (h) => `c${4 * part + r}_${h},`))}
+# // Declares the array `name`: the numbers of a thread, row by row, four at a time.
+var ${name} = array<vec4f, ${4 * high * wide}>(
+# for (const r of upTo(4 * high)) {
+  ${each(wide, (w) => `c${r}_${w},`)}
 # }
+);

@@ -1,4 +1,4 @@
-# // Adds the outer product of 8 numbers left_<half> with 8 numbers right_<half>.
-# for (const r of upTo(8)) {
-${each(2, (h) => `c${r}_${h} = fma(vec4f(${left}_${r >> 2}.${"xyzw"[r % 4]}), ${right}_${h}, c${r}_${h});`)}
+# // Adds the outer product of the numbers left_<quad> with the numbers right_<quad>, 4 · high by 4 · wide.
+# for (const r of upTo(4 * high)) {
+${each(wide, (w) => `c${r}_${w} = fma(vec4f(${left}_${r >> 2}.${"xyzw"[r % 4]}), ${right}_${w}, c${r}_${w});`)}
 # }

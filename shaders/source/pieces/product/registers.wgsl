@@ -27,7 +27,7 @@ fn main(
   }
 # operands();
 
-  # include("product/accumulators", { height: 8, halves: 2 });
+  # include("product/accumulators", { height: 4 * high, quads: wide });
   var ai = ${aStart} + i / 4u;
   var bj = ${bStart} + j / 4u;
   for (var step = 0u; step < ${k}; step++) {

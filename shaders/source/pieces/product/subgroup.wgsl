@@ -29,7 +29,7 @@ fn main(
 # operands();
 
 # const halves = columns / 4;
-  # include("product/accumulators", { height: 32, halves });
+  # include("product/accumulators", { height: 32, quads: halves });
   var ai = ${aStart} + i / 4u;
   var bj = ${bStart} + min(j / 4u, ${bLast});
 # if (even) {

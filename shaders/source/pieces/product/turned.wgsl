@@ -1,11 +1,14 @@
-# // Declares the array `name`: 8 × 8 numbers transposed, of which `at(row, half)` are four.
-# for (const part of upTo(2)) {
-#   for (const half of upTo(2)) {
-let t${part}_${half} = transpose(mat4x4f(${[0, 1, 2, 3].map((r) => at(4 * part + r, half)).join(", ")}));
+# // Declares the array `name`: the transpose of the rows of `quads` times four numbers of which `at(row, quad)` are four. There are
+# // `blocks` times four such rows.
+# for (const b of upTo(blocks)) {
+#   for (const q of upTo(quads)) {
+let ${name}${b}_${q} = transpose(mat4x4f(${[0, 1, 2, 3].map((r) => at(4 * b + r, q)).join(", ")}));
 #   }
 # }
-var ${name} = array<vec4f, 16>(
-# for (const half of upTo(2)) {
-  ${each(4, (r) => `t0_${half}[${r}], t1_${half}[${r}],`)}
+var ${name} = array<vec4f, ${4 * blocks * quads}>(
+# for (const q of upTo(quads)) {
+#   for (const r of upTo(4)) {
+  ${each(blocks, (b) => `${name}${b}_${q}[${r}],`)}
+#   }
 # }
 );

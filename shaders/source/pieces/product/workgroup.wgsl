@@ -1,14 +1,22 @@
-# // As registers.wgsl, for threads that share their loads through workgroup memory: 8 × 8 numbers a thread, in four blocks.
+# // As registers.wgsl, for threads that share their loads through workgroup memory: 4 · high × 4 · wide numbers a thread, and
+# // spanI × spanJ threads. Of its own:
 # //   operandNames   of A and B, for comments
-// Along each side of a workgroup; at most 16, as workgroup memory is no larger.
-override THREADS: u32 = 8;
+# //   depth          rows of A and B in workgroup memory at a time
+# const [aQuads, bQuads] = [high * spanI, wide * spanJ];
+# const threads = spanI * spanJ;
+# const [aLoads, bLoads] = [(depth * aQuads) / threads, (depth * bQuads) / threads];
 // Rows of ${operandNames} in workgroup memory at a time.
-const DEPTH = 8u;
+const DEPTH = ${depth}u;
+// Threads of a workgroup.
+const THREADS = ${threads}u;
+// vec4f of a row of the tile, and of a column.
+const DOWN = ${aQuads}u;
+const ACROSS = ${bQuads}u;
 
-// Two sets of rows, used in turns, so that a step needs one barrier: a thread may fill one while others read the other.
-// aRows holds what becomes the rows of the tile, bRows what becomes its columns.
-var<workgroup> aRows: array<vec4f, 4 * DEPTH * THREADS>;
-var<workgroup> bRows: array<vec4f, 4 * DEPTH * THREADS>;
+// aRows holds what becomes the rows of the tile, bRows what becomes its columns. One set of each: larger tiles are worth more than
+// a barrier less.
+var<workgroup> aRows: array<vec4f, DEPTH * DOWN>;
+var<workgroup> bRows: array<vec4f, DEPTH * ACROSS>;
 
 # const [loadA, loadB] = a === b ? ["load", "load"] : ["loadA", "loadB"];
 // Zero where there is no such row or column: what lies there may be anything, and 0 · NaN is NaN.
@@ -29,52 +37,54 @@ fn ${loadB}(at: u32, live: bool) -> vec4f {
 
 # }
 # store();
-@compute @workgroup_size(THREADS, THREADS)
+@compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_id) thread: vec3u,
   @builtin(local_invocation_index) own: u32,
 ) {
   # include("find_problem");
   let problem = &problems[index];
-# sizes("8u * THREADS");
+# sizes("4u * ACROSS");
   let tile = number - (*problem).first;
-  let top = tile / ${tileCols} * 8u * THREADS;
-  let left = tile % ${tileCols} * 8u * THREADS;
+  let top = tile / ${tileCols} * 4u * DOWN;
+  let left = tile % ${tileCols} * 4u * ACROSS;
   // The whole workgroup or none of it: the others would wait at the barrier.
   if (top >= ${m}${lower ? " || left > top" : ""}) {
     return;
   }
 
-  // A thread brings one vec4f of a row to each operand, and where that is half of the rows, one of the other half.
-  let row = own / (2u * THREADS);
-  let quad = own % (2u * THREADS);
-  let twice = THREADS < 2u * DEPTH;
-  let half = THREADS / 2u;
-  let aLive = top + 4u * quad < ${m};
-  let bLive = left + 4u * quad < ${n};
+  // A thread brings ${aLoads} vec4f of A and ${bLoads} of B, each a few rows below the last.
+  let aRow = own / DOWN;
+  let bRow = own / ACROSS;
+  let aLive = top + 4u * (own % DOWN) < ${m};
+  let bLive = left + 4u * (own % ACROSS) < ${n};
 # operands();
-  var next = row;
-  var aAt = ${aStart} + row * ${aStride} + top / 4u + quad;
-  var bAt = ${bStart} + row * ${bStride} + left / 4u + quad;
+  var aAt = ${aStart} + aRow * ${aStride} + top / 4u + own % DOWN;
+  var bAt = ${bStart} + bRow * ${bStride} + left / 4u + own % ACROSS;
 # const load = (start) => {
-${start}a0 = ${loadA}(aAt, aLive && next < ${k});
-${start}b0 = ${loadB}(bAt, bLive && next < ${k});
-${start}a1 = ${loadA}(aAt + half * ${aStride}, twice && aLive && next + half < ${k});
-${start}b1 = ${loadB}(bAt + half * ${bStride}, twice && bLive && next + half < ${k});
+#   for (const t of upTo(aLoads)) {
+#     const down = `${(t * threads) / aQuads}u`;
+${start}a${t} = ${loadA}(aAt + ${down} * ${aStride}, aLive && next + aRow + ${down} < ${k});
+#   }
+#   for (const t of upTo(bLoads)) {
+#     const down = `${(t * threads) / bQuads}u`;
+${start}b${t} = ${loadB}(bAt + ${down} * ${bStride}, bLive && next + bRow + ${down} < ${k});
+#   }
 # };
+  var next = 0u;
 # load("  var ");
 
-  # include("product/accumulators", { height: 8, halves: 2 });
-  var filled = 0u;
+  let across = own % ${spanJ}u;
+  let down = own / ${spanJ}u;
+  # include("product/accumulators", { height: 4 * high, quads: wide });
   for (var step = 0u; step < ${k}; step += DEPTH) {
-    aRows[filled + own] = a0;
-    bRows[filled + own] = b0;
-    if (twice) {
-      aRows[filled + own + THREADS * THREADS] = a1;
-      bRows[filled + own + THREADS * THREADS] = b1;
-    }
+# for (const t of upTo(aLoads)) {
+    aRows[own + ${t}u * THREADS] = a${t};
+# }
+# for (const t of upTo(bLoads)) {
+    bRows[own + ${t}u * THREADS] = b${t};
+# }
     workgroupBarrier();
     // The rows of the next step are on their way while these are multiplied.
     next += DEPTH;
@@ -82,18 +92,18 @@ ${start}b1 = ${loadB}(bAt + half * ${bStride}, twice && bLive && next + half < $
     bAt += DEPTH * ${bStride};
 # load("    ");
     let rows = min(DEPTH, ${k} - step);
-    for (var done = 0u; done < rows; done += 4u) {
-      let ai = filled + done * 2u * THREADS + thread.y;
-      let bj = filled + done * 2u * THREADS + thread.x;
-# for (const step of upTo(4)) {
-#   for (const [name, at] of [["a", "ai"], ["b", "bj"]]) {
-      ${each(2, (h) => `let ${name}${step}_${h} = ${name}Rows[${at} + ${2 * step + h}u * THREADS];`)}
-#   }
-      # include("product/outer", { left: `a${step}`, right: `b${step}` });
+    for (var done = 0u; done < rows; done++) {
+# for (const q of upTo(high)) {
+      let p_${q} = aRows[done * DOWN + down + ${q * spanI}u];
 # }
+# for (const q of upTo(wide)) {
+      let q_${q} = bRows[done * ACROSS + across + ${q * spanJ}u];
+# }
+      # include("product/outer", { left: "p", right: "q" });
     }
-    filled = 2u * DEPTH * THREADS - filled;
+    // Everyone is done with these rows.
+    workgroupBarrier();
   }
 
-  let i = top + 4u * thread.y;
-  let j = left + 4u * thread.x;
+  let i = top + 4u * down;
+  let j = left + 4u * across;

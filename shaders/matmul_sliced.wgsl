@@ -1,0 +1,151 @@
+// C ← α AᵀB + β C, with A stored k × m and B stored k × n, so that both are read along rows, four numbers at a time.
+//
+// Layout: offsets and strides of a and b count vec4f; those of c count vec4f too, and C may be stored transposed
+// (n × m). Rows start on a vec4f; numbers beyond the last column of C are left as they are.
+//
+// For GPUs, where results are small and sums are long: a workgroup computes 8 × 8 numbers, each thread 4 × 4 of them over
+// each 64th row of A and B. What the threads of one place have is then added up, in a fixed order. Dispatched by
+// src/linalg/products/matmul.ts, many problems at once.
+//
+// Written by `npm run shaders` from source/matmul.wgsl.
+
+struct MatmulProblem {
+  first: u32,
+  tileCols: u32,
+  m: u32,
+  n: u32,
+  k: u32,
+  aOffset: u32,
+  aStride: u32,
+  bOffset: u32,
+  bStride: u32,
+  cOffset: u32,
+  cStride: u32,
+  transposed: u32,
+  alpha: f32,
+  beta: f32,
+}
+
+@group(0) @binding(0) var<storage, read> problems: array<MatmulProblem>;
+@group(0) @binding(1) var<storage, read> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+
+const SLICES = 64u;
+const GRID = 4u;
+
+// The sums of the slices, 4 threads' after each other.
+var<workgroup> sums: array<array<vec4f, 4>, SLICES * GRID>;
+
+// Writes 4 rows of 4 numbers, the first at (row, column). A loop, not unrolled text: stores are a small
+// part of the work, and copies of them would take a software adapter seconds to compile.
+fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<vec4f, 4>) {
+  var block = values;
+  let problem = &problems[index];
+  let alpha = (*problem).alpha;
+  let beta = (*problem).beta;
+  for (var part = 0u; part < 4u; part++) {
+    let i = row + part;
+    let j = column;
+    if (i >= rows || j >= cols) {
+      continue;
+    }
+    let at = (*problem).cOffset + i * (*problem).cStride + j / 4u;
+    var result = alpha * block[part];
+    if (beta != 0.0) {
+      result += beta * c[at];
+    }
+    if (j + 4u > cols) {
+      result = select(c[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u(cols));
+    }
+    c[at] = result;
+  }
+}
+
+@compute @workgroup_size(SLICES * GRID)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) own: u32,
+) {
+  let number = id.x + id.y * count.x;
+  // The last problem whose first workgroup is not after this one.
+  var index = 0u;
+  for (var end = arrayLength(&problems); end - index > 1u;) {
+    let middle = (index + end) / 2u;
+    let before = problems[middle].first <= number;
+    index = select(index, middle, before);
+    end = select(middle, end, before);
+  }
+  let problem = &problems[index];
+  let m = (*problem).m;
+  let n = (*problem).n;
+  let tile = number - (*problem).first;
+  let top = tile / (*problem).tileCols * 8u;
+  let left = tile % (*problem).tileCols * 8u;
+  // The whole workgroup or none of it: the others would wait at the barrier.
+  if (top >= m) {
+    return;
+  }
+  let slice = own / GRID;
+  let i = top + 4u * (own % GRID / 2u);
+  let j = left + 4u * (own % 2u);
+  let aStride = (*problem).aStride;
+  let bStride = (*problem).bStride;
+  let k = (*problem).k;
+
+  var c0_0 = vec4f();
+  var c1_0 = vec4f();
+  var c2_0 = vec4f();
+  var c3_0 = vec4f();
+  if (i < m && j < n) {
+    var ai = (*problem).aOffset + slice * aStride + i / 4u;
+    var bj = (*problem).bOffset + slice * bStride + j / 4u;
+    for (var step = slice; step < k; step += SLICES) {
+      let a_0 = a[ai];
+      let b_0 = b[bj];
+      c0_0 = fma(vec4f(a_0.x), b_0, c0_0);
+      c1_0 = fma(vec4f(a_0.y), b_0, c1_0);
+      c2_0 = fma(vec4f(a_0.z), b_0, c2_0);
+      c3_0 = fma(vec4f(a_0.w), b_0, c3_0);
+      ai += SLICES * aStride;
+      bj += SLICES * bStride;
+    }
+  }
+  sums[own] = array<vec4f, 4>(c0_0, c1_0, c2_0, c3_0);
+  // Half as many slices in each round.
+  for (var half = SLICES / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (slice < half) {
+      for (var r = 0u; r < 4u; r++) {
+        sums[own][r] += sums[own + half * GRID][r];
+      }
+    }
+  }
+  if (slice > 0u) {
+    return;
+  }
+  c0_0 = sums[own][0];
+  c1_0 = sums[own][1];
+  c2_0 = sums[own][2];
+  c3_0 = sums[own][3];
+
+  if ((*problem).transposed == 0u) {
+    var plain = array<vec4f, 4>(
+      c0_0,
+      c1_0,
+      c2_0,
+      c3_0,
+    );
+    store(index, i, j, m, n, plain);
+  } else {
+    let turned0_0 = transpose(mat4x4f(c0_0, c1_0, c2_0, c3_0));
+    var turned = array<vec4f, 4>(
+      turned0_0[0],
+      turned0_0[1],
+      turned0_0[2],
+      turned0_0[3],
+    );
+    store(index, j, i, n, m, turned);
+  }
+}

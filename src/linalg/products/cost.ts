@@ -1,0 +1,66 @@
+import type { Capabilities } from "../../device/index.js";
+import { lowerTiles, TILES, type TileName, tilesOf } from "./tiles.js";
+
+/** A result m × n whose numbers are sums of k products; of a Gram matrix only the tiles at the diagonal or below are computed. */
+export interface ProductSize {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly lower?: boolean;
+}
+
+/**
+ * What a dispatch takes on a GPU, in units of the time in which one of its processors does a multiply-add with the fastest tile. The
+ * numbers are those of an H200 (132 processors, 43 TF/s with tiles of 128 × 128, 32 TF/s with 64 × 64): what is compared are
+ * their ratios, which differ less from card to card than their sizes.
+ */
+const GPU = {
+  /** Multiply-adds a processor does with each tile, beside the fastest one. */
+  speed: { workgroup128: 1, workgroup64: 0.75, sliced: 0.3 } as Partial<Record<TileName, number>>,
+  /** Rows of the sum in whose time a workgroup begins and ends. */
+  startup: 32,
+  /** A further dispatch that waits for this one. */
+  launch: 800_000,
+  /** To write a number of a partial result, and read it again. */
+  move: 36,
+  /** To wait for one more part of a number, as the parts are added one after another. */
+  wait: 25_000,
+};
+
+/** Processors of a GPU, as far as its vendor tells: WebGPU does not. */
+const PROCESSORS: Readonly<Record<string, number>> = { nvidia: 100, amd: 64, intel: 24, apple: 20 };
+/** Of phones and of cards nobody knows. */
+const FEW = 16;
+
+export function processorsOf({ vendor }: Capabilities): number {
+  return PROCESSORS[vendor.toLowerCase()] ?? FEW;
+}
+
+/**
+ * The time of a dispatch: no schedule of its workgroups is longer than their sum, shared evenly, and the longest of them
+ * (Graham 1969, Bounds on multiprocessing timing anomalies), and a GPU's comes near that, since a last wave that does not
+ * fill it takes as long as a full one. Where sums are taken in parts, there is a second dispatch that adds those.
+ *
+ * @param parts of each product's sum, by default 1
+ */
+export function duration(
+  capabilities: Capabilities,
+  name: TileName,
+  products: readonly ProductSize[],
+  parts: readonly number[] = [],
+): number {
+  const tile = TILES[name];
+  const processors = processorsOf(capabilities);
+  const each = (tile.rows * tile.cols) / (GPU.speed[name] ?? GPU.speed.sliced!);
+  let [sum, longest, moved, most] = [0, 0, 0, 1];
+  for (const [index, { m, n, k, lower }] of products.entries()) {
+    const own = parts[index] ?? 1;
+    const work = each * (Math.ceil(k / own) + GPU.startup);
+    sum += (lower ? lowerTiles(tile, m) : tilesOf(tile, m, n)) * own * work;
+    longest = Math.max(longest, work);
+    if (own > 1) moved += own * m * n;
+    most = Math.max(most, own);
+  }
+  const second = most > 1 ? GPU.launch + GPU.wait * most + (GPU.move * moved) / processors : 0;
+  return sum / processors + longest + second;
+}
