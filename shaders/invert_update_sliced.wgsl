@@ -71,7 +71,37 @@ fn main(
   if (i < size && j < size) {
     var ai = (*problem).newOffset / 4u + slice * stride + i / 4u;
     var bj = (*problem).newOffset / 4u + slice * stride + j / 4u;
-    for (var step = slice; step < width; step += SLICES) {
+    var step = slice;
+    // Four rows on their way at a time: alone on its processor, a workgroup mostly waits for memory.
+    for (; step + 3u * SLICES < width; step += 4u * SLICES) {
+      let a0_0 = product[ai + 0u * SLICES * stride];
+      let b0_0 = product[bj + 0u * SLICES * stride];
+      let a1_0 = product[ai + 1u * SLICES * stride];
+      let b1_0 = product[bj + 1u * SLICES * stride];
+      let a2_0 = product[ai + 2u * SLICES * stride];
+      let b2_0 = product[bj + 2u * SLICES * stride];
+      let a3_0 = product[ai + 3u * SLICES * stride];
+      let b3_0 = product[bj + 3u * SLICES * stride];
+      c0_0 = fma(vec4f(a0_0.x), b0_0, c0_0);
+      c1_0 = fma(vec4f(a0_0.y), b0_0, c1_0);
+      c2_0 = fma(vec4f(a0_0.z), b0_0, c2_0);
+      c3_0 = fma(vec4f(a0_0.w), b0_0, c3_0);
+      c0_0 = fma(vec4f(a1_0.x), b1_0, c0_0);
+      c1_0 = fma(vec4f(a1_0.y), b1_0, c1_0);
+      c2_0 = fma(vec4f(a1_0.z), b1_0, c2_0);
+      c3_0 = fma(vec4f(a1_0.w), b1_0, c3_0);
+      c0_0 = fma(vec4f(a2_0.x), b2_0, c0_0);
+      c1_0 = fma(vec4f(a2_0.y), b2_0, c1_0);
+      c2_0 = fma(vec4f(a2_0.z), b2_0, c2_0);
+      c3_0 = fma(vec4f(a2_0.w), b2_0, c3_0);
+      c0_0 = fma(vec4f(a3_0.x), b3_0, c0_0);
+      c1_0 = fma(vec4f(a3_0.y), b3_0, c1_0);
+      c2_0 = fma(vec4f(a3_0.z), b3_0, c2_0);
+      c3_0 = fma(vec4f(a3_0.w), b3_0, c3_0);
+      ai += 4u * SLICES * stride;
+      bj += 4u * SLICES * stride;
+    }
+    for (; step < width; step += SLICES) {
       let a_0 = product[ai];
       let b_0 = product[bj];
       c0_0 = fma(vec4f(a_0.x), b_0, c0_0);

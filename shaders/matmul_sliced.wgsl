@@ -101,7 +101,37 @@ fn main(
   if (i < m && j < n) {
     var ai = (*problem).aOffset + slice * aStride + i / 4u;
     var bj = (*problem).bOffset + slice * bStride + j / 4u;
-    for (var step = slice; step < k; step += SLICES) {
+    var step = slice;
+    // Four rows on their way at a time: alone on its processor, a workgroup mostly waits for memory.
+    for (; step + 3u * SLICES < k; step += 4u * SLICES) {
+      let a0_0 = a[ai + 0u * SLICES * aStride];
+      let b0_0 = b[bj + 0u * SLICES * bStride];
+      let a1_0 = a[ai + 1u * SLICES * aStride];
+      let b1_0 = b[bj + 1u * SLICES * bStride];
+      let a2_0 = a[ai + 2u * SLICES * aStride];
+      let b2_0 = b[bj + 2u * SLICES * bStride];
+      let a3_0 = a[ai + 3u * SLICES * aStride];
+      let b3_0 = b[bj + 3u * SLICES * bStride];
+      c0_0 = fma(vec4f(a0_0.x), b0_0, c0_0);
+      c1_0 = fma(vec4f(a0_0.y), b0_0, c1_0);
+      c2_0 = fma(vec4f(a0_0.z), b0_0, c2_0);
+      c3_0 = fma(vec4f(a0_0.w), b0_0, c3_0);
+      c0_0 = fma(vec4f(a1_0.x), b1_0, c0_0);
+      c1_0 = fma(vec4f(a1_0.y), b1_0, c1_0);
+      c2_0 = fma(vec4f(a1_0.z), b1_0, c2_0);
+      c3_0 = fma(vec4f(a1_0.w), b1_0, c3_0);
+      c0_0 = fma(vec4f(a2_0.x), b2_0, c0_0);
+      c1_0 = fma(vec4f(a2_0.y), b2_0, c1_0);
+      c2_0 = fma(vec4f(a2_0.z), b2_0, c2_0);
+      c3_0 = fma(vec4f(a2_0.w), b2_0, c3_0);
+      c0_0 = fma(vec4f(a3_0.x), b3_0, c0_0);
+      c1_0 = fma(vec4f(a3_0.y), b3_0, c1_0);
+      c2_0 = fma(vec4f(a3_0.z), b3_0, c2_0);
+      c3_0 = fma(vec4f(a3_0.w), b3_0, c3_0);
+      ai += 4u * SLICES * aStride;
+      bj += 4u * SLICES * bStride;
+    }
+    for (; step < k; step += SLICES) {
       let a_0 = a[ai];
       let b_0 = b[bj];
       c0_0 = fma(vec4f(a_0.x), b_0, c0_0);

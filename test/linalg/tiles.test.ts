@@ -63,6 +63,7 @@ kernelTest(
     assertEqual(parts(gram(4096, 4096)).join(), "1", "enough tiles");
     assert(parts(gram(512, 4096))[0]! > 1, "36 tiles are too few for 4,096 examples");
     assertEqual(parts(gram(64, 4096)).join(), "1", "64 × 4096");
+    assertEqual(nameOf(gpu, [gram(64, 4096)]), "sliced", "64 × 4096");
     assertEqual(parts(gram(64, 128), gram(2048, 128)).join(), "1,1", "short sums");
     assert(
       parts(gram(64, 1 << 20))[0]! >= 1 << 7 || parts(gram(64, 1 << 20))[0] === 64,

@@ -15,8 +15,10 @@ export interface ProductSize {
  * their ratios, which differ less from card to card than their sizes.
  */
 const GPU = {
-  /** Multiply-adds a processor does with each tile, beside the fastest one. */
-  speed: { workgroup128: 1, workgroup64: 0.75, sliced: 0.3 } as Partial<Record<TileName, number>>,
+  /** Multiply-adds a processor does with each tile, beside the fastest one: with several workgroups at a time, and with one alone. */
+  speed: { workgroup128: [1, 0.75], workgroup64: [0.75, 0.6], sliced: [0.15, 0.6] } as Partial<
+    Record<TileName, readonly [full: number, alone: number]>
+  >,
   /** Rows of the sum in whose time a workgroup begins and ends. */
   startup: 32,
   /** A further dispatch that waits for this one. */
@@ -51,13 +53,13 @@ export function duration(
 ): number {
   const tile = TILES[name];
   const processors = processorsOf(capabilities);
-  const each = (tile.rows * tile.cols) / (GPU.speed[name] ?? GPU.speed.sliced!);
+  const [full, alone] = GPU.speed[name] ?? GPU.speed.sliced!;
   let [sum, longest, moved, most] = [0, 0, 0, 1];
   for (const [index, { m, n, k, lower }] of products.entries()) {
     const own = parts[index] ?? 1;
-    const work = each * (Math.ceil(k / own) + GPU.startup);
-    sum += (lower ? lowerTiles(tile, m) : tilesOf(tile, m, n)) * own * work;
-    longest = Math.max(longest, work);
+    const work = tile.rows * tile.cols * (Math.ceil(k / own) + GPU.startup);
+    sum += ((lower ? lowerTiles(tile, m) : tilesOf(tile, m, n)) * own * work) / full;
+    longest = Math.max(longest, work / alone);
     if (own > 1) moved += own * m * n;
     most = Math.max(most, own);
   }

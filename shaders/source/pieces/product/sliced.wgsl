@@ -32,7 +32,20 @@ fn main(
   if (i < ${m} && j < ${n}) {
     var ai = ${aStart} + slice * ${aStride} + i / 4u;
     var bj = ${bStart} + slice * ${bStride} + j / 4u;
-    for (var step = slice; step < ${k}; step += SLICES) {
+    var step = slice;
+    // Four rows on their way at a time: alone on its processor, a workgroup mostly waits for memory.
+    for (; step + 3u * SLICES < ${k}; step += 4u * SLICES) {
+# for (const r of upTo(4)) {
+      let a${r}_0 = ${a(`ai + ${r}u * SLICES * ${aStride}`)};
+      let b${r}_0 = ${b(`bj + ${r}u * SLICES * ${bStride}`)};
+# }
+# for (const r of upTo(4)) {
+      # include("product/outer", { left: `a${r}`, right: `b${r}` });
+# }
+      ai += 4u * SLICES * ${aStride};
+      bj += 4u * SLICES * ${bStride};
+    }
+    for (; step < ${k}; step += SLICES) {
       let a_0 = ${a("ai")};
       let b_0 = ${b("bj")};
       # include("product/outer", { left: "a", right: "b" });
