@@ -92,7 +92,8 @@ fn roughQuotient(x: f32, y: f32) -> f32 { return x / y * (1.0 + 3.0e-7); }
 `;
 }
 
-function disguised(
+/** A manager on the same device that takes its adapter for one of this kind, with one tile for all products where one is named. */
+export function disguised(
   t: TestContext,
   software: boolean,
   tile?: TileName,

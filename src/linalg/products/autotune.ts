@@ -122,7 +122,9 @@ async function measure(
   const times: Partial<Record<TileName, number>> = {};
   try {
     if (!operands.allocate()) return {};
-    for (const tile of runnable(manager.handle.capabilities)) {
+    const { capabilities } = manager.handle;
+    const likely = fastest(capabilities, products).tile;
+    for (const tile of new Set([likely, ...runnable(capabilities)])) {
       measured.tiles.set(key, tile);
       const best = Math.min(...Object.values(times));
       times[tile] = await timeOf(manager, (recorder) => operands.record(recorder), HOPELESS * best);
