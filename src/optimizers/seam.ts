@@ -1,5 +1,5 @@
+import { nearest } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
-import { nearest } from "./nearest.js";
 import type { BufferRange } from "./ranges.js";
 
 /** Ranges of f32 on the GPU by name. They can be copied from and to, and belong to the optimiser and its model. */
