@@ -1,4 +1,4 @@
-import { nearest } from "../arguments.js";
+import { nearest, shown } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 import type { BufferRange } from "./ranges.js";
 
@@ -28,7 +28,7 @@ const HOOKS = ["gradients", "statistics"] as const;
 export function requireSeam(optimizer: string, seam: unknown): Seam | undefined {
   if (seam === undefined || seam === null) return undefined;
   if (typeof seam !== "object") {
-    throw new ArgumentError(optimizer, "seam", `must be an object, got ${String(seam)}`);
+    throw new ArgumentError(optimizer, "seam", `must be an object, got ${shown(seam)}`);
   }
   // A hook under a name that nobody calls would let each process train for itself.
   const meant = Object.keys(seam).find(
@@ -40,7 +40,7 @@ export function requireSeam(optimizer: string, seam: unknown): Seam | undefined 
   for (const hook of HOOKS) {
     const own = (seam as Record<string, unknown>)[hook];
     if (own !== undefined && typeof own !== "function") {
-      throw new ArgumentError(optimizer, `seam.${hook}`, `must be a function, got ${String(own)}`);
+      throw new ArgumentError(optimizer, `seam.${hook}`, `must be a function, got ${shown(own)}`);
     }
   }
   return seam;
