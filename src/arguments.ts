@@ -145,7 +145,7 @@ export function shown(value: unknown): string {
   if (typeof value !== "object" || value === null) return String(value);
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
   const type = Object.prototype.toString.call(value).slice(8, -1);
-  return type === "Object" ? "an object" : `${/^[AEIOU]/.test(type) ? "an" : "a"} ${type}`;
+  return type === "Object" ? "an object" : `${/^[AEIO]/.test(type) ? "an" : "a"} ${type}`;
 }
 
 /** The one of `names` that was probably meant by `name`, or undefined where none is near. */

@@ -12,7 +12,7 @@ export interface DeviceOptions {
 }
 
 const OPTIONS: Rules<DeviceOptions> = {
-  device: objectLike("a GPUDevice", "createBuffer"),
+  device: objectLike("a GPUDevice", "destroy"),
   gpu: objectLike("a GPU, such as navigator.gpu", "requestAdapter"),
   powerPreference: oneOf("low-power", "high-performance"),
 };

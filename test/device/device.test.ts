@@ -1,5 +1,5 @@
 /** Opening devices and losing them, on fakes: no GPU is needed to see what callers are told. */
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi, vi } from "vitest";
 import { capabilitiesOf } from "../../src/device/capabilities.js";
 import { DeviceHandle, openDevice } from "../../src/device/index.js";
 import { DeviceLostError, LimitError, NoAdapterError } from "../../src/errors.js";
@@ -171,6 +171,24 @@ describe("losing a device", () => {
     const explained = handle.explain(other);
     setTimeout(() => device.lose("unknown", "gone"), 10);
     expect(await explained).toBeInstanceOf(DeviceLostError);
+  });
+
+  it("waits longer for the loss where something was aborted, since nothing else aborts", async () => {
+    vi.useFakeTimers();
+    try {
+      const device = fakeDevice();
+      const handle = new DeviceHandle(device, false, undefined);
+      const aborted = Object.assign(new Error("mapping was aborted"), { name: "AbortError" });
+      const explained = handle.explain(aborted);
+      await vi.advanceTimersByTimeAsync(5000);
+      device.lose("unknown", "gone");
+      expect(await explained).toBeInstanceOf(DeviceLostError);
+      const never = new DeviceHandle(fakeDevice(), false, undefined).explain(aborted);
+      await vi.advanceTimersByTimeAsync(30_000);
+      expect(await never).toBe(aborted);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

@@ -13,7 +13,7 @@ import {
   SIGNAL,
   whole,
 } from "../../arguments.js";
-import { AbortedError, ArgumentError } from "../../errors.js";
+import { AbortedError } from "../../errors.js";
 import { readMatrix } from "../../host/index.js";
 import { type CgResult, conjugateGradients } from "../../linalg/cg.js";
 import {
