@@ -1,5 +1,5 @@
 /** Opening devices and losing them, on fakes: no GPU is needed to see what callers are told. */
-import { describe, expect, it, vi, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { capabilitiesOf } from "../../src/device/capabilities.js";
 import { DeviceHandle, openDevice } from "../../src/device/index.js";
 import { DeviceLostError, LimitError, NoAdapterError } from "../../src/errors.js";
