@@ -139,7 +139,7 @@ trainingTest("graph: batches of several inputs", async (t) => {
       /inputs must be arrays by name, \{ words, label, size \}, since there are 3 inputs, got one array/,
     ],
     [undefined, ArgumentError, /arrays by name, .*, got undefined/],
-    [{ words, label }, ArgumentError, /inputs must hold size/],
+    [{ words, label }, ArgumentError, /inputs must hold an array for size/],
     [{ ...good.inputs, other: size }, ArgumentError, /got other too/],
     [{ words, label, size: words }, ArgumentError, /inputs.size must be a Float32Array, got Uint32Array/],
     [{ words: size, label, size }, ArgumentError, /inputs.words must be a Uint32Array, got Float32Array/],
