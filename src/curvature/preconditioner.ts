@@ -5,6 +5,7 @@ import {
   must,
   NON_NEGATIVE,
   NUMBER,
+  OBJECT,
   objectLike,
   objectsOf,
   oneOf,
@@ -287,6 +288,7 @@ export class Preconditioner implements Disposable {
   #checkStatistics(name: string, statistics: LayerStatistics) {
     const index = this.#find(name);
     const layer = this.#layers[index]!;
+    must("accumulate", `statistics of ${name}`, statistics, OBJECT);
     const { layout = "columns" } = optionsOf("accumulate", STATISTICS, statistics, `statistics of ${name}`);
     const bias = layer.bias === true;
     const A = checkView("accumulate", `A of ${name}`, statistics.A);
@@ -301,6 +303,7 @@ export class Preconditioner implements Disposable {
   #checkOperands(name: string, operands: PreconditionOperands) {
     const index = this.#find(name);
     const layer = this.#layers[index]!;
+    must("precondition", `operands of ${name}`, operands, OBJECT);
     optionsOf("precondition", OPERANDS, operands, `operands of ${name}`);
     const G = checkView("precondition", `G of ${name}`, operands.G);
     const into = checkView("precondition", `into of ${name}`, operands.into);

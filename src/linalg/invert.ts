@@ -64,12 +64,14 @@ export interface InvertBuffers {
 export function invert(recorder: Recorder, inversions: readonly Inversion[], buffers: InvertBuffers): void {
   problemsOf("invert", recorder, "inversions", inversions);
   must("invert", "buffers", buffers, BUFFERS);
+  for (const name of ["dampings", "status"] as const) must("invert", name, buffers[name], GPU_BUFFER);
   if (inversions.length === 0) throw new ArgumentError("invert", "inversions", "must be at least one");
   // Many matrices take long to check and to lay out, and are mostly the same ones again.
   recorder.recall(keyOf(recorder.manager, inversions, buffers), (own) => record(own, inversions, buffers));
 }
 
 const BUFFERS = objectLike("{ dampings, status }");
+const GPU_BUFFER = objectLike("a GPUBuffer");
 const VIEW = objectLike("a matrix view { buffer, rows, cols }");
 
 /** All that the commands follow from. What is no number becomes NaN, and is then checked and refused. */

@@ -78,9 +78,9 @@ export async function evaluate(
   const { total = 0, signal } = optionsOf("evaluate", OPTIONS, options);
   const { manager, batchSize, passes, gathering } = network;
   if (typeof data !== "function") requireBatch("evaluate", data);
-  const supplier = supplierOf(data, network);
   const count = typeof data === "function" ? total : data.count;
   requireSize("evaluate", typeof data === "function" ? "total" : "count", count);
+  const supplier = supplierOf(data, network);
   const submit = async (start: number, end: number) => {
     const batch = supplier(start, end);
     const loaded = network.write(batch);
