@@ -2,7 +2,6 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/activation.wgsl?raw";
 import backwardCode from "../../shaders/activation_backward.wgsl?raw";
 import { must, NON_NEGATIVE } from "../arguments.js";
-import { ArgumentError } from "../errors.js";
 import type { Matrix } from "../linalg/index.js";
 import type { RowPlace } from "../memory/storage.js";
 import type { Workspace } from "../memory/workspace.js";
