@@ -13,11 +13,12 @@
 /** @type {readonly Room[]} */
 export const ROOMS = [
   { name: "errors", knows: [] },
-  { name: "random", knows: ["errors"], tests: "cpu" },
+  { name: "arguments", knows: ["errors"], tests: "cpu" },
+  { name: "random", knows: ["arguments"], tests: "cpu" },
   { name: "reference", knows: ["random"], tests: "cpu" },
   { name: "timing", knows: [], tests: "cpu" },
   { name: "charts", knows: [], tests: "cpu" },
-  { name: "device", knows: ["errors"], tests: "cpu" },
+  { name: "device", knows: ["arguments"], tests: "cpu" },
   { name: "pipeline", knows: ["device"], tests: "kernel" },
   { name: "linalg", knows: ["random", "pipeline"], kernels: true, tests: "kernel" },
   { name: "host", knows: ["linalg"], tests: "kernel" },

@@ -182,7 +182,7 @@ function byTreatment(): Map<string, string[]> {
 /**
  * Opens an engine: on the caller's `device`, which is borrowed and never changed or destroyed, or on a device of its own.
  *
- * @throws NoAdapterError when there is no WebGPU or no adapter, LimitError when the device offers too little.
+ * @throws ArgumentError for a bad option, NoAdapterError when there is no WebGPU or no adapter, LimitError when the device offers too little.
  */
 export async function createEngine(options: DeviceOptions = {}): Promise<Engine> {
   return new Engine(await openDevice(options));

@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+import { LIST, must, OBJECT } from "./arguments.js";
 import type { DeviceOptions } from "./device/index.js";
 import { nodeGpu } from "./device/node.js";
 import { createEngine, type Engine } from "./engine.js";
@@ -15,10 +16,13 @@ export { nodeGpu };
 /**
  * `createEngine` on Node's WebGPU. `dawnFlags` count at the first call in a process only.
  *
- * @throws NoAdapterError when the package webgpu or a Vulkan driver is missing, LimitError
+ * @throws ArgumentError for a bad option, NoAdapterError when the package webgpu or a Vulkan driver is missing, LimitError
  */
 export async function createNodeEngine(
   options: DeviceOptions & { dawnFlags?: readonly string[] } = {},
 ): Promise<Engine> {
-  return createEngine({ ...options, gpu: options.gpu ?? (await nodeGpu(options.dawnFlags)) });
+  must("createNodeEngine", "options", options, OBJECT);
+  const { dawnFlags, ...rest } = options;
+  if (dawnFlags !== undefined) must("createNodeEngine", "dawnFlags", dawnFlags, LIST);
+  return createEngine({ ...rest, gpu: rest.gpu ?? (await nodeGpu(dawnFlags)) });
 }

@@ -1,6 +1,6 @@
 /** Options of a command: one table describes how they are read, checked and shown in the help. */
 import { parseArgs } from "node:util";
-import { nearest } from "../optimizers/nearest.js";
+import { nearest } from "../arguments.js";
 import { problemWith } from "../optimizers/resolve.js";
 import type { OptionEntry } from "../optimizers/schema.js";
 import { UsageError } from "./failure.js";

@@ -1,4 +1,20 @@
 import { d } from "typegpu";
+import {
+  ANYTHING,
+  FLAG,
+  must,
+  NON_NEGATIVE,
+  NUMBER,
+  OBJECT,
+  objectLike,
+  objectsOf,
+  oneOf,
+  optionsOf,
+  type Rules,
+  shown,
+  TEXT,
+  whole,
+} from "../arguments.js";
 import { ArgumentError, ShapeError, UnsupportedLayerError } from "../errors.js";
 import { blend } from "../linalg/blend.js";
 import {
@@ -16,6 +32,7 @@ import {
 } from "../linalg/index.js";
 import type { CurvatureStatistics } from "../model/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import { MANAGER } from "../pipeline/rules.js";
 import { Curvature, type CurvatureOptions } from "./blocks/curvature.js";
 import { layOutMatrices } from "./blocks/spectra.js";
 import type { LayerStatus } from "./blocks/status.js";
@@ -64,6 +81,22 @@ export interface PreconditionOperands {
   examples?: number;
 }
 
+const OPTIONS: Rules<PreconditionerOptions> = {
+  damping: NON_NEGATIVE,
+  emaDecay: NUMBER,
+  blocks: ANYTHING,
+  fallback: ANYTHING,
+  loss: oneOf("mean", "sum"),
+};
+const BY_NAME = objectLike("an object of operands by the names of layers");
+const STATISTICS: Rules<LayerStatistics> = {
+  A: ANYTHING,
+  B: ANYTHING,
+  examples: ANYTHING,
+  layout: oneOf("columns", "rows"),
+};
+const OPERANDS: Rules<PreconditionOperands> = { G: ANYTHING, into: ANYTHING, examples: ANYTHING };
+
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
 
 /**
@@ -93,24 +126,30 @@ export class Preconditioner implements Disposable {
     layers: readonly PreconditionedLayer[],
     options: PreconditionerOptions = {},
   ) {
-    const names = layers.map(({ name }) => name);
+    must("preconditioner", "manager", manager, MANAGER);
+    const { loss = "mean", ...curvature } = optionsOf("preconditioner", OPTIONS, options);
+    const names = objectsOf("preconditioner", "layers", layers, { words: "{ name, in, out }" }).map(
+      ({ name }) => name,
+    );
     const repeated = names.find((name, index) => names.indexOf(name) !== index);
     if (repeated !== undefined) throw new ArgumentError("preconditioner", "layers", `name ${repeated} twice`);
-    for (const { name, in: inputs, out } of layers) {
+    for (const { name, in: inputs, out, bias } of layers) {
+      must("preconditioner", "the name of a layer", name, TEXT);
+      if (bias !== undefined) must("preconditioner", `bias of layer ${name}`, bias, FLAG);
       for (const size of [inputs, out]) {
         if (!(Number.isInteger(size) && size >= 1)) {
           throw new ArgumentError(
             "preconditioner",
             `layer ${name}`,
-            `needs whole sizes of at least 1, got ${size}`,
+            `needs whole sizes of at least 1, got ${shown(size)}`,
           );
         }
       }
     }
     this.#manager = manager;
     this.#layers = layers;
-    this.#mean = (options.loss ?? "mean") === "mean";
-    this.curvature = new Curvature(manager, layers, options);
+    this.#mean = loss === "mean";
+    this.curvature = new Curvature(manager, layers, curvature);
     this.#flags = manager.createStorage("update flags", layers.length);
     this.#examples = layers.map(() => 1);
   }
@@ -138,6 +177,7 @@ export class Preconditioner implements Disposable {
   /** As `accumulate`, for several layers by their names in one grouped call. @throws as `accumulate`; nothing is recorded then */
   accumulateAll(encoder: GPUCommandEncoder, statistics: Readonly<Record<string, LayerStatistics>>): void {
     requireEncoder("accumulate", encoder);
+    must("accumulate", "statistics", statistics, BY_NAME);
     const given = Object.entries(statistics).map(([name, own]) => this.#checkStatistics(name, own));
     if (given.length === 0) return;
     for (const { index, examples } of given) this.#examples[index] = examples;
@@ -180,6 +220,7 @@ export class Preconditioner implements Disposable {
     operands: Readonly<Record<string, PreconditionOperands>>,
   ): void {
     requireEncoder("precondition", encoder);
+    must("precondition", "operands", operands, BY_NAME);
     const given = Object.entries(operands).map(([name, own]) => this.#checkOperands(name, own));
     if (given.length === 0) return;
     this.#record(encoder, (recorder) => {
@@ -247,20 +288,23 @@ export class Preconditioner implements Disposable {
   #checkStatistics(name: string, statistics: LayerStatistics) {
     const index = this.#find(name);
     const layer = this.#layers[index]!;
-    const { layout = "columns" } = statistics;
+    must("accumulate", `statistics of ${name}`, statistics, OBJECT);
+    const { layout = "columns" } = optionsOf("accumulate", STATISTICS, statistics, `statistics of ${name}`);
     const bias = layer.bias === true;
     const A = checkView("accumulate", `A of ${name}`, statistics.A);
     const B = checkView("accumulate", `B of ${name}`, statistics.B);
     requireFeatures(`A of ${name}`, A, layer.in - (bias ? 1 : 0), layout);
     requireFeatures(`B of ${name}`, B, layer.out, layout);
     const columns = layout === "rows" ? A.rows : A.cols;
-    const examples = requireExamples("accumulate", statistics.examples ?? columns);
+    const examples = requireExamples("accumulate", statistics.examples ?? columns, columns);
     return { index, name, A, B, layout, bias, examples };
   }
 
   #checkOperands(name: string, operands: PreconditionOperands) {
     const index = this.#find(name);
     const layer = this.#layers[index]!;
+    must("precondition", `operands of ${name}`, operands, OBJECT);
+    optionsOf("precondition", OPERANDS, operands, `operands of ${name}`);
     const G = checkView("precondition", `G of ${name}`, operands.G);
     const into = checkView("precondition", `into of ${name}`, operands.into);
     requireShape("precondition", `G of ${name}`, G, layer.out, layer.in);
@@ -357,12 +401,12 @@ function packRows(recorder: Recorder, operands: readonly Unpacked[]): Matrix[] {
 /** @throws ArgumentError without an encoder: commands would go into one that nobody submits */
 function requireEncoder(operation: string, encoder: GPUCommandEncoder | undefined): void {
   if (encoder && typeof encoder.beginComputePass === "function") return;
-  throw new ArgumentError(operation, "encoder", `must be a GPUCommandEncoder, got ${String(encoder)}`);
+  throw new ArgumentError(operation, "encoder", `must be a GPUCommandEncoder, got ${shown(encoder)}`);
 }
 
-function requireExamples(operation: string, examples: number): number {
-  if (Number.isInteger(examples) && examples >= 1) return examples;
-  throw new ArgumentError(operation, "examples", `must be a whole number of at least 1, got ${examples}`);
+function requireExamples(operation: string, examples: number, most?: number): number {
+  must(operation, "examples", examples, whole(1, most));
+  return examples;
 }
 
 function requireFeatures(operand: string, view: Matrix, features: number, layout: "columns" | "rows"): void {

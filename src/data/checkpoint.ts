@@ -10,6 +10,7 @@
  *
  * `length` counts elements of 4 bytes, `offset` bytes from the start of the file.
  */
+import { instanceOf, must, objectLike, type Rule } from "../arguments.js";
 import { CheckpointError } from "../errors.js";
 import { crc32 } from "./crc32.js";
 
@@ -38,8 +39,9 @@ interface Entry {
   offset: number;
 }
 
-/** The file's bytes. @throws CheckpointError for weights that are not finite */
-export function encodeCheckpoint({ meta, tensors }: Checkpoint): Uint8Array {
+/** The file's bytes. @throws CheckpointError for weights that are not finite, ArgumentError for what is no checkpoint */
+export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
+  const { meta, tensors } = requireCheckpoint("encodeCheckpoint", checkpoint);
   const list = Object.entries(tensors);
   for (const [name, tensor] of list) requireFiniteWeights(name, tensor);
   // Offsets are part of the header whose length they depend on: lay out from 0, then shift by the largest header's end.
@@ -79,9 +81,10 @@ export function encodeCheckpoint({ meta, tensors }: Checkpoint): Uint8Array {
  * Reads a checkpoint. Everything the file claims is checked against its length before it is used.
  *
  * @throws CheckpointError for a file that is cut short, damaged, of another format or version, or holds weights that are
- *   not finite
+ *   not finite; ArgumentError for what is no `Uint8Array`
  */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
+  must("decodeCheckpoint", "bytes", bytes, instanceOf(Uint8Array));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   requireFrame(bytes, view);
   const headerEnd = FIXED_BYTES + view.getUint32(16, true);
@@ -100,6 +103,34 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     return [name, tensor];
   });
   return { meta, tensors: Object.fromEntries(tensors) };
+}
+
+const CHECKPOINT = objectLike("a checkpoint, { meta, tensors }");
+const TENSOR: Rule = {
+  words: "a Float32Array or a Uint32Array",
+  holds: (value) => value instanceof Float32Array || value instanceof Uint32Array,
+};
+const META: Rule = {
+  words: "an object that JSON can hold",
+  holds: (value) => isObject(value) && isJson(value),
+};
+
+/** @throws ArgumentError for what is none */
+export function requireCheckpoint(operation: string, checkpoint: Checkpoint): Checkpoint {
+  must(operation, "checkpoint", checkpoint, CHECKPOINT);
+  must(operation, "meta", checkpoint.meta, META);
+  must(operation, "tensors", checkpoint.tensors, objectLike("arrays by name"));
+  for (const [name, tensor] of Object.entries(checkpoint.tensors))
+    must(operation, `tensors.${name}`, tensor, TENSOR);
+  return checkpoint;
+}
+
+function isJson(value: unknown): boolean {
+  try {
+    return typeof JSON.stringify(value) === "string";
+  } catch {
+    return false;
+  }
 }
 
 /** Magic, version, length and checksum. */

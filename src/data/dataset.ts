@@ -1,4 +1,17 @@
 /** Labelled examples in memory, and deterministic shuffled batches of them. */
+import {
+  instanceOf,
+  must,
+  NUMBERS,
+  OBJECT,
+  objectLike,
+  optionsOf,
+  type Rule,
+  SIZE,
+  shown,
+  U32,
+  whole,
+} from "../arguments.js";
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
 import { shuffle } from "../random/index.js";
 import type { IdxArray } from "./idx.js";
@@ -19,6 +32,24 @@ export interface Dataset {
   labels: Uint8Array;
 }
 
+const CLASSES = { ...whole(1, 256), words: "an integer from 1 to 256" };
+const DATASET = objectLike("labelled images, as imageDataset makes them");
+const LABELS = instanceOf(Uint8Array);
+const IMAGES: Rule = {
+  words: "a Uint8Array or a Float32Array",
+  holds: (value) => value instanceof Uint8Array || value instanceof Float32Array,
+};
+const IDX_ARRAY: Rule = {
+  words: "{ shape, data } with a list and an array of numbers, as parseIdx returns",
+  holds: (value) => {
+    if (!OBJECT.holds(value)) return false;
+    const { shape, data } = value as Partial<IdxArray>;
+    return (
+      Array.isArray(shape) && shape.every((size) => SIZE.holds(size) || size === 0) && NUMBERS.holds(data)
+    );
+  },
+};
+
 /**
  * Joins an array of images (count × …) and an array of labels (count), as `parseIdx` returns them. u8 images stay
  * bytes, other types become f32.
@@ -31,6 +62,7 @@ export function imageDataset(
   labels: IdxArray,
   options: { classes?: number } = {},
 ): Dataset {
+  const given = optionsOf("imageDataset", { classes: CLASSES }, options);
   requireElements("images", images);
   requireElements("labels", labels);
   const [count = 0, ...featureShape] = images.shape;
@@ -62,10 +94,7 @@ export function imageDataset(
       },
     );
   }
-  const limit = options.classes ?? 256;
-  if (!(Number.isInteger(limit) && limit >= 1 && limit <= 256)) {
-    throw new ArgumentError("imageDataset", "classes", `must be an integer from 1 to 256, got ${limit}`);
-  }
+  const limit = given.classes ?? 256;
   let largest = 0;
   labels.data.forEach((label, i) => {
     if (!(Number.isInteger(label) && label >= 0 && label < limit)) {
@@ -80,13 +109,43 @@ export function imageDataset(
     count,
     features,
     featureShape,
-    classes: options.classes ?? largest + 1,
+    classes: given.classes ?? largest + 1,
     images: images.data instanceof Uint8Array ? images.data : finiteFloats(images.data, features),
     labels: Uint8Array.from(labels.data),
   };
 }
 
+/**
+ * The sizes and arrays of a data set, not what is in them.
+ *
+ * @throws ArgumentError for what is none, ShapeError for an array that does not hold as many examples
+ */
+export function requireDataset(operation: string, data: Dataset): Dataset {
+  must(operation, "data", data, DATASET);
+  const { count, features, classes, images, labels } = data;
+  for (const [name, size] of Object.entries({ count, features, classes })) {
+    must(operation, `data.${name}`, size, SIZE);
+  }
+  must(operation, "data.images", images, IMAGES);
+  must(operation, "data.labels", labels, LABELS);
+  for (const [name, array, size] of [
+    ["images", images, features],
+    ["labels", labels, 1],
+  ] as const) {
+    if (array.length === count * size) continue;
+    throw new ShapeError(
+      operation,
+      `data.${name}`,
+      [array.length],
+      [count * size],
+      `it holds ${count} × ${size}`,
+    );
+  }
+  return data;
+}
+
 function requireElements(name: string, array: IdxArray): void {
+  must("imageDataset", name, array, IDX_ARRAY);
   const expected = array.shape.reduce((a, b) => a * b, 1);
   if (array.shape.length === 0 || array.data.length !== expected) {
     throw new DataError(
@@ -123,7 +182,10 @@ export function gather(
   out: Float32Array,
   outLabels: Uint32Array,
 ): void {
-  const { features, images, labels, count } = dataset;
+  const { features, images, labels, count } = requireDataset("gather", dataset);
+  must("gather", "indices", indices, NUMBERS);
+  must("gather", "out", out, instanceOf(Float32Array));
+  must("gather", "outLabels", outLabels, instanceOf(Uint32Array));
   if (out.length < indices.length * features) {
     throw new ShapeError(
       "gather",
@@ -148,7 +210,7 @@ export function gather(
       throw new ArgumentError(
         "gather",
         `indices[${r}]`,
-        `must be an integer from 0 to ${count - 1}, got ${i}`,
+        `must be an integer from 0 to ${count - 1}, got ${shown(i)}`,
       );
     }
   }
@@ -165,22 +227,23 @@ export function gather(
  * Shuffled index batches of one epoch: every example once, in batches of `batchSize` with a shorter last one where it
  * does not divide `count`. A function of its arguments alone.
  *
- * @throws ArgumentError for sizes below 1
+ * @throws ArgumentError for sizes below 1, and a seed or epoch that is not a u32
  */
-export function* batches(
+export function batches(
   count: number,
   batchSize: number,
   seed: number,
   epoch: number,
 ): Generator<Uint32Array, void, undefined> {
-  for (const [name, value] of [
-    ["count", count],
-    ["batchSize", batchSize],
-  ] as const) {
-    if (!(Number.isInteger(value) && value >= 1)) {
-      throw new ArgumentError("batches", name, `must be a positive integer, got ${value}`);
-    }
-  }
+  must("batches", "count", count, SIZE);
+  must("batches", "batchSize", batchSize, SIZE);
+  must("batches", "seed", seed, U32);
+  must("batches", "epoch", epoch, U32);
+  // A generator would refuse nothing before it is asked for its first batch.
+  return batchesOf(count, batchSize, seed, epoch);
+}
+
+function* batchesOf(count: number, batchSize: number, seed: number, epoch: number) {
   const order = shuffle(count, seed, epoch);
   for (let start = 0; start < count; start += batchSize) yield order.subarray(start, start + batchSize);
 }

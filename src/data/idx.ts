@@ -2,6 +2,7 @@
  * The IDX format of the MNIST files (LeCun, Cortes, Burges): two zero bytes, a type code, the number of dimensions, that
  * many big-endian u32 sizes, then the elements, big-endian. Compressed files are unpacked by the caller first.
  */
+import { instanceOf, must } from "../arguments.js";
 import { DataError } from "../errors.js";
 
 export type IdxData = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array;
@@ -32,9 +33,10 @@ const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
  * Reads a whole IDX file. Everything the header claims is checked against the file's length before any element is
  * read or memory is reserved. `name` stands for the file in messages.
  *
- * @throws DataError (with `actual` and `expected` sizes) for a file that is cut short, too long, or not IDX
+ * @throws ArgumentError for what is no `Uint8Array`, DataError (with `actual` and `expected` sizes) for a file that is cut short, too long, or not IDX
  */
 export function parseIdx(bytes: Uint8Array, name = "IDX file"): IdxArray {
+  must("parseIdx", "bytes", bytes, instanceOf(Uint8Array));
   if (bytes.length < 4) {
     throw new DataError(name, `has ${bytes.length} bytes and the header needs 4; the file is cut short`, {
       actual: bytes.length,

@@ -1,4 +1,5 @@
 /** Training and test examples of one data set, from images and labels as IDX files hold them. */
+import { instanceOf, must, objectLike } from "../arguments.js";
 import { DataError } from "../errors.js";
 import { type Dataset, imageDataset } from "./dataset.js";
 import { type IdxArray, parseIdx } from "./idx.js";
@@ -24,12 +25,12 @@ export interface LabelledImages {
 /**
  * Joins images and labels to data sets that agree on their classes: the largest label of both + 1.
  *
- * @throws DataError as `imageDataset` does, and when training and test examples have different sizes
+ * @throws ArgumentError and DataError as `imageDataset` does, and when training and test examples have different sizes
  */
 export function labelledData(train: LabelledImages, test?: LabelledImages): LabelledData {
-  const trainSet = joined(train);
+  const trainSet = joined("train", train);
   if (test === undefined) return { train: trainSet, test, classes: trainSet.classes };
-  const testSet = joined(test);
+  const testSet = joined("test", test);
   if (testSet.features !== trainSet.features) {
     const { imagesName = "images" } = test;
     const other = train.imagesName ?? "the training file";
@@ -46,9 +47,10 @@ export function labelledData(train: LabelledImages, test?: LabelledImages): Labe
 /**
  * Reads a whole IDX file, also one packed by gzip: for files that were fetched or dropped on a page.
  *
- * @throws DataError as `parseIdx` does, and for a packed file that is damaged
+ * @throws ArgumentError and DataError as `parseIdx` does, and for a packed file that is damaged
  */
 export async function readIdx(bytes: Uint8Array, name = "IDX file"): Promise<IdxArray> {
+  must("readIdx", "bytes", bytes, BYTES);
   if (!isGzip(bytes)) return parseIdx(bytes, name);
   const packed = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream();
   let unpacked: ArrayBuffer;
@@ -68,8 +70,13 @@ export function damagedGzip(name: string, why: string): DataError {
   return new DataError(name, `cannot be unpacked (${why}); the file is damaged or cut short`);
 }
 
+const IMAGES = objectLike("{ images, labels }");
+const BYTES = instanceOf(Uint8Array);
+
 /** As `imageDataset`, with the files' names in the message. */
-function joined({ images, labels, imagesName, labelsName }: LabelledImages): Dataset {
+function joined(part: string, given: LabelledImages): Dataset {
+  must("labelledData", part, given, IMAGES);
+  const { images, labels, imagesName, labelsName } = given;
   try {
     return imageDataset(images, labels);
   } catch (error) {

@@ -1,3 +1,4 @@
+import { must, objectLike, shown, whole } from "../arguments.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import { type InputArray, isDatasetBatch, type ModelBatch, mapInputs } from "../model/batch.js";
 
@@ -9,10 +10,9 @@ import { type InputArray, isDatasetBatch, type ModelBatch, mapInputs } from "../
  *   many numbers for each example
  */
 export function microBatches<B extends ModelBatch>(batch: B, size: number): B[] {
-  for (const [name, value] of Object.entries({ count: batch.count, size })) {
-    if (Number.isSafeInteger(value) && value >= 1) continue;
-    throw new ArgumentError("microBatches", name, `must be a whole number of at least 1, got ${value}`);
-  }
+  must("microBatches", "batch", batch, objectLike("{ inputs, targets, count }, or a batch of a data set"));
+  must("microBatches", "count", batch.count, whole(1));
+  must("microBatches", "size", size, whole(1));
   const { count } = batch;
   const parts = Math.ceil(count / size);
   return Array.from({ length: parts }, (_, k) => {
@@ -21,7 +21,7 @@ export function microBatches<B extends ModelBatch>(batch: B, size: number): B[] 
     const { inputs, targets } = batch;
     const part = (array: InputArray, name: string) => {
       if (!ArrayBuffer.isView(array)) {
-        throw new ArgumentError("microBatches", name, `must be an array of numbers, got ${String(array)}`);
+        throw new ArgumentError("microBatches", name, `must be an array of numbers, got ${shown(array)}`);
       }
       const width = (array as InputArray).length / count;
       if (!Number.isInteger(width)) throw new ShapeError("microBatches", name, [array.length], [count, "?"]);

@@ -1,8 +1,9 @@
 /** What a training run needs to continue bitwise, as a checkpoint. */
+import { must, OBJECT, objectLike } from "../arguments.js";
 import { CheckpointError } from "../errors.js";
 import type { Network } from "../network/index.js";
 import type { Optimizer } from "../optimizers/index.js";
-import type { Checkpoint, JsonObject } from "./checkpoint.js";
+import { type Checkpoint, type JsonObject, requireCheckpoint } from "./checkpoint.js";
 
 /** What a checkpoint needs of a network. */
 export type SavedNetwork = Pick<Network, "layers" | "weights" | "setWeights">;
@@ -15,12 +16,16 @@ const OPTIMIZER = "optimizer/";
 /**
  * Weights and optimiser state as they are after everything submitted so far; no step may be in flight. `meta` is what the
  * caller wants to find again: sizes, counters, settings.
+ *
+ * @throws ArgumentError for what is no network or optimiser
  */
 export async function saveRun(
   network: SavedNetwork,
   optimizer: SavedOptimizer,
   meta: JsonObject = {},
 ): Promise<Checkpoint> {
+  requireRun("saveRun", network, optimizer);
+  must("saveRun", "meta", meta, OBJECT);
   const weights = await network.weights();
   const state = await optimizer.state();
   return {
@@ -35,13 +40,15 @@ export async function saveRun(
 /**
  * Puts the tensors of `saveRun` back.
  *
- * @throws CheckpointError when they are not those of this network and optimiser; then nothing has changed
+ * @throws ArgumentError for what is no checkpoint, network or optimiser, CheckpointError when they are not those of this network and optimiser; then nothing has changed
  */
 export async function restoreRun(
-  { tensors }: Checkpoint,
+  checkpoint: Checkpoint,
   network: SavedNetwork,
   optimizer: SavedOptimizer,
 ): Promise<void> {
+  const { tensors } = requireCheckpoint("restoreRun", checkpoint);
+  requireRun("restoreRun", network, optimizer);
   const present = await network.weights();
   const weights = present.map((old, l) => {
     const tensor = tensors[`${WEIGHTS}${l}`];
@@ -59,4 +66,12 @@ export async function restoreRun(
     .map(([name, tensor]) => [name.slice(OPTIMIZER.length), tensor] as const);
   optimizer.restore(Object.fromEntries(state));
   network.setWeights(weights);
+}
+
+const NETWORK = objectLike("a network", "weights", "setWeights");
+const OPTIMIZER_LIKE = objectLike("an optimiser", "state", "restore");
+
+function requireRun(operation: string, network: SavedNetwork, optimizer: SavedOptimizer): void {
+  must(operation, "network", network, NETWORK);
+  must(operation, "optimizer", optimizer, OPTIMIZER_LIKE);
 }

@@ -1,3 +1,4 @@
+import { objectLike, oneOf, optionsOf, type Rules } from "../arguments.js";
 import { DeviceLostError, LimitError, NoAdapterError } from "../errors.js";
 import { type Capabilities, capabilitiesOf, OPTIONAL_FEATURES, RAISED_LIMITS } from "./capabilities.js";
 
@@ -9,6 +10,12 @@ export interface DeviceOptions {
   gpu?: GPU;
   powerPreference?: GPUPowerPreference;
 }
+
+const OPTIONS: Rules<DeviceOptions> = {
+  device: objectLike("a GPUDevice", "destroy"),
+  gpu: objectLike("a GPU, such as navigator.gpu", "requestAdapter"),
+  powerPreference: oneOf("low-power", "high-performance"),
+};
 
 /** A device in use, owned or borrowed, with what it can do and whether it is still there. */
 export class DeviceHandle {
@@ -43,9 +50,16 @@ export class DeviceHandle {
   async explain(error: unknown): Promise<unknown> {
     if (this.#lostError) return this.#lostError;
     if (this.#disposed) return disposedError(error);
-    // A busy machine tells the loss late.
-    const patience = new Promise<undefined>((resolve) => setTimeout(resolve, 1000));
-    return (await Promise.race([this.lost, patience])) ?? error;
+    // A busy machine tells the loss late. What is aborted without our doing was a loss all but surely: that may take its time.
+    const seconds = (error as { name?: unknown } | undefined)?.name === "AbortError" ? 30 : 1;
+    // Second by second: a timer that is overdue comes before the news of a loss that is already there.
+    for (let second = 0; second < seconds; second++) {
+      const patience = new Promise<undefined>((resolve) => setTimeout(resolve, 1000));
+      const lost = await Promise.race([this.lost, patience]);
+      if (lost) return lost;
+      if (this.#disposed) return disposedError(error);
+    }
+    return this.#lostError ?? error;
   }
 
   /** Destroys the device if it is our own. */
@@ -71,10 +85,12 @@ const REQUIRED_LIMITS = {
 /**
  * Borrows the caller's device, or opens one of our own with every optional feature and raised limit the adapter has.
  *
+ * @throws ArgumentError for a bad option.
  * @throws NoAdapterError when the platform has no WebGPU or no adapter.
  * @throws LimitError when the device offers less than the kernels need.
  */
 export async function openDevice(options: DeviceOptions = {}): Promise<DeviceHandle> {
+  optionsOf("createEngine", OPTIONS, options);
   const handle = options.device
     ? new DeviceHandle(options.device, false, adapterInfo(options.device))
     : await openOwnDevice(options);

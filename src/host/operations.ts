@@ -1,3 +1,4 @@
+import { ANYTHING, FLAG, LIST, must, NON_NEGATIVE, NUMBER, OBJECT, optionsOf } from "../arguments.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import { eigh } from "../linalg/eigh.js";
 import { invert } from "../linalg/invert.js";
@@ -6,7 +7,7 @@ import { gram } from "../linalg/products/gram.js";
 import { matmul } from "../linalg/products/matmul.js";
 import { sandwich } from "../linalg/products/sandwich.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
-import { DeviceMatrices, type HostMatrix, readMatrices, readMatrix } from "./transfer.js";
+import { DeviceMatrices, type HostMatrix, readMatrices, readMatrix, requireMatrix } from "./transfer.js";
 
 /** What to do with the inverse of a matrix, and how it went: bits of `InvertStatus`, 0 when all is well. */
 export interface HostInverse {
@@ -23,6 +24,10 @@ export interface HostEigh {
   status: number;
 }
 
+const GRAM = { A: ANYTHING, alpha: NUMBER, biasRow: FLAG };
+const MATMUL = { transposeA: FLAG, transposeB: FLAG, alpha: NUMBER };
+const INVERT = { damping: NON_NEGATIVE };
+
 /**
  * Runs operations on matrices in main memory: uploads, records, submits once and reads the results back.
  * Convenience; training and embedding work on buffers.
@@ -34,34 +39,41 @@ export class HostOperations {
     this.#manager = manager;
   }
 
-  /** α ΣAᵢAᵢ' of one or several matrices d × kᵢ. @throws ShapeError, DataError */
+  /** α ΣAᵢAᵢ' of one or several matrices d × kᵢ. @throws ArgumentError, ShapeError, DataError */
   async gram(options: {
     A: HostMatrix | readonly HostMatrix[];
     alpha?: number;
     biasRow?: boolean;
   }): Promise<HostMatrix> {
-    const list = (Array.isArray(options.A) ? options.A : [options.A]) as readonly HostMatrix[];
-    const d = (list[0]?.rows ?? 0) + (options.biasRow ? 1 : 0);
+    must("gram", "options", options, OBJECT);
+    const { A: given, alpha, biasRow } = optionsOf("gram", GRAM, options);
+    const list = (Array.isArray(given) ? given : [given]) as readonly HostMatrix[];
+    for (const [k, A] of list.entries()) requireMatrix("gram", list.length > 1 ? `A[${k}]` : "A", A);
+    const d = (list[0]?.rows ?? 0) + (biasRow ? 1 : 0);
     return this.#run("gram", list, [d, d], (recorder, A, into) => {
-      gram(recorder, { A, into, alpha: options.alpha, biasRow: options.biasRow });
+      gram(recorder, { A, into, alpha, biasRow });
     });
   }
 
-  /** α op(A) op(B). @throws ShapeError, DataError */
+  /** α op(A) op(B). @throws ArgumentError, ShapeError, DataError */
   async matmul(
     A: HostMatrix,
     B: HostMatrix,
     options: { transposeA?: boolean; transposeB?: boolean; alpha?: number } = {},
   ): Promise<HostMatrix> {
-    const rows = options.transposeA ? A.cols : A.rows;
-    const cols = options.transposeB ? B.rows : B.cols;
+    const { transposeA, transposeB } = optionsOf("matmul", MATMUL, options);
+    requireMatrix("matmul", "A", A);
+    requireMatrix("matmul", "B", B);
+    const rows = transposeA ? A.cols : A.rows;
+    const cols = transposeB ? B.rows : B.cols;
     return this.#run("matmul", [A, B], [rows, cols], (recorder, [a, b], into) => {
       matmul(recorder, { A: a!, B: b!, into, ...options });
     });
   }
 
-  /** P G Q with symmetric P and Q. @throws ShapeError, DataError */
+  /** P G Q with symmetric P and Q. @throws ArgumentError, ShapeError, DataError */
   async sandwich(P: HostMatrix, G: HostMatrix, Q: HostMatrix): Promise<HostMatrix> {
+    for (const [name, matrix] of Object.entries({ P, G, Q })) requireMatrix("sandwich", name, matrix);
     return this.#run("sandwich", [P, G, Q], [G.rows, G.cols], (recorder, [p, g, q], into) => {
       sandwich(recorder, { P: p!, G: g!, Q: q!, into });
     });
@@ -71,7 +83,7 @@ export class HostOperations {
    * (S + λI)⁻¹ of a symmetric positive definite matrix, λ = `damping`, which defaults to 0. A failure is a value: the status
    * says so and the inverse is zero.
    *
-   * @throws ShapeError, DataError
+   * @throws ArgumentError, ShapeError, DataError
    */
   async invert(S: HostMatrix, options: { damping?: number } = {}): Promise<HostInverse> {
     const [result] = await this.invertAll([S], options);
@@ -80,21 +92,19 @@ export class HostOperations {
 
   /** The inverses of matrices of any sizes in one grouped sweep. @throws ArgumentError, ShapeError, DataError */
   async invertAll(list: readonly HostMatrix[], options: { damping?: number } = {}): Promise<HostInverse[]> {
-    if (list.length === 0) throw new ArgumentError("invert", "list", "must be at least one matrix");
-    for (const S of list) {
-      if (S.rows !== S.cols) throw new ShapeError("invert", "S", [S.rows, S.cols], [S.rows, S.rows]);
-    }
+    const { damping = 0 } = optionsOf("invert", INVERT, options);
+    requireSquare("invert", list);
     return this.#scoped("invert", async (memory) => {
       const inversions = list.map((S) => ({
         S: memory.upload(S, "S"),
         into: memory.matrix(S.rows, S.cols),
       }));
       const dampings = { rows: 1, cols: list.length, data: new Float32Array(list.length) };
-      dampings.data.fill(options.damping ?? 0);
-      const damping = memory.upload(dampings, "damping").buffer;
+      dampings.data.fill(damping);
+      const lambda = memory.upload(dampings, "damping").buffer;
       const status = memory.vector(list.length);
       const recorder = this.#manager.record();
-      recorded(recorder, () => invert(recorder, inversions, { dampings: damping, status }));
+      recorded(recorder, () => invert(recorder, inversions, { dampings: lambda, status }));
       const words = recorder.read(status, 0, 4 * list.length);
       const reading = readMatrices(
         recorder,
@@ -111,19 +121,16 @@ export class HostOperations {
    * The eigenvalues and eigenvectors of a symmetric matrix, of which the lower half is read. A failure is a value: the
    * status says so, and where S is not finite all numbers are zero.
    *
-   * @throws ShapeError, DataError
+   * @throws ArgumentError, ShapeError, DataError
    */
   async eigh(S: HostMatrix): Promise<HostEigh> {
     const [result] = await this.eighAll([S]);
     return result!;
   }
 
-  /** The eigen-decompositions of matrices of any sizes, all together. @throws ShapeError, DataError */
+  /** The eigen-decompositions of matrices of any sizes, all together. @throws ArgumentError, ShapeError, DataError */
   async eighAll(list: readonly HostMatrix[]): Promise<HostEigh[]> {
-    if (list.length === 0) throw new ArgumentError("eigh", "list", "must be at least one matrix");
-    for (const S of list) {
-      if (S.rows !== S.cols) throw new ShapeError("eigh", "S", [S.rows, S.cols], [S.rows, S.rows]);
-    }
+    requireSquare("eigh", list);
     return this.#scoped("eigh", async (memory) => {
       const problems = list.map((S) => ({
         S: memory.upload(S, "S"),
@@ -176,6 +183,16 @@ export class HostOperations {
     } finally {
       memory.dispose();
     }
+  }
+}
+
+/** @throws ArgumentError for what is no list of matrices, DataError, ShapeError */
+function requireSquare(operation: string, list: readonly HostMatrix[]): void {
+  must(operation, "list", list, LIST);
+  if (list.length === 0) throw new ArgumentError(operation, "list", "must be at least one matrix");
+  for (const S of list) {
+    const { rows, cols } = requireMatrix(operation, "S", S);
+    if (rows !== cols) throw new ShapeError(operation, "S", [rows, cols], [rows, rows]);
   }
 }
 

@@ -2,9 +2,11 @@
  * The way between matrices in main memory, which have no gaps, and matrices on the GPU, whose rows start on a `vec4f`.
  * It exists once, here.
  */
+import { must, OBJECT, objectLike, objectsOf, type Rule, TEXT, whole } from "../arguments.js";
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
-import { type Matrix, type MatrixView, paddedLength, paddedView } from "../linalg/index.js";
+import { checkView, type Matrix, type MatrixView, paddedLength, paddedView } from "../linalg/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
+import { MANAGER, RECORDER } from "../pipeline/rules.js";
 import { unshared } from "../pipeline/unshared.js";
 
 /** A matrix in main memory, row-major: `data[i * cols + j]`. */
@@ -56,13 +58,17 @@ export async function readMatrix(recorder: Recorder, view: MatrixView): Promise<
   return matrix!;
 }
 
-/** The same for several views, through one staging buffer. */
+/** The same for several views, through one staging buffer. @throws (by rejection) as the first check of any operation on views */
 export async function readMatrices(recorder: Recorder, views: readonly MatrixView[]): Promise<HostMatrix[]> {
-  const ranges = views.map(({ buffer, rows, cols, offset = 0, stride = cols }) => {
+  must("readMatrices", "recorder", recorder, RECORDER);
+  const checked = objectsOf("readMatrices", "views", views).map((view, k) =>
+    checkView("readMatrices", `views[${k}]`, view),
+  );
+  const ranges = checked.map(({ buffer, rows, cols, offset, stride }) => {
     return { buffer, offset: 4 * offset, bytes: 4 * ((rows - 1) * stride + cols) };
   });
   const bytes = await recorder.readRanges(ranges);
-  return views.map(({ rows, cols, stride = cols }, index) => {
+  return checked.map(({ rows, cols, stride }, index) => {
     const all = new Float32Array(bytes[index]!);
     return { rows, cols, data: stride === cols ? all : unpackRows(all, { rows, cols, stride }) };
   });
@@ -75,13 +81,15 @@ export interface F64Matrix {
   readonly data: Float64Array;
 }
 
-/** The f64 reference's matrix, rounded to f32. */
-export function toF32({ rows, cols, data }: F64Matrix): HostMatrix {
+/** The f64 reference's matrix, rounded to f32. @throws ArgumentError, DataError */
+export function toF32(matrix: F64Matrix): HostMatrix {
+  const { rows, cols, data } = requireMatrix("toF32", "matrix", matrix);
   return { rows, cols, data: Float32Array.from(data) };
 }
 
-/** A matrix that the f64 reference takes. */
-export function toF64({ rows, cols, data }: HostMatrix): F64Matrix {
+/** A matrix that the f64 reference takes. @throws ArgumentError, DataError */
+export function toF64(matrix: HostMatrix): F64Matrix {
+  const { rows, cols, data } = requireMatrix("toF64", "matrix", matrix);
   return { rows, cols, data: Float64Array.from(data) };
 }
 
@@ -93,25 +101,30 @@ export class DeviceMatrices implements Disposable {
 
   /** `label` names the buffers in the browser's tools and in errors. */
   constructor(manager: Pick<PipelineManager, "createStorage" | "destroyBuffer" | "device">, label: string) {
+    must("DeviceMatrices", "manager", manager, MANAGER);
+    must("DeviceMatrices", "label", label, TEXT);
     this.#manager = manager;
     this.#label = label;
   }
 
-  /** A buffer of `length` zeros. @throws LimitError */
+  /** A buffer of `length` zeros. @throws ArgumentError, LimitError */
   vector(length: number): GPUBuffer {
+    must(this.#label, "length", length, whole(0));
     const buffer = this.#manager.createStorage(this.#label, length);
     this.#buffers.add(buffer);
     return buffer;
   }
 
-  /** rows × cols zeros. @throws LimitError */
+  /** rows × cols zeros. @throws ArgumentError, LimitError */
   matrix(rows: number, cols: number): Matrix {
+    must(this.#label, "rows", rows, whole(0));
+    must(this.#label, "cols", cols, whole(0));
     return paddedView(this.vector(paddedLength(rows, cols)), 0, rows, cols);
   }
 
-  /** A new matrix with these numbers; `name` stands for it in errors. @throws DataError, LimitError */
+  /** A new matrix with these numbers; `name` stands for it in errors. @throws ArgumentError, DataError, LimitError */
   upload(numbers: HostNumbers, name = "matrix"): Matrix {
-    requireLength(`${this.#label}: ${name}`, numbers);
+    requireMatrix(this.#label, name, numbers);
     const view = this.matrix(numbers.rows, numbers.cols);
     this.#send(view, numbers.data);
     return view;
@@ -123,6 +136,8 @@ export class DeviceMatrices implements Disposable {
    * @throws ArgumentError for a matrix of another's, ShapeError for another shape, DataError for a wrong length
    */
   write(view: Matrix, numbers: HostNumbers): void {
+    requireMatrix(this.#label, "numbers", numbers);
+    must(this.#label, "view", view, OBJECT);
     // Of another's matrix the numbers between the rows may mean something, and one write would overwrite them.
     if (!this.#buffers.has(view.buffer)) {
       throw new ArgumentError(this.#label, "view", "must be a matrix that was made here");
@@ -131,7 +146,6 @@ export class DeviceMatrices implements Disposable {
     if (rows !== view.rows || cols !== view.cols) {
       throw new ShapeError(this.#label, "numbers", [rows, cols], [view.rows, view.cols]);
     }
-    requireLength(`${this.#label}: numbers`, numbers);
     this.#send(view, numbers.data);
   }
 
@@ -159,10 +173,20 @@ export class DeviceMatrices implements Disposable {
   }
 }
 
-function requireLength(source: string, { rows, cols, data }: HostNumbers): void {
-  if (data.length === rows * cols) return;
-  throw new DataError(source, `has ${data.length} numbers for ${rows} × ${cols}`, {
-    actual: data.length,
-    expected: rows * cols,
-  });
+const MATRIX = objectLike("a matrix { rows, cols, data }");
+const DATA: Rule = {
+  words: "a Float32Array or a Float64Array",
+  holds: (value) => value instanceof Float32Array || value instanceof Float64Array,
+};
+
+/** @throws ArgumentError for what is no matrix in main memory, DataError for a wrong number of numbers */
+export function requireMatrix<M extends HostNumbers>(operation: string, operand: string, matrix: M): M {
+  must(operation, operand, matrix, MATRIX);
+  const { rows, cols, data } = matrix;
+  must(operation, `${operand}.rows`, rows, whole(0));
+  must(operation, `${operand}.cols`, cols, whole(0));
+  must(operation, `${operand}.data`, data, DATA);
+  if (data.length === rows * cols) return matrix;
+  const message = `has ${data.length} numbers for ${rows} × ${cols}`;
+  throw new DataError(`${operation}: ${operand}`, message, { actual: data.length, expected: rows * cols });
 }

@@ -1,7 +1,7 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/activation.wgsl?raw";
 import backwardCode from "../../shaders/activation_backward.wgsl?raw";
-import { ArgumentError } from "../errors.js";
+import { must, NON_NEGATIVE } from "../arguments.js";
 import type { Matrix } from "../linalg/index.js";
 import type { RowPlace } from "../memory/storage.js";
 import type { Workspace } from "../memory/workspace.js";
@@ -33,13 +33,7 @@ export function relu(): ActivationModule {
  * @throws ArgumentError when the slope is negative or not finite: the backward pass reads z's sign off the output.
  */
 export function leakyRelu(slope = 0.01): ActivationModule {
-  if (!(slope >= 0 && Number.isFinite(slope))) {
-    throw new ArgumentError(
-      "leakyRelu",
-      "slope",
-      `must be a finite number that is not negative, got ${slope}`,
-    );
-  }
+  must("leakyRelu", "slope", slope, NON_NEGATIVE);
   return { kind: "leakyRelu", slope };
 }
 

@@ -1,10 +1,11 @@
+import { ANYTHING, FLAG, optionsOf, type Rules, SIZE, TEXT } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 import { conv2dOp } from "../reference/ops.js";
 import { Conv2dLayer } from "./conv/conv.js";
 import { convGeometry } from "./conv/geometry.js";
 import { requireImage } from "./form.js";
 import type { LayerKind, LayerModule } from "./kind.js";
-import { type Pair, pairOf, requirePositions, requireSize } from "./sizes.js";
+import { type Pair, POSITIONS, pairOf, requireSize } from "./sizes.js";
 
 /** The same W at every position of an image: z_t = W a_t with a_t the patch under the kernel there. */
 export interface Conv2dModule extends LayerModule {
@@ -49,12 +50,22 @@ export interface Conv2dOptions {
   positions?: "expand" | "reduce";
 }
 
+const OPTIONS: Rules<Conv2dOptions> = {
+  stride: ANYTHING,
+  padding: ANYTHING,
+  dilation: ANYTHING,
+  groups: SIZE,
+  bias: FLAG,
+  name: TEXT,
+  positions: POSITIONS,
+};
+
 /**
  * A convolution (a cross-correlation, as everywhere) from `inChannels` to `outChannels`. W is outChannels ×
  * (inChannels/groups · kh · kw [+ 1]) with columns in the order (channel, ky, kx) and the bias last.
  *
  * @param kernel its size, one number or [y, x]
- * @throws ArgumentError when a size is not a positive integer or `groups` does not divide the channels.
+ * @throws ArgumentError when a size is not a positive integer or `groups` does not divide the channels, and for a bad option.
  */
 export function conv2d(
   inChannels: number,
@@ -72,8 +83,7 @@ export function conv2d(
     bias = true,
     name,
     positions = "expand",
-  } = options;
-  requireSize("conv2d", "groups", groups);
+  } = optionsOf("conv2d", OPTIONS, options);
   if (inChannels % groups !== 0 || outChannels % groups !== 0) {
     throw new ArgumentError(
       "conv2d",
@@ -81,7 +91,6 @@ export function conv2d(
       `must divide the ${inChannels} and ${outChannels} channels, got ${groups}`,
     );
   }
-  requirePositions("conv2d", positions);
   return {
     kind: "conv2d",
     in: inChannels,

@@ -1,3 +1,4 @@
+import { FLAG, optionsOf, type Rules, TEXT } from "../arguments.js";
 import { ShapeError } from "../errors.js";
 import {
   copyStrided,
@@ -24,7 +25,7 @@ import { refuseForm } from "./form.js";
 import type { LayerKind, LayerModule, Neighbours, Site } from "./kind.js";
 import type { TrainableLayer } from "./layer.js";
 import { layerProducts } from "./product.js";
-import { requirePositions, requireSize } from "./sizes.js";
+import { POSITIONS, requireSize } from "./sizes.js";
 import type { Values } from "./values.js";
 
 /** z = W a, with W out × in, or out × (in + 1) where a bias is appended as the last column. */
@@ -46,16 +47,17 @@ export interface DenseOptions {
   positions?: "expand" | "reduce";
 }
 
+const OPTIONS: Rules<DenseOptions> = { bias: FLAG, name: TEXT, positions: POSITIONS };
+
 /**
  * A fully connected layer from `inputs` to `outputs` numbers; of a sequence, the same at each position.
  *
- * @throws ArgumentError when a size is not a positive integer.
+ * @throws ArgumentError when a size is not a positive integer, and for a bad option.
  */
 export function dense(inputs: number, outputs: number, options: DenseOptions = {}): DenseModule {
   requireSize("dense", "in", inputs);
   requireSize("dense", "out", outputs);
-  const { bias = true, name, positions = "expand" } = options;
-  requirePositions("dense", positions);
+  const { bias = true, name, positions = "expand" } = optionsOf("dense", OPTIONS, options);
   return { kind: "dense", in: inputs, out: outputs, bias, name, positions };
 }
 

@@ -1,3 +1,4 @@
+import { shown } from "../arguments.js";
 import { ArgumentError, ShapeError, type ShapeLike } from "../errors.js";
 import type { ImageShape } from "./conv/geometry.js";
 import { requireSize } from "./sizes.js";
@@ -68,7 +69,7 @@ export function formOfInput(operation: string, argument: string, input: InputFor
   throw new ArgumentError(
     operation,
     argument,
-    `must be a number of features, [channels, height, width], { length, features } or { indices, length }, got ${JSON.stringify(input)}`,
+    `must be a number of features, [channels, height, width], { length, features } or { indices, length }, got ${shown(input)}`,
   );
 }
 

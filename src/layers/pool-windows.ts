@@ -1,5 +1,6 @@
 /** What the two poolings share: windows over images. */
 import { d } from "typegpu";
+import { ANYTHING, optionsOf, type Rules, TEXT } from "../arguments.js";
 import type { Matrix } from "../linalg/index.js";
 import { type ImageShape, outputSize } from "./conv/geometry.js";
 import { type Form, type ImageForm, requireImage } from "./form.js";
@@ -20,12 +21,15 @@ export interface PoolOptions {
   name?: string;
 }
 
-/** @throws ArgumentError when a size is not a positive integer. */
+const OPTIONS: Rules<PoolOptions> = { stride: ANYTHING, name: TEXT };
+
+/** @throws ArgumentError when a size is not a positive integer, and for a bad option. */
 export function poolModule(
   kind: PoolModule["kind"],
   kernel: number | Pair,
-  { stride = kernel, name }: PoolOptions,
+  options: PoolOptions,
 ): PoolModule {
+  const { stride = kernel, name } = optionsOf(kind, OPTIONS, options);
   return { kind, kernel: pairOf(kind, "kernel", kernel, 1), stride: pairOf(kind, "stride", stride, 1), name };
 }
 

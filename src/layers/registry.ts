@@ -1,3 +1,4 @@
+import { must, objectLike, TEXT } from "../arguments.js";
 import { ArgumentError, UnsupportedLayerError } from "../errors.js";
 import { activationKinds } from "./activation.js";
 import { addKind } from "./add.js";
@@ -24,6 +25,9 @@ const BUILT_IN: readonly LayerKind[] = [
   concatKind,
 ];
 
+/** What no layer can do without. */
+const KIND = objectLike("a kind of layer with shape, build and twin", "shape", "build", "twin");
+
 const kinds = new Map(BUILT_IN.map((kind) => [kind.kind, kind]));
 
 /**
@@ -33,10 +37,9 @@ const kinds = new Map(BUILT_IN.map((kind) => [kind.kind, kind]));
  * @throws ArgumentError for an empty name, or one that is taken by another kind.
  */
 export function registerLayer<M extends LayerModule>(kind: LayerKind<M>): void {
-  const name: unknown = kind.kind;
-  if (typeof name !== "string" || name === "") {
-    throw new ArgumentError("registerLayer", "kind", `must be a name, got ${JSON.stringify(name)}`);
-  }
+  must("registerLayer", "kind", kind, KIND);
+  const name = kind.kind;
+  must("registerLayer", "kind.kind", name, { ...TEXT, words: "a name" });
   const known = kinds.get(name);
   if (known === kind) return;
   if (known || name === TIED) {

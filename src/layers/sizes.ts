@@ -1,3 +1,4 @@
+import { must, oneOf, SIZE, shown } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 
 /** Sizes along [y, x]. */
@@ -5,9 +6,7 @@ export type Pair = readonly [number, number];
 
 /** @throws ArgumentError unless `value` is a positive integer. */
 export function requireSize(operation: string, argument: string, value: number): void {
-  if (!(Number.isInteger(value) && value >= 1)) {
-    throw new ArgumentError(operation, argument, `must be a positive integer, got ${value}`);
-  }
+  must(operation, argument, value, SIZE);
 }
 
 /** @throws ArgumentError unless both are integers of at least `least`. */
@@ -17,15 +16,11 @@ export function pairOf(operation: string, argument: string, value: number | Pair
     throw new ArgumentError(
       operation,
       argument,
-      `must be an integer of at least ${least}, or two [y, x], got ${JSON.stringify(value)}`,
+      `must be an integer of at least ${least}, or two [y, x], got ${shown(value)}`,
     );
   }
   return [pair[0]!, pair[1]!];
 }
 
-/** @throws ArgumentError unless it is a way in which K-FAC treats positions. */
-export function requirePositions(operation: string, positions: string): void {
-  if (positions !== "expand" && positions !== "reduce") {
-    throw new ArgumentError(operation, "positions", `must be "expand" or "reduce", got ${positions}`);
-  }
-}
+/** How K-FAC treats positions. */
+export const POSITIONS = oneOf("expand", "reduce");

@@ -1,4 +1,4 @@
-import { ArgumentError } from "../errors.js";
+import { must, optionsOf, TEXT } from "../arguments.js";
 import type { LayerModule } from "./kind.js";
 
 export const TIED = "tied";
@@ -19,10 +19,8 @@ export interface TiedModule extends LayerModule {
  * @throws ArgumentError when `layer` is not a name.
  */
 export function tied(layer: string, options: { name?: string } = {}): TiedModule {
-  if (typeof layer !== "string" || layer === "") {
-    throw new ArgumentError("tied", "layer", `must be the name of a layer, got ${JSON.stringify(layer)}`);
-  }
-  return { kind: TIED, layer, name: options.name };
+  must("tied", "layer", layer, { ...TEXT, words: "the name of a layer" });
+  return { kind: TIED, layer, name: optionsOf("tied", { name: TEXT }, options).name };
 }
 
 export function isTied(module: LayerModule): module is TiedModule {

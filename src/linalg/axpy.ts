@@ -1,7 +1,9 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/axpy.wgsl?raw";
+import { must, NUMBER } from "../arguments.js";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
 import { group, partition } from "./layout/group.js";
+import { problemsOf } from "./layout/operands.js";
 import { checkView, type MatrixView, requireDistinct, requireShape } from "./layout/view.js";
 
 export const AxpyProblem = d.struct({
@@ -38,7 +40,8 @@ export interface AxpyOperands {
  * @throws ShapeError when the shapes differ, ArgumentError when X and Y lie in one buffer.
  */
 export function axpy(recorder: Recorder, problems: readonly AxpyOperands[]): void {
-  const list = problems.map(({ alpha, X, Y }) => {
+  const list = problemsOf("axpy", recorder, "problems", problems).map(({ alpha, X, Y }) => {
+    must("axpy", "alpha", alpha, NUMBER);
     const x = checkView("axpy", "X", X);
     const y = checkView("axpy", "Y", Y);
     requireShape("axpy", "Y", y, x.rows, x.cols);

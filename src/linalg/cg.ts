@@ -1,7 +1,20 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/cg.wgsl?raw";
+import {
+  FLAG,
+  must,
+  NON_NEGATIVE,
+  OBJECT,
+  objectLike,
+  optionsOf,
+  type Rules,
+  SIGNAL,
+  SIZE,
+  whole,
+} from "../arguments.js";
 import { AbortedError, ArgumentError } from "../errors.js";
 import { defineKernel, type Kernel, type PipelineManager, type Recorder } from "../pipeline/index.js";
+import { MANAGER, RECORDER } from "../pipeline/rules.js";
 import { scoped } from "./layout/scoped.js";
 import {
   checkView,
@@ -12,6 +25,9 @@ import {
   requireDistinct,
   requireShape,
 } from "./layout/view.js";
+
+/** What `LinearOperator` says. */
+export const OPERATOR = objectLike("a linear operator { rows, cols, apply }", "apply");
 
 /** A linear map on rows × cols matrices. */
 export interface LinearOperator {
@@ -139,13 +155,10 @@ export class ConjugateGradients implements Disposable {
 
   /** @throws ArgumentError for a bad `maxIterations`, LimitError when the device cannot hold the vectors */
   constructor(manager: PipelineManager, rows: number, cols: number, maxIterations: number) {
-    if (!(Number.isInteger(maxIterations) && maxIterations >= 1)) {
-      throw new ArgumentError(
-        "cg",
-        "maxIterations",
-        `must be a whole number of at least 1, got ${maxIterations}`,
-      );
-    }
+    must("cg", "manager", manager, MANAGER);
+    must("cg", "rows", rows, SIZE);
+    must("cg", "cols", cols, SIZE);
+    must("cg", "maxIterations", maxIterations, whole(1));
     this.rows = rows;
     this.cols = cols;
     this.maxIterations = maxIterations;
@@ -168,18 +181,16 @@ export class ConjugateGradients implements Disposable {
     operands: { G: MatrixView; into: MatrixView },
     options: CgProblemOptions = {},
   ): void {
+    must("cg", "recorder", recorder, RECORDER);
+    must("cg", "operator", operator, OPERATOR);
+    must("cg", "operands", operands, OBJECT);
+    optionsOf("cg", PROBLEM, options);
     const G = checkView("cg", "G", operands.G);
     const X = checkView("cg", "into", operands.into);
     requireShape("cg", "operator", { ...G, rows: operator.rows, cols: operator.cols }, this.rows, this.cols);
     requireShape("cg", "G", G, this.rows, this.cols);
     requireShape("cg", "into", X, this.rows, this.cols);
     requireDistinct("cg", ["into", X], [["G", G]]);
-    for (const name of ["damping", "tolerance"] as const) {
-      const value = options[name] ?? 0;
-      if (!(value >= 0 && Number.isFinite(value))) {
-        throw new ArgumentError("cg", name, `must be a finite number that is not negative, got ${value}`);
-      }
-    }
     this.#problem = { operator, G, X, options };
     this.#run(recorder, "measure");
     this.#run(recorder, "rescale");
@@ -187,8 +198,9 @@ export class ConjugateGradients implements Disposable {
     this.#run(recorder, "open");
   }
 
-  /** Records `count` iterations. */
+  /** Records `count` iterations. @throws ArgumentError unless it is a whole number up to `maxIterations`, and before `begin` */
   iterate(recorder: Recorder, count: number): void {
+    must("cg", "count", count, whole(0, this.maxIterations));
     const { operator, options } = this.#started;
     for (let k = 0; k < count; k++) {
       scoped(recorder, (inner) => {
@@ -287,6 +299,13 @@ export class ConjugateGradients implements Disposable {
   }
 }
 
+const PROBLEM: Rules<CgProblemOptions> = {
+  damping: NON_NEGATIVE,
+  tolerance: NON_NEGATIVE,
+  preconditioner: objectLike("an object with apply", "apply"),
+  warm: FLAG,
+};
+
 /** How `conjugateGradients` runs. */
 export interface CgOptions extends CgProblemOptions {
   /** Defaults to the number of unknowns, at most 500. */
@@ -296,6 +315,8 @@ export interface CgOptions extends CgProblemOptions {
   /** Looked at between submits. `into` then holds the δ so far. */
   signal?: AbortSignal;
 }
+
+const OPTIONS: Rules<CgOptions> = { ...PROBLEM, maxIterations: whole(1), chunk: whole(1), signal: SIGNAL };
 
 /**
  * Solves (H + λI) δ = G into `into`. A failure is a value: the status says so and δ is finite.
@@ -308,12 +329,15 @@ export async function conjugateGradients(
   operands: { G: MatrixView; into: MatrixView },
   options: CgOptions = {},
 ): Promise<CgResult> {
+  must("cg", "operator", operator, OPERATOR);
   const { rows, cols } = operator;
-  const { maxIterations = Math.min(rows * cols, 500), chunk = 16, signal } = options;
+  const {
+    maxIterations = Math.min(rows * cols, 500),
+    chunk = 16,
+    signal,
+    ...problem
+  } = optionsOf("cg", OPTIONS, options);
   if (signal?.aborted) throw new AbortedError("cg", signal.reason);
-  if (!(Number.isInteger(chunk) && chunk >= 1)) {
-    throw new ArgumentError("cg", "chunk", `must be a whole number of at least 1, got ${chunk}`);
-  }
   const solver = new ConjugateGradients(manager, rows, cols, maxIterations);
   let used = 0;
   /** One submit; looks at the state when it is done. */
@@ -331,7 +355,7 @@ export async function conjugateGradients(
   };
   try {
     const kernels = manager.collect((recorder) => {
-      solver.begin(recorder, operator, operands, options);
+      solver.begin(recorder, operator, operands, problem);
       solver.iterate(recorder, 1);
       solver.certify(recorder);
     });
@@ -340,7 +364,7 @@ export async function conjugateGradients(
       const count = Math.min(chunk, maxIterations - used);
       const last = used + count === maxIterations;
       const result = await send((recorder) => {
-        if (used === 0) solver.begin(recorder, operator, operands, options);
+        if (used === 0) solver.begin(recorder, operator, operands, problem);
         solver.iterate(recorder, count);
         if (last) solver.certify(recorder);
       });

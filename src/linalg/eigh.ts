@@ -1,7 +1,9 @@
+import { must, OBJECT, optionsOf, type Rules, whole } from "../arguments.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import type { Kernel, Recorder } from "../pipeline/index.js";
 import { EighProblem, eighKernels, eighThreads } from "./eigh-kernels.js";
 import { group, partition } from "./layout/group.js";
+import { problemsOf } from "./layout/operands.js";
 import { checkView, type Matrix, type MatrixView, padded, requireShape } from "./layout/view.js";
 
 export { eighKernels } from "./eigh-kernels.js";
@@ -26,9 +28,11 @@ export interface EigenProblem {
 
 /** How long eigenvalues are searched for. */
 export interface EighOptions {
-  /** Rounds of at most n + n²/2 rotations each; defaults to 6. A matrix that needs more gets status bit 8. */
+  /** Rounds of at most n + n²/2 rotations each, up to 100; defaults to 6. A matrix that needs more gets status bit 8. */
   rounds?: number;
 }
+
+const OPTIONS: Rules<EighOptions> = { rounds: whole(1, 100) };
 
 /**
  * Records S = V Λ V' for symmetric matrices of any sizes, all together: the number of dispatches depends on neither their
@@ -47,12 +51,10 @@ export function eigh(
   status: GPUBuffer,
   options: EighOptions = {},
 ): void {
-  const { rounds = ROUNDS } = options;
-  if (problems.length === 0) throw new ArgumentError("eigh", "problems", "must be at least one");
-  if (!Number.isInteger(rounds) || rounds < 1) {
-    throw new ArgumentError("eigh", "rounds", `must be a whole number of at least 1, got ${rounds}`);
-  }
-  const plans = layOut(problems);
+  const { rounds = ROUNDS } = optionsOf("eigh", OPTIONS, options);
+  const list = problemsOf("eigh", recorder, "problems", problems);
+  if (list.length === 0) throw new ArgumentError("eigh", "problems", "must be at least one");
+  const plans = layOut(list);
   checkView("eigh", "status", { buffer: status, rows: 1, cols: plans.length });
   const { capabilities } = recorder.manager.handle;
   const threads = eighThreads(capabilities);
@@ -110,6 +112,7 @@ function layOut(problems: readonly EigenProblem[]): Plan[] {
     if (S.rows !== S.cols) throw new ShapeError("eigh", "S", [S.rows, S.cols], [S.rows, S.rows]);
     const n = S.rows;
     requireShape("eigh", "vectors", V, n, n);
+    must("eigh", "values", problem.values, OBJECT);
     const values = checkView("eigh", "values", { ...problem.values, rows: 1, cols: n });
     const size = padded(n);
     const capacity = n + Math.ceil((n * n) / 2);

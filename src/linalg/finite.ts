@@ -2,6 +2,7 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/finite.wgsl?raw";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
 import { group, partition } from "./layout/group.js";
+import { problemsOf } from "./layout/operands.js";
 import { checkView, type MatrixView, requireDistinct } from "./layout/view.js";
 
 export const FiniteProblem = d.struct({
@@ -46,7 +47,7 @@ export interface FiniteCheck {
  *   in the buffer of the flags.
  */
 export function checkFinite(recorder: Recorder, flags: GPUBuffer, checks: readonly FiniteCheck[]): void {
-  const list = checks.map((check) => {
+  const list = problemsOf("checkFinite", recorder, "checks", checks).map((check) => {
     const x = checkView("checkFinite", "x", check.x);
     const word = checkView("checkFinite", "flags", { buffer: flags, offset: check.flag, rows: 1, cols: 1 });
     requireDistinct("checkFinite", ["flags", word], [["x", x]]);

@@ -2,6 +2,7 @@ import tgpu, { d } from "typegpu";
 import code from "../../shaders/guard.wgsl?raw";
 import { defineKernel, type Recorder } from "../pipeline/index.js";
 import { group, partition } from "./layout/group.js";
+import { problemsOf } from "./layout/operands.js";
 import { checkView, type MatrixView, requireDistinct, requireShape } from "./layout/view.js";
 
 export const GuardProblem = d.struct({
@@ -40,7 +41,7 @@ export interface GuardedCopy {
  *   in the buffer of the source or of the flags.
  */
 export function guard(recorder: Recorder, flags: GPUBuffer, copies: readonly GuardedCopy[]): void {
-  const list = copies.map(({ source, target, flag }) => {
+  const list = problemsOf("guard", recorder, "copies", copies).map(({ source, target, flag }) => {
     const from = checkView("guard", "source", source);
     const to = checkView("guard", "target", target);
     requireShape("guard", "target", to, from.rows, from.cols);

@@ -1,3 +1,4 @@
+import { must, OBJECT, objectLike } from "../arguments.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import type { Recorder } from "../pipeline/index.js";
 import {
@@ -10,6 +11,7 @@ import {
   updateForms,
 } from "./invert-kernels.js";
 import { group } from "./layout/group.js";
+import { problemsOf } from "./layout/operands.js";
 import {
   checkView,
   type Matrix,
@@ -61,10 +63,17 @@ export interface InvertBuffers {
  *   ArgumentError when the status shares a buffer with anything else.
  */
 export function invert(recorder: Recorder, inversions: readonly Inversion[], buffers: InvertBuffers): void {
+  problemsOf("invert", recorder, "inversions", inversions);
+  must("invert", "buffers", buffers, BUFFERS);
+  for (const name of ["dampings", "status"] as const) must("invert", name, buffers[name], GPU_BUFFER);
   if (inversions.length === 0) throw new ArgumentError("invert", "inversions", "must be at least one");
   // Many matrices take long to check and to lay out, and are mostly the same ones again.
   recorder.recall(keyOf(recorder.manager, inversions, buffers), (own) => record(own, inversions, buffers));
 }
+
+const BUFFERS = objectLike("{ dampings, status }");
+const GPU_BUFFER = objectLike("a GPUBuffer");
+const VIEW = objectLike("a matrix view { buffer, rows, cols }");
 
 /** All that the commands follow from. What is no number becomes NaN, and is then checked and refused. */
 function keyOf(
@@ -81,6 +90,7 @@ function keyOf(
     let last: GPUBuffer | undefined;
     let id = 0;
     for (const { [side]: view } of inversions) {
+      if (!OBJECT.holds(view)) must("invert", side, view, VIEW);
       // Most lie in the buffer of the one before.
       if (view.buffer !== last) {
         last = view.buffer;

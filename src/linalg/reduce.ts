@@ -1,8 +1,10 @@
 import tgpu, { d } from "typegpu";
 import code from "../../shaders/reduce.wgsl?raw";
+import { must, OBJECT, requireNumbers } from "../arguments.js";
 import { ShapeError } from "../errors.js";
 import { defineKernel, type Recorder, withConstants } from "../pipeline/index.js";
 import { group, partition } from "./layout/group.js";
+import { problemsOf } from "./layout/operands.js";
 import { checkView, type MatrixView, requireDistinct } from "./layout/view.js";
 
 export const ReduceProblem = d.struct({
@@ -60,8 +62,8 @@ export interface Reduction {
  * @throws ShapeError when y's shape is not x's, ArgumentError when `into` is also an input.
  */
 export function reduce(recorder: Recorder, into: GPUBuffer, reductions: readonly Reduction[]): void {
-  if (reductions.length === 0) return;
-  const list = reductions.map((reduction) => check(reduction, into));
+  const list = problemsOf("reduce", recorder, "reductions", reductions).map((one) => check(one, into));
+  if (list.length === 0) return;
   const { manager } = recorder;
   const parts = partition(list, ({ x, y }) => [x.buffer, y.buffer]).map((part) => ({
     ...part[0]!,
@@ -109,12 +111,14 @@ export function reduce(recorder: Recorder, into: GPUBuffer, reductions: readonly
 
 /** The diagonal of a square matrix as an n × 1 view, for its trace. */
 export function diagonalOf(S: MatrixView): MatrixView {
+  must("diagonalOf", "S", S, OBJECT);
   return { buffer: S.buffer, offset: S.offset ?? 0, rows: S.rows, cols: 1, stride: (S.stride ?? S.cols) + 1 };
 }
 
 function check(reduction: Reduction, into: GPUBuffer) {
   const x = checkView("reduce", "x", reduction.x);
-  const y = reduction.y ? checkView("reduce", "y", reduction.y) : x;
+  requireNumbers("reduce", { scale: reduction.scale });
+  const y = reduction.y !== undefined ? checkView("reduce", "y", reduction.y) : x;
   if (y.rows !== x.rows || y.cols !== x.cols) {
     throw new ShapeError("reduce", "y", [y.rows, y.cols], [x.rows, x.cols]);
   }

@@ -1,3 +1,4 @@
+import { must, whole } from "../arguments.js";
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
 import { requireFinite, requireLength, requireType } from "../model/arrays.js";
 import type { AnyBatch, BatchInputs } from "../model/index.js";
@@ -81,8 +82,6 @@ export function checkInputs(
   shape: Pick<BatchShape, "inputs" | "batchSize">,
 ): void {
   const { batchSize } = shape;
-  if (!(Number.isInteger(count) && count >= 1 && count <= batchSize)) {
-    throw new ArgumentError(operation, "count", `must be an integer from 1 to ${batchSize}, got ${count}`);
-  }
+  must(operation, "count", count, { ...whole(1, batchSize), words: `an integer from 1 to ${batchSize}` });
   checkArrays(operation, shape.inputs, inputs, count);
 }

@@ -1,3 +1,4 @@
+import { ANYTHING, optionsOf, SIGNAL } from "../arguments.js";
 import { ShapeError } from "../errors.js";
 import { readMatrix } from "../host/index.js";
 import { requireSize } from "../layers/sizes.js";
@@ -62,6 +63,8 @@ export async function predict(
   return predictions;
 }
 
+const OPTIONS = { total: ANYTHING, signal: SIGNAL };
+
 /**
  * Mean loss and accuracy in chunks.
  *
@@ -70,13 +73,14 @@ export async function predict(
 export async function evaluate(
   network: Evaluated,
   data: ModelBatch | ((start: number, end: number) => ModelBatch),
-  { total = 0, signal }: { total?: number; signal?: AbortSignal },
+  options: { total?: number; signal?: AbortSignal },
 ): Promise<Evaluation> {
+  const { total = 0, signal } = optionsOf("evaluate", OPTIONS, options);
   const { manager, batchSize, passes, gathering } = network;
   if (typeof data !== "function") requireBatch("evaluate", data);
-  const supplier = supplierOf(data, network);
   const count = typeof data === "function" ? total : data.count;
   requireSize("evaluate", typeof data === "function" ? "total" : "count", count);
+  const supplier = supplierOf(data, network);
   const submit = async (start: number, end: number) => {
     const batch = supplier(start, end);
     const loaded = network.write(batch);

@@ -153,5 +153,5 @@ export function gpuBatchOf(operation: string, batch: DatasetBatch): GpuBatch {
 }
 
 function arraysOf(operation: string, ports: BatchShape["inputs"], { inputs }: StoredDataset) {
-  return byPort<StoredArray>(operation, ports, inputs, (given) => "format" in given);
+  return byPort<StoredArray>(operation, ports, inputs, (given) => typeof given.format === "string");
 }

@@ -1,3 +1,4 @@
+import { OBJECT, shown } from "../arguments.js";
 import { ArgumentError, DataError } from "../errors.js";
 import { type Form, featuresOf } from "../layers/form.js";
 import { columnsOfForm, positionsOfForm, Values } from "../layers/values.js";
@@ -125,20 +126,32 @@ export function byPort<T extends object>(
   inputs: T | Readonly<Record<string, T>>,
   single: (inputs: T | Readonly<Record<string, T>>) => boolean,
 ): readonly (readonly [InputPort, T])[] {
-  if (ports.length === 1) return [[ports[0]!, inputs as T]];
   const names = ports.map(({ name }) => name);
-  if (typeof inputs !== "object" || inputs === null || single(inputs)) {
-    throw new ArgumentError(operation, "inputs", `must be a record of arrays: ${names.join(", ")}`);
+  const named = OBJECT.holds(inputs) && !single(inputs);
+  if (ports.length === 1) {
+    if (!named) return [[ports[0]!, inputs as T]];
+    const given = Object.keys(inputs).join(", ") || "none";
+    const message = `must be the array itself, since there is one input (${names[0]}), got arrays by name: ${given}`;
+    throw new ArgumentError(operation, "inputs", message);
+  }
+  if (!named) {
+    const given = OBJECT.holds(inputs) ? "one array" : shown(inputs);
+    const message = `must be arrays by name, { ${names.join(", ")} }, since there are ${names.length} inputs, got ${given}`;
+    throw new ArgumentError(operation, "inputs", message);
   }
   const given = inputs as Readonly<Record<string, T>>;
   const foreign = Object.keys(given).find((name) => !names.includes(name));
   if (foreign !== undefined) {
-    throw new ArgumentError(operation, "inputs", `must be ${names.join(", ")}, got ${foreign} too`);
+    throw new ArgumentError(
+      operation,
+      "inputs",
+      `must be arrays for ${names.join(", ")}, got ${foreign} too`,
+    );
   }
   return ports.map((port) => {
     const array = Object.hasOwn(given, port.name) ? given[port.name] : undefined;
     if (array) return [port, array] as const;
-    throw new ArgumentError(operation, "inputs", `must hold ${port.name}`);
+    throw new ArgumentError(operation, "inputs", `must hold an array for ${port.name}`);
   });
 }
 

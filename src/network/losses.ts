@@ -1,3 +1,4 @@
+import { shown } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 
 /** What a network is trained on; the reference's names for the same losses. */
@@ -28,9 +29,10 @@ const LOSS_CODES: Record<Loss["kind"], number> = {
 };
 
 /** @throws ArgumentError for a loss that is none of ours. */
-export function lossCode(loss: Loss): number {
+export function lossCode(loss: Loss, operation = "network"): number {
   const kind: unknown = loss?.kind;
   if (typeof kind === "string" && Object.hasOwn(LOSS_CODES, kind)) return LOSS_CODES[loss.kind];
   const known = Object.keys(LOSS_CODES).join(", ");
-  throw new ArgumentError("network", "loss", `must be one of ${known}, got ${String(kind)}`);
+  const given = kind === undefined ? shown(loss) : shown(kind);
+  throw new ArgumentError(operation, "loss", `must be one of ${known}, got ${given}`);
 }

@@ -1,9 +1,9 @@
+import { ANYTHING, must, OBJECT, optionsOf, type Rules, SIGNAL, SIZE, U32 } from "../arguments.js";
 import { requireStored } from "../curvature/blocks/stored.js";
 import { ArgumentError } from "../errors.js";
 import type { InputForm } from "../layers/form.js";
 import type { LayerModule } from "../layers/kind.js";
 import type { Layer, TrainableLayer } from "../layers/layer.js";
-import { requireSize } from "../layers/sizes.js";
 import { onesFills } from "../layers/values.js";
 import { copyStrided, paddedLength, paddedView } from "../linalg/index.js";
 import { type PassFacts, RecordedPass } from "../memory/recorded-pass.js";
@@ -20,6 +20,7 @@ import type {
   Pass,
 } from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
+import { MANAGER, RECORDER } from "../pipeline/rules.js";
 import { GpuBatch, GpuDataset } from "../resident/index.js";
 import { type BatchShape, checkBatch, checkInputs } from "./batch.js";
 import { type Built, buildLayers } from "./build.js";
@@ -59,6 +60,15 @@ export interface NetworkOptions {
    */
   fisher?: Pick<FisherOptions, "kind" | "samples">;
 }
+
+const SIGNALLED = { signal: SIGNAL };
+const OPTIONS: Rules<NetworkOptions> = {
+  input: ANYTHING,
+  chunkBytes: SIZE,
+  batchSize: SIZE,
+  seed: U32,
+  fisher: OBJECT,
+};
 
 /** One line of `describe()`. */
 export interface LayerDescription {
@@ -109,10 +119,10 @@ export class Network implements Model {
     loss: Loss,
     options: NetworkOptions = {},
   ) {
+    must("network", "manager", manager, MANAGER);
     const { software } = manager.handle.capabilities;
-    const { batchSize = 512, seed = 0, chunkBytes = CHUNK_BYTES[software ? "software" : "gpu"] } = options;
-    requireSize("network", "batchSize", batchSize);
-    requireSize("network", "chunkBytes", chunkBytes);
+    const given = optionsOf("network", OPTIONS, options);
+    const { batchSize = 512, seed = 0, chunkBytes = CHUNK_BYTES[software ? "software" : "gpu"] } = given;
     lossCode(loss);
     const best = software ? Math.min(CACHE_BYTES, chunkBytes) : chunkBytes;
     const plan = planOf(description, options.input);
@@ -128,7 +138,6 @@ export class Network implements Model {
     this.loss = loss;
     this.#fisher = options.fisher;
     this.#deltaRows = batchSize * (1 + fisherColumns("network", options.fisher, output.features));
-    const initial = this.layers.map((layer, l) => layer.initialWeights(seed, l));
     const storage = (label: string, length: number) => {
       const buffer = manager.createStorage(label, length);
       this.#buffers.push(buffer);
@@ -142,7 +151,7 @@ export class Network implements Model {
       this.dispose();
       throw error;
     }
-    this.setWeights(initial);
+    this.setWeights(this.layers.map((layer, l) => layer.initialWeights(seed, l)));
     const recorder = manager.record();
     const values = [...ports.map((port) => port.values), ...layers.map((layer) => layer.output)];
     copyStrided(recorder, onesFills(values, batchSize));
@@ -257,6 +266,7 @@ export class Network implements Model {
    */
   recordPass(recorder: Recorder, fisher?: FisherOptions): Pass {
     this.#assertUsable("recordPass");
+    must("recordPass", "recorder", recorder, RECORDER);
     if (!this.#loaded) throw new ArgumentError("recordPass", "batch", "must be loaded first: call load()");
     const loaded = this.#loaded;
     const facts = this.#record(recorder, loaded, fisher);
@@ -284,6 +294,7 @@ export class Network implements Model {
    */
   recordLoss(recorder: Recorder, into: NumberPlace): void {
     this.#assertUsable("recordLoss");
+    must("recordLoss", "recorder", recorder, RECORDER);
     if (!this.#loaded) throw new ArgumentError("recordLoss", "batch", "must be loaded first: call load()");
     requireStored("recordLoss", "into", into, 2);
     this.#workspace.ensureDeltas(this.#deltaRows);
@@ -313,15 +324,16 @@ export class Network implements Model {
     this.#assertUsable("predict");
     const batch = data instanceof GpuDataset ? data.all : data;
     if (isDatasetBatch(batch)) {
-      const { signal } = (given ?? {}) as { signal?: AbortSignal };
+      const { signal } = optionsOf("predict", SIGNALLED, given as { signal?: AbortSignal } | undefined);
       const resident = gpuBatchOf("predict", batch);
       this.#gathering.checkInputs("predict", resident.dataset);
       return predict(this.#evaluated, resident, resident.count, signal);
     }
     const inputs = data as BatchInputs;
     const count = given as number;
+    const { signal } = optionsOf("predict", SIGNALLED, options);
     checkInputs("predict", inputs, count, { ...this.#shape, batchSize: Number.MAX_SAFE_INTEGER });
-    return predict(this.#evaluated, inputs, count, options.signal);
+    return predict(this.#evaluated, inputs, count, signal);
   }
 
   /**

@@ -1,3 +1,4 @@
+import { must, shown, TEXT } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 import type { LayerModule } from "../layers/kind.js";
 import { findKind } from "../layers/registry.js";
@@ -21,11 +22,10 @@ export interface Entries {
 export function entriesOfChain(modules: readonly LayerModule[], input: string): Entries {
   for (const [index, module] of modules.entries()) {
     if (isModule(module)) continue;
-    const shown = Array.isArray(module) ? "a list" : String(module);
     throw new ArgumentError(
       "network",
       `modules[${index}]`,
-      `must be a module such as dense(…), got ${shown}`,
+      `must be a module such as dense(…), got ${shown(module)}`,
     );
   }
   const names = numbered(modules, (kind, number) => `${kind}${number}`);
@@ -76,7 +76,7 @@ function valuesOf(graph: Graph): Value[] {
     }
   }
   if (typeof graph.output !== "string") {
-    const rule = `must be the name of one value, got ${JSON.stringify(graph.output)}`;
+    const rule = `must be the name of one value, got ${shown(graph.output)}`;
     throw new ArgumentError("network", "output", rule);
   }
   return Object.entries(graph.values).map(([name, value]) => {
@@ -85,7 +85,7 @@ function valuesOf(graph: Graph): Value[] {
     const named = reads.length > 0 && reads.every((read) => typeof read === "string");
     if (!named || modules.length === 0 || !modules.every(isModule)) {
       const rule = "must be [module or list of modules, ...names of what it reads]";
-      throw new ArgumentError("network", `values.${name}`, `${rule}, got ${JSON.stringify(value)}`);
+      throw new ArgumentError("network", `values.${name}`, `${rule}, got ${shown(value)}`);
     }
     const names = namesWithin(name, modules as LayerModule[]);
     return {
@@ -119,6 +119,7 @@ function numbered(
   return modules.map(({ kind, name }) => {
     const number = (counts.get(kind) ?? 0) + 1;
     counts.set(kind, number);
+    if (name !== undefined) must("network", `name of ${nameOf(kind, number)}`, name, TEXT);
     return name ?? nameOf(kind, number);
   });
 }

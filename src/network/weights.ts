@@ -1,5 +1,7 @@
+import { LIST, must } from "../arguments.js";
 import { ArgumentError, DataError, ShapeError } from "../errors.js";
 import { packRows, unpackRows } from "../host/index.js";
+import { requireType } from "../model/arrays.js";
 import type { Trainable } from "../model/index.js";
 
 /** Copies weights (out × in each, no padding) into the network's layout of `length` numbers, zeros between them. */
@@ -20,6 +22,7 @@ export function unpackWeights(layers: readonly Trainable[], packed: Float32Array
 
 /** @throws ArgumentError for a wrong number of arrays, ShapeError for a wrong length, DataError for a bad value. */
 export function checkWeights(layers: readonly Trainable[], weights: readonly Float32Array[]): void {
+  must("setWeights", "weights", weights, LIST);
   if (weights.length !== layers.length) {
     throw new ArgumentError(
       "setWeights",
@@ -29,6 +32,7 @@ export function checkWeights(layers: readonly Trainable[], weights: readonly Flo
   }
   for (const [l, { name, W }] of layers.entries()) {
     const own = weights[l]!;
+    requireType("setWeights", `weights of ${name}`, own, Float32Array);
     if (own.length !== W.rows * W.cols) {
       throw new ShapeError("setWeights", `weights of ${name}`, [own.length], [W.rows, W.cols]);
     }

@@ -1,3 +1,4 @@
+import { shown } from "../arguments.js";
 import { CheckpointError } from "../errors.js";
 import type { StateTensor } from "./ranges.js";
 
@@ -26,10 +27,13 @@ export function checkState(
   state: OptimizerState,
 ): number {
   if (typeof state !== "object" || state === null) {
-    throw new CheckpointError("optimizer", `must be an object of arrays, got ${String(state)}`);
+    throw new CheckpointError("optimizer", `must be an object of arrays, got ${shown(state)}`);
   }
   const step = state.step?.[0];
   if (step === undefined) throw new CheckpointError("optimizer.step", "is missing");
+  if (!(state.step instanceof Uint32Array)) {
+    throw new CheckpointError("optimizer.step", `must be a Uint32Array, got ${shown(state.step)}`);
+  }
   if (!(Number.isInteger(step) && step >= 0)) {
     throw new CheckpointError("optimizer.step", `must be a whole number, got ${step}`);
   }

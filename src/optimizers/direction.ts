@@ -1,3 +1,4 @@
+import { must, OBJECT, objectLike, TEXT } from "../arguments.js";
 import type { FisherOptions, Model, Pass } from "../model/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
 import type { ControlPlan, StepControl } from "./control/control.js";
@@ -147,11 +148,22 @@ export interface DirectionKind<
   create(context: DirectionContext<WithStepOptions<S>>): D;
 }
 
-/** Declares a kind of direction, with its types inferred. */
+const KIND = objectLike("a kind of direction, as defineDirection makes it", "create");
+
+/** @throws ArgumentError for what is none */
+export function requireKind<K extends DirectionKind>(operation: string, kind: K): K {
+  must(operation, "kind", kind, KIND);
+  must(operation, "kind.name", kind.name, TEXT);
+  must(operation, "kind.options", kind.options, OBJECT);
+  return kind;
+}
+
+/** Declares a kind of direction, with its types inferred. @throws ArgumentError for what is none */
 export function defineDirection<
   const N extends string,
   S extends OptionSchema,
   D extends Direction<WithStepOptions<S>>,
 >(kind: DirectionKind<N, S, D>): DirectionKind<N, S, D> {
+  requireKind("defineDirection", kind as DirectionKind);
   return kind;
 }

@@ -1,3 +1,4 @@
+import { must, OBJECT, shown } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 import { copyBatch, type ModelBatch } from "../model/batch.js";
 
@@ -44,7 +45,7 @@ export function microBatchesOf(optimizer: string, given: unknown, refusal?: stri
     requireObject(operation, `batch[${index}]`, batch);
     const { count } = batch;
     if (!(Number.isSafeInteger(count) && count >= 1)) {
-      const problem = `must be a whole number of at least 1, got ${String(count)}`;
+      const problem = `must be a whole number of at least 1, got ${shown(count)}`;
       throw new ArgumentError(operation, `batch[${index}].count`, problem);
     }
     const first = examples;
@@ -62,6 +63,8 @@ export function copyMicroBatches({ examples, parts }: MicroBatches): MicroBatche
 }
 
 function requireObject(operation: string, operand: string, value: unknown): asserts value is ModelBatch {
-  if (typeof value === "object" && value !== null) return;
-  throw new ArgumentError(operation, operand, `must be an object, got ${String(value)}`);
+  must(operation, operand, value, {
+    ...OBJECT,
+    holds: (batch) => typeof batch === "object" && batch !== null,
+  });
 }

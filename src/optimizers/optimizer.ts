@@ -1,19 +1,22 @@
+import { FUNCTION, LIST, must, objectLike } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 import type { Model } from "../model/index.js";
 import type { Kernel, PipelineManager } from "../pipeline/index.js";
 import { kernelKey } from "../pipeline/kernel.js";
+import { MANAGER } from "../pipeline/rules.js";
 import { unshared } from "../pipeline/unshared.js";
 import { Accumulation } from "./accumulation.js";
 import { SWAP_KERNELS, WeightAverage } from "./average.js";
 import { bufferOf, checkState, numbersOf, type OptimizerState } from "./checkpoint.js";
 import { StepCommands } from "./commands.js";
-import type {
-  Direction,
-  DirectionContext,
-  DirectionKind,
-  DirectionReport,
-  StepPlan,
-  WithStepOptions,
+import {
+  type Direction,
+  type DirectionContext,
+  type DirectionKind,
+  type DirectionReport,
+  requireKind,
+  type StepPlan,
+  type WithStepOptions,
 } from "./direction.js";
 import { OptimizerMemory } from "./memory.js";
 import { copyMicroBatches, type MicroBatches, microBatchesOf, type StepBatch } from "./micro-batches.js";
@@ -45,6 +48,8 @@ type DirectionOf<K extends DirectionKind> = ReturnType<K["create"]>;
 type ReportOf<D> = D extends { decode(bytes: readonly ArrayBuffer[], plan: never): infer R }
   ? R
   : DirectionReport;
+
+const MODEL = objectLike("a network, or another Model", "load", "recordPass");
 
 /** A step as it was asked for. */
 interface Order {
@@ -92,11 +97,14 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   #swapped = false;
 
   /**
-   * @throws ArgumentError for a bad option, LimitError when the device cannot hold what it needs, UnsupportedLayerError when
+   * @throws ArgumentError for what is no model and for a bad option, LimitError when the device cannot hold what it needs, UnsupportedLayerError when
    *   the direction has no way to treat a layer; then no memory is kept.
    */
   constructor(manager: PipelineManager, model: Model, kind: K, options: OptimizerOptions<K>) {
-    const { name, scope = "network", velocity = "velocity" } = kind;
+    const { name, scope = "network", velocity = "velocity" } = requireKind("Optimizer", kind);
+    must(name, "manager", manager, MANAGER);
+    must(name, "model", model, MODEL);
+    must(name, "model.layers", model.layers, LIST);
     this.name = name;
     this.#manager = manager;
     this.#model = model;
@@ -189,12 +197,13 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
    *
    *     const { loss } = await optimizer.withAverage(() => net.evaluate(test));
    *
-   * @throws (by rejection) ArgumentError where `averageDecay` is 0, while another call's `use` runs, or once this
+   * @throws (by rejection) ArgumentError for what is no function, where `averageDecay` is 0, while another call's `use` runs, or once this
    *   optimiser is disposed of, DeviceLostError, and what `use` throws
    */
   async withAverage<T>(use: () => T | Promise<T>): Promise<T> {
     this.#assertUsable("withAverage");
     this.#refuseSwapped("withAverage");
+    must(`${this.name}.withAverage`, "use", use, FUNCTION);
     if (!this.#average) {
       throw new ArgumentError(
         `${this.name}.withAverage`,

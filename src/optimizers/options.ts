@@ -179,7 +179,7 @@ export const KFAC_OPTIONS = {
     usual: [1e-5, 1],
   }),
   /** Smallest λ. */
-  leastDamping: nonNegative({ default: 1e-10, help: "smallest λ", live: true }),
+  leastDamping: nonNegative({ default: 1e-10, help: "smallest λ", live: true, atMost: "mostDamping" }),
   /** Largest λ. */
   mostDamping: positive({ default: 1e10, help: "largest λ", live: true }),
   /** μ in [0, 1) of V ← μV + ηνU, or `"model"`: from the quadratic model, over the last batches. */

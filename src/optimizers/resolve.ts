@@ -1,5 +1,5 @@
+import { adviceFor, listed, shown } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
-import { nearest } from "./nearest.js";
 import type { Schedule } from "./schedules.js";
 import type { NumberOption, OptionEntry, OptionSchema, ResolvedOptions, SettingsOf } from "./schema.js";
 
@@ -19,7 +19,22 @@ export function resolveOptions<S extends OptionSchema>(
     if (value === undefined && entry.optional) return [name, undefined];
     return [name, checkOption(optimizer, name, entry, value)];
   });
-  return Object.freeze(Object.fromEntries(resolved)) as ResolvedOptions<S>;
+  const options = Object.fromEntries(resolved);
+  for (const [name, entry] of Object.entries(schema)) requireOrder(optimizer, name, entry, options);
+  return Object.freeze(options) as ResolvedOptions<S>;
+}
+
+/** @throws ArgumentError where a number is above the option that bounds it */
+function requireOrder(
+  optimizer: string,
+  name: string,
+  entry: OptionEntry,
+  options: Readonly<Record<string, unknown>>,
+): void {
+  if (entry.type === "choice" || entry.atMost === undefined) return;
+  const [value, bound] = [options[name], options[entry.atMost]];
+  if (typeof value !== "number" || typeof bound !== "number" || value <= bound) return;
+  throw new ArgumentError(optimizer, name, `must be at most ${entry.atMost}, ${bound}, got ${value}`);
 }
 
 /**
@@ -104,8 +119,7 @@ function checkValue(
 ): unknown {
   const problem = problemWith(entry, value);
   if (problem === undefined) return value;
-  const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
-  throw new ArgumentError(optimizer, name, `${problem}, got ${shown}${where}`);
+  throw new ArgumentError(optimizer, name, `${problem}, got ${shown(value)}${where}`);
 }
 
 /** What is wrong with a value, in words; undefined where nothing is. */
@@ -137,14 +151,19 @@ function inside({ range }: NumberOption, value: number): boolean {
 /** Options as they were passed, without those that are undefined, and with objects that stand for several taken apart. */
 function unfoldOptions(optimizer: string, schema: OptionSchema, given: unknown): Record<string, unknown> {
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
-    throw new ArgumentError(optimizer, "options", `must be an object, got ${String(given)}`);
+    throw new ArgumentError(optimizer, "options", `must be an object, got ${shown(given)}`);
   }
   const unfolded: Record<string, unknown> = {};
   const add = (name: string, value: unknown) => {
-    if (!Object.hasOwn(schema, name)) throw new ArgumentError(optimizer, name, unknownOption(name, schema));
+    if (!Object.hasOwn(schema, name))
+      throw new ArgumentError(optimizer, name, `is not an option; ${adviceFor(name, Object.keys(schema))}`);
     if (value === undefined) return;
     if (Object.hasOwn(unfolded, name) && unfolded[name] !== value) {
-      throw new ArgumentError(optimizer, name, `is given twice, as ${unfolded[name]} and as ${value}`);
+      throw new ArgumentError(
+        optimizer,
+        name,
+        `is given twice, as ${shown(unfolded[name])} and as ${shown(value)}`,
+      );
     }
     unfolded[name] = value;
   };
@@ -159,14 +178,4 @@ function unfoldOptions(optimizer: string, schema: OptionSchema, given: unknown):
     }
   }
   return unfolded;
-}
-
-function unknownOption(name: string, schema: OptionSchema): string {
-  const names = Object.keys(schema);
-  const meant = nearest(name, names);
-  return `is not an option; ${meant === undefined ? `there are ${names.join(", ")}` : `pass ${meant}`}`;
-}
-
-function listed(words: readonly string[]): string {
-  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }

@@ -1,3 +1,4 @@
+import { must, NUMBER, shown, whole } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 
 /**
@@ -41,7 +42,7 @@ export function warmUp(steps: number, schedule: number | Schedule): Schedule {
   requireSteps("warmUp", steps);
   const then = typeof schedule === "number" ? constant(schedule) : schedule;
   if (typeof then !== "function") {
-    throw new ArgumentError("warmUp", "schedule", `must be a number or a function, got ${String(schedule)}`);
+    throw new ArgumentError("warmUp", "schedule", `must be a number or a function, got ${shown(schedule)}`);
   }
   return (step) => Math.min(1, step / steps) * then(step);
 }
@@ -60,12 +61,9 @@ function between(
 }
 
 function requireFinite(schedule: string, argument: string, value: number): void {
-  if (!Number.isFinite(value))
-    throw new ArgumentError(schedule, argument, `must be a finite number, got ${value}`);
+  must(schedule, argument, value, NUMBER);
 }
 
 function requireSteps(schedule: string, value: number): void {
-  if (!(Number.isSafeInteger(value) && value >= 1)) {
-    throw new ArgumentError(schedule, "steps", `must be a whole number of at least 1, got ${value}`);
-  }
+  must(schedule, "steps", value, whole(1));
 }

@@ -41,6 +41,8 @@ export interface NumberOption extends Described {
   readonly words?: readonly string[];
   /** The ends of what is worth trying, for a control. */
   readonly usual?: readonly [least: number, most: number];
+  /** Another option, which it must not be above. */
+  readonly atMost?: string;
 }
 
 /** An option that is one of a few words. */

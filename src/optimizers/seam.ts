@@ -1,5 +1,5 @@
+import { nearest, shown } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
-import { nearest } from "./nearest.js";
 import type { BufferRange } from "./ranges.js";
 
 /** Ranges of f32 on the GPU by name. They can be copied from and to, and belong to the optimiser and its model. */
@@ -28,7 +28,7 @@ const HOOKS = ["gradients", "statistics"] as const;
 export function requireSeam(optimizer: string, seam: unknown): Seam | undefined {
   if (seam === undefined || seam === null) return undefined;
   if (typeof seam !== "object") {
-    throw new ArgumentError(optimizer, "seam", `must be an object, got ${String(seam)}`);
+    throw new ArgumentError(optimizer, "seam", `must be an object, got ${shown(seam)}`);
   }
   // A hook under a name that nobody calls would let each process train for itself.
   const meant = Object.keys(seam).find(
@@ -40,7 +40,7 @@ export function requireSeam(optimizer: string, seam: unknown): Seam | undefined 
   for (const hook of HOOKS) {
     const own = (seam as Record<string, unknown>)[hook];
     if (own !== undefined && typeof own !== "function") {
-      throw new ArgumentError(optimizer, `seam.${hook}`, `must be a function, got ${String(own)}`);
+      throw new ArgumentError(optimizer, `seam.${hook}`, `must be a function, got ${shown(own)}`);
     }
   }
   return seam;

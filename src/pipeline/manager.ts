@@ -1,7 +1,10 @@
+import { must, objectLike } from "../arguments.js";
 import { KernelCollector } from "./collector.js";
 import type { Kernel } from "./kernel.js";
 import { CommandRecorder, type Recorder } from "./recorder.js";
 import { Resources } from "./resources.js";
+
+const ENCODER = objectLike("a GPUCommandEncoder", "beginComputePass");
 
 /**
  * The pipeline manager: compiles kernels, keeps bind groups and problem tables for reuse, pools buffers, and opens the
@@ -11,6 +14,7 @@ export class PipelineManager extends Resources {
   /** A recorder over the caller's encoder, or over one of its own that `submit()` sends. */
   record(encoder?: GPUCommandEncoder): CommandRecorder {
     this.handle.assertUsable();
+    if (encoder !== undefined) must("record", "encoder", encoder, ENCODER);
     return new CommandRecorder(this, encoder);
   }
 

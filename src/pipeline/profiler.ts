@@ -1,3 +1,5 @@
+import { must, objectLike, whole } from "../arguments.js";
+
 /** Total GPU time of one kernel over a profiled stretch. */
 export interface KernelTime {
   readonly kernel: string;
@@ -16,8 +18,10 @@ export class Profiler {
   readonly #resolved: GPUBuffer;
   #names: string[] = [];
 
-  /** @param capacity dispatches that fit between two reads; later ones are not timed. */
+  /** @param capacity dispatches that fit between two reads; later ones are not timed; 2,048 at most. @throws ArgumentError */
   constructor(device: GPUDevice, capacity = 2048) {
+    must("Profiler", "device", device, objectLike("a GPUDevice", "createQuerySet"));
+    must("Profiler", "capacity", capacity, whole(1, 2048));
     this.#device = device;
     this.#capacity = capacity;
     this.#queries = device.createQuerySet({ type: "timestamp", count: 2 * capacity });

@@ -1,3 +1,4 @@
+import { ArgumentError } from "../errors.js";
 import type { Kernel } from "./kernel.js";
 import { type Command, Recording } from "./recording.js";
 import type { Binding, Resources } from "./resources.js";
@@ -258,8 +259,18 @@ export class CommandRecorder implements Recorder {
   }
 
   readRanges(ranges: readonly ReadRange[]): Promise<ArrayBuffer[]> {
-    if (!this.#own) throw new Error("reading needs a recorder that submits its own commands");
-    if (this.#kept) throw new Error("what is read back cannot be sent again");
+    if (!this.#own)
+      throw new ArgumentError(
+        "read",
+        "recorder",
+        "must be one that submits its own commands, as manager.record() without an encoder makes",
+      );
+    if (this.#kept)
+      throw new ArgumentError(
+        "read",
+        "recorder",
+        "must not be one whose commands are kept: what is read back cannot be sent again",
+      );
     const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0);
     const staging = this.manager.pool.take(total, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
     let start = 0;
@@ -284,7 +295,12 @@ export class CommandRecorder implements Recorder {
   }
 
   submit(): void {
-    if (!this.#own) throw new Error("submit() belongs to whoever made the encoder");
+    if (!this.#own)
+      throw new ArgumentError(
+        "submit",
+        "recorder",
+        "must have an encoder of its own; this one is submitted by whoever made it",
+      );
     this.#endPass();
     const { device, pool, profiler } = this.manager;
     profiler?.resolve(this.encoder);

@@ -1,4 +1,5 @@
 import tgpu, { d, type TgpuRoot, writeToArrayBuffer } from "typegpu";
+import { must, NON_NEGATIVE, objectsOf, TEXT } from "../arguments.js";
 import type { DeviceHandle } from "../device/index.js";
 import { LimitError, OutOfMemoryError } from "../errors.js";
 import { LruCache } from "./cache.js";
@@ -24,6 +25,10 @@ export interface ManagerCounts {
 
 /** Bind groups and problem tables kept for reuse; a training step of a deep network needs some hundred. */
 const CACHE_CAPACITY = 4096;
+
+const LABEL = { ...TEXT, words: "a text" };
+/** Large ones may be no whole number any more: the device refuses them. */
+const BYTES = { ...NON_NEGATIVE, words: "a number that is not negative" };
 
 /** What recording draws on: compiled kernels, bind groups and problem tables kept for reuse, buffers. */
 export class Resources {
@@ -83,6 +88,7 @@ export class Resources {
   /** Compiles kernels ahead of use, side by side. @throws ShaderError */
   async prepare(kernels: readonly Kernel[]): Promise<void> {
     this.handle.assertUsable();
+    objectsOf("prepare", "kernels", kernels, { words: "a kernel (defineKernel)" });
     await Promise.all(kernels.map((kernel) => this.#compiler.compile(kernel)));
   }
 
@@ -91,8 +97,10 @@ export class Resources {
     return this.#compiler.get(kernel);
   }
 
-  /** A new buffer that this manager frees at `dispose()`. @throws LimitError when the device cannot hold or bind it. */
+  /** A new buffer that this manager frees at `dispose()`. @throws ArgumentError for a bad size, LimitError when the device cannot hold or bind it. */
   createBuffer(label: string, size: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    must("createBuffer", "label", label, LABEL);
+    must("createBuffer", "size", size, BYTES);
     const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
     if (size > maxBufferSize) throw new LimitError("maxBufferSize", size, maxBufferSize);
     if (usage & GPUBufferUsage.STORAGE && size > maxStorageBufferBindingSize) {
@@ -107,6 +115,7 @@ export class Resources {
 
   /** Zeroed f32 storage for `length` elements, readable and writable by copies; rounded up to whole `vec4f`s. */
   createStorage(label: string, length: number): GPUBuffer {
+    must("createStorage", "length", length, BYTES);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     return this.createBuffer(label, Math.max(16, Math.ceil(length / 4) * 16), usage);
   }

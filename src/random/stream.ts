@@ -1,3 +1,4 @@
+import { must, U32 } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 import { normalPair, threefry2x32, uniform } from "./threefry.js";
 
@@ -78,7 +79,5 @@ export class RandomStream {
 
 /** @throws ArgumentError unless `value` is an integer from 0 to 2³² − 1. */
 export function requireU32(operation: string, argument: string, value: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
-    throw new ArgumentError(operation, argument, `must be an integer from 0 to 2³² − 1, got ${value}`);
-  }
+  must(operation, argument, value, U32);
 }

@@ -1,4 +1,5 @@
 /** Feature maps: N × C × H × W tensors, row-major, the data type of the convolutional layers of the reference. */
+import { shown } from "../arguments.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import type { Matrix } from "./matrix.js";
 
@@ -69,13 +70,10 @@ export type Pair = number | readonly [number, number];
  * @throws ArgumentError unless both are integers of at least `least`.
  */
 export function toPair(operation: string, name: string, value: Pair, least: number): [number, number] {
-  const [y, x] = typeof value === "number" ? [value, value] : value;
+  const given: unknown = typeof value === "number" ? [value, value] : value;
+  const [y, x] = (Array.isArray(given) ? given : []) as unknown as [number, number];
   if (!(Number.isInteger(y) && Number.isInteger(x) && y >= least && x >= least)) {
-    throw new ArgumentError(
-      operation,
-      name,
-      `must be integers of at least ${least}, got ${JSON.stringify(value)}`,
-    );
+    throw new ArgumentError(operation, name, `must be integers of at least ${least}, got ${shown(value)}`);
   }
   return [y, x];
 }

@@ -1,3 +1,4 @@
+import { must, whole } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 import type { DatasetBatch } from "../model/index.js";
 import type { Permutation } from "../random/index.js";
@@ -34,6 +35,16 @@ export class GpuBatch implements DatasetBatch {
     return Uint32Array.from({ length: this.count }, (_, i) => start + i);
   }
 
+  /** For models of the caller's own that read arrays alone. @throws ArgumentError always */
+  get inputs(): never {
+    return refuseArrays();
+  }
+
+  /** As `inputs`. @throws ArgumentError always */
+  get targets(): never {
+    return refuseArrays();
+  }
+
   /** @throws ArgumentError unless 0 ≤ start < end ≤ count */
   part(start: number, end: number): GpuBatch {
     requireRange("part", start, end, this.count);
@@ -66,11 +77,17 @@ export class GpuBatch implements DatasetBatch {
   }
 }
 
+function refuseArrays(): never {
+  const message =
+    "must be arrays for a model that reads these, got one of a data set on the GPU, whose examples lie there";
+  throw new ArgumentError("load", "batch", message);
+}
+
 /** @throws ArgumentError unless 0 ≤ start < end ≤ count */
 export function requireRange(operation: string, start: number, end: number, count: number): void {
-  if (!(Number.isInteger(start) && start >= 0 && start < count)) {
-    throw new ArgumentError(operation, "start", `must be an integer from 0 to ${count - 1}, got ${start}`);
-  }
-  if (Number.isInteger(end) && end > start && end <= count) return;
-  throw new ArgumentError(operation, "end", `must be an integer from ${start + 1} to ${count}, got ${end}`);
+  must(operation, "start", start, { ...whole(0, count - 1), words: `an integer from 0 to ${count - 1}` });
+  must(operation, "end", end, {
+    ...whole(start + 1, count),
+    words: `an integer from ${start + 1} to ${count}`,
+  });
 }

@@ -1,3 +1,4 @@
+import { FLAG, must, NUMBERS, OBJECT, optionsOf, type Rules, SIZE, shown, U32 } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 import type { DatasetBatch } from "../model/index.js";
 import { Permutation } from "../random/index.js";
@@ -11,6 +12,18 @@ export interface ShuffledOrder {
   /** Counted from 0, u32. */
   readonly epoch?: number;
 }
+
+/** How an epoch is cut into batches. */
+interface EpochOptions extends ShuffledOrder {
+  readonly batchSize: number;
+  /** Whether they are shuffled; true by default. */
+  readonly shuffle?: boolean;
+  /** Whether a shorter last batch is left out; false by default. */
+  readonly dropLast?: boolean;
+}
+
+const ORDER: Rules<ShuffledOrder> = { seed: U32, epoch: U32 };
+const EPOCH: Rules<EpochOptions> = { ...ORDER, batchSize: SIZE, shuffle: FLAG, dropLast: FLAG };
 
 /**
  * Examples that lie on the GPU, sent and checked once. Networks on the same device load, evaluate and predict batches of it like
@@ -35,12 +48,13 @@ export class GpuDataset extends StoredDataset {
    */
   batch(indices: ArrayLike<number>): DatasetBatch {
     this.assertUsable("batch");
+    must("batch", "indices", indices, NUMBERS);
     const { length } = indices;
     requireCount("batch", "indices.length", length);
     for (let r = 0; r < length; r++) {
       const index = indices[r]!;
       if (Number.isInteger(index) && index >= 0 && index < this.count) continue;
-      const message = `must be an integer from 0 to ${this.count - 1}, got ${index}`;
+      const message = `must be an integer from 0 to ${this.count - 1}, got ${shown(index)}`;
       throw new ArgumentError("batch", `indices[${r}]`, message);
     }
     return this.#make(length, { listed: Uint32Array.from(indices) });
@@ -54,29 +68,28 @@ export class GpuDataset extends StoredDataset {
   range(start: number, end: number, order?: ShuffledOrder): DatasetBatch {
     this.assertUsable("range");
     requireRange("range", start, end, this.count);
-    return this.#make(end - start, { start, permutation: order && this.#order(order) });
+    const given = order && optionsOf("range", ORDER, order, "order");
+    return this.#make(end - start, { start, permutation: given && this.#order(given) });
   }
 
   /**
    * The batches of an epoch: every example once, in an order that follows from their number, the seed and the epoch alone (the
    * same as `fit`'s, whose first epoch is number 0 here); the last batch may be shorter.
    *
-   * @throws ArgumentError for a batch size below 1, or a seed or epoch that is not a u32
+   * @throws ArgumentError for a batch size below 1, a seed or epoch that is not a u32, or another bad option
    */
-  *batches(
-    options: ShuffledOrder & {
-      readonly batchSize: number;
-      /** Whether they are shuffled; true by default. */
-      readonly shuffle?: boolean;
-      /** Whether a shorter last batch is left out; false by default. */
-      readonly dropLast?: boolean;
-    },
-  ): Generator<DatasetBatch, void, undefined> {
-    const { batchSize, shuffle = true, dropLast = false } = options;
+  batches(options: EpochOptions): Generator<DatasetBatch, void, undefined> {
+    must("batches", "options", options, OBJECT);
+    const { batchSize, seed, epoch, shuffle = true, dropLast = false } = optionsOf("batches", EPOCH, options);
     requireCount("batches", "batchSize", batchSize);
+    // A generator would refuse nothing before it is asked for its first batch.
+    return this.#batches(batchSize, shuffle ? { seed, epoch } : undefined, dropLast);
+  }
+
+  *#batches(batchSize: number, order: ShuffledOrder | undefined, dropLast: boolean) {
     const end = dropLast ? this.count - (this.count % batchSize) : this.count;
     for (let start = 0; start < end; start += batchSize) {
-      yield this.range(start, Math.min(start + batchSize, end), shuffle ? options : undefined);
+      yield this.range(start, Math.min(start + batchSize, end), order);
     }
   }
 

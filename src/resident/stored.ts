@@ -1,5 +1,17 @@
+import {
+  ANYTHING,
+  must,
+  NUMBER,
+  OBJECT,
+  objectLike,
+  oneOf,
+  optionsOf,
+  type Rules,
+  SIZE,
+} from "../arguments.js";
 import { ArgumentError, DataError } from "../errors.js";
 import type { PipelineManager } from "../pipeline/index.js";
+import { MANAGER } from "../pipeline/rules.js";
 import {
   type CheckedArray,
   checkArray,
@@ -31,6 +43,19 @@ export interface TargetFacts {
   readonly farthest: { readonly total: number; readonly example: number };
 }
 
+const OPTIONS: Rules<GpuDatasetOptions> = {
+  // Checked one by one, as they are used.
+  inputs: ANYTHING,
+  targets: ANYTHING,
+  count: ANYTHING,
+  classes: ANYTHING,
+  storage: oneOf("f32", "f16"),
+  scale: NUMBER,
+  offset: NUMBER,
+  partBytes: { words: "a positive number", holds: (value) => typeof value === "number" && value >= 1 },
+};
+const INPUTS = objectLike("an array, or arrays by name");
+
 /** The arrays of a data set, looked through and sent. */
 export class StoredDataset implements Disposable {
   readonly count: number;
@@ -52,9 +77,11 @@ export class StoredDataset implements Disposable {
    *   of it; then no memory is kept.
    */
   constructor(manager: PipelineManager, options: GpuDatasetOptions) {
-    const { count, partBytes = Number.POSITIVE_INFINITY } = options;
+    must("dataset", "manager", manager, MANAGER);
+    must("dataset", "source", options, OBJECT);
+    const { count, partBytes = Number.POSITIVE_INFINITY } = optionsOf("dataset", OPTIONS, options);
     requireCount("dataset", "count", count, 0xffffffff);
-    requireOptions(options);
+    must("dataset", "inputs", options.inputs, INPUTS);
     manager.handle.assertUsable();
     const inputs = checkInputs(options);
     const targets = checkTargets(options.targets, count);
@@ -101,23 +128,7 @@ export function requireCount(
   value: number,
   most = Number.MAX_SAFE_INTEGER,
 ): void {
-  if (Number.isInteger(value) && value >= 1 && value <= most) return;
-  throw new ArgumentError(operation, name, `must be a positive integer, got ${value}`);
-}
-
-function requireOptions({ storage, scale, offset, partBytes, inputs }: GpuDatasetOptions): void {
-  if (storage !== undefined && storage !== "f32" && storage !== "f16") {
-    throw new ArgumentError("dataset", "storage", `must be "f32" or "f16", got ${JSON.stringify(storage)}`);
-  }
-  for (const [name, value] of Object.entries({ scale, offset })) {
-    if (value === undefined || Number.isFinite(value)) continue;
-    throw new ArgumentError("dataset", name, `must be a finite number, got ${value}`);
-  }
-  if (partBytes !== undefined && !(partBytes >= 1)) {
-    throw new ArgumentError("dataset", "partBytes", `must be a positive number, got ${partBytes}`);
-  }
-  if (typeof inputs === "object" && inputs !== null) return;
-  throw new ArgumentError("dataset", "inputs", `must be an array, or arrays by name, got ${String(inputs)}`);
+  must(operation, name, value, { ...SIZE, holds: (count) => SIZE.holds(count) && (count as number) <= most });
 }
 
 /** One array, or those by name. */

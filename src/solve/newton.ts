@@ -1,3 +1,4 @@
+import { must, OBJECT, objectLike, oneOf } from "../arguments.js";
 import type { Arithmetic, SolverEngine } from "./arithmetic.js";
 import { solveConvolution } from "./convolution.js";
 import { solveLinear } from "./linear.js";
@@ -26,11 +27,20 @@ export function solveNewton(engine: SolverEngine, problem: LinearProblem): Promi
 export function solveNewton(engine: SolverEngine, problem: ConvolutionProblem): Promise<ConvolutionSolution>;
 export function solveNewton(engine: SolverEngine, problem: NewtonProblem): Promise<NewtonSolution>;
 export function solveNewton(engine: SolverEngine, problem: NewtonProblem): Promise<NewtonSolution> {
+  return solveOn(engine, problem);
+}
+
+const ENGINE = objectLike("an engine (createEngine)", "gram", "matmul", "invert", "sandwich", "eigh");
+
+async function solveOn(engine: SolverEngine, problem: NewtonProblem): Promise<NewtonSolution> {
+  must("solveNewton", "engine", engine, ENGINE);
   return solveWith(arithmeticOn(engine), problem);
 }
 
 /** The same with an arithmetic of the caller's. @throws (by rejection) as `solveNewton` */
 export async function solveWith(arithmetic: Arithmetic, problem: NewtonProblem): Promise<NewtonSolution> {
+  must("solveNewton", "problem", problem, OBJECT);
+  must("solveNewton", "kind", problem.kind, oneOf("linear", "convolution"));
   if (problem.kind === "convolution") {
     return solveConvolution(arithmetic, problem, checkConvolution(problem));
   }

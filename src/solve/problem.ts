@@ -1,4 +1,5 @@
 /** The note's three networks as problems for `solveNewton` (Bulatov 2017), and the checks that all of them pass first. */
+import { must, NON_NEGATIVE, OBJECT, objectsOf, type Rule, SIZE, shown } from "../arguments.js";
 import { ArgumentError, DataError } from "../errors.js";
 import {
   type ConvGeometry,
@@ -91,10 +92,13 @@ export function checkLinear(problem: LinearProblem, { operation, prefixOf } = NA
   const { W, examples, tiling } = problem;
   checkDamping(operation, problem.damping);
   checkMethod(operation, problem.method, LINEAR_METHODS);
+  objectsOf(operation, "examples", examples, { words: "{ A, B, target }" });
   if (examples.length === 0) throw new ArgumentError(operation, "examples", "must be at least one example");
   const unknowns = tiling ? "U" : "W";
+  requireMatrix(operation, unknowns, W);
   requireF32(unknowns, W);
-  if (tiling) {
+  if (tiling !== undefined) {
+    requireMatrix(operation, "tiling", tiling);
     requireF32("tiling", tiling);
     const hint = "tiling has one column per row of U, as W = K U";
     requireShape(operation, "tiling", tiling, tiling.rows, W.rows, hint);
@@ -106,6 +110,8 @@ export function checkLinear(problem: LinearProblem, { operation, prefixOf } = NA
       requireShape(operation, prefix + operand, m, rows, cols, `${prefix}${operand} has ${hint}`);
       requireF32(prefix + operand, m);
     };
+    for (const [operand, m] of Object.entries({ A, B, target }))
+      requireMatrix(operation, prefix + operand, m);
     check("A", A, W.cols, A.cols, `one row per column of ${name}`);
     check("B", B, out, B.cols, `one row per row of ${name}`);
     check("target", target, B.cols, A.cols, "one row per column of B and one column per column of A");
@@ -122,6 +128,10 @@ export function checkConvolution(problem: ConvolutionProblem, { operation } = NA
   const { inputs, W, head, target } = problem;
   checkDamping(operation, problem.damping);
   checkMethod(operation, problem.method, CONVOLUTION_METHODS);
+  must(operation, "inputs", inputs, TENSOR);
+  requireMatrix(operation, "W", W);
+  requireMatrix(operation, "target", target);
+  if (head !== undefined) requireMatrix(operation, "head", head);
   const [N, channels, height, width] = inputs.shape;
   const geometry = convGeometry({ channels, height, width }, { ...problem, groups: 1 });
   const { columns, positions, outHeight, outWidth } = geometry;
@@ -139,18 +149,35 @@ export function checkConvolution(problem: ConvolutionProblem, { operation } = NA
   return geometry;
 }
 
+const MATRIX: Rule = {
+  words: "a matrix { rows, cols, data } in f64",
+  holds: (value) => {
+    if (!OBJECT.holds(value)) return false;
+    const { rows, cols, data } = value as Matrix;
+    return data instanceof Float64Array && data.length === rows * cols;
+  },
+};
+const TENSOR: Rule = {
+  words: "numbers { shape: [N, C, H, W], data } in f64",
+  holds: (value) => {
+    if (!OBJECT.holds(value)) return false;
+    const { shape, data } = value as Tensor;
+    if (!Array.isArray(shape) || shape.length !== 4 || !shape.every((size) => SIZE.holds(size))) return false;
+    return data instanceof Float64Array && data.length === shape.reduce((a, b) => a * b, 1);
+  },
+};
+
+function requireMatrix(operation: string, operand: string, matrix: Matrix): void {
+  must(operation, operand, matrix, MATRIX);
+}
+
 function checkDamping(operation: string, damping = 0): void {
-  if (damping >= 0 && Number.isFinite(damping)) return;
-  throw new ArgumentError(
-    operation,
-    "damping",
-    `must be a finite number that is not negative, got ${damping}`,
-  );
+  must(operation, "damping", damping, NON_NEGATIVE);
 }
 
 function checkMethod(operation: string, method: string | undefined, known: readonly string[]): void {
   if (method === undefined || known.includes(method)) return;
-  throw new ArgumentError(operation, "method", `must be one of ${known.join(", ")}, got ${method}`);
+  throw new ArgumentError(operation, "method", `must be one of ${known.join(", ")}, got ${shown(method)}`);
 }
 
 function requireF32(name: string, { data }: { data: Float64Array }): void {

@@ -1,4 +1,5 @@
 /** Examples that can be asked for by their numbers: arrays, a data set, or a function of the caller's. */
+import { must, whole } from "../arguments.js";
 import { batchOf, type Dataset } from "../data/index.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import { type AnyBatch, type InputArray, type ModelBatch, mapInputs } from "../model/batch.js";
@@ -38,9 +39,7 @@ export function isExamples(data: unknown): data is FitExamples {
  */
 export function examplesOf(operand: string, data: FitExamples, net: FitNetwork): Examples {
   const { count } = data;
-  if (!(Number.isSafeInteger(count) && count >= 1 && count <= 0xffffffff)) {
-    throw new ArgumentError("fit", `${operand}.count`, `must be a positive integer, got ${count}`);
-  }
+  must("fit", `${operand}.count`, count, { ...whole(1, 0xffffffff), words: "a positive integer" });
   if (data instanceof GpuDataset) {
     net.check?.(data, "fit");
     return {

@@ -1,7 +1,8 @@
 /** The options of `fit`, and what is wrong with those of a caller. */
+
+import { adviceFor, shown } from "../arguments.js";
 import { ArgumentError } from "../errors.js";
 import type { StepRecord } from "../optimizers/index.js";
-import { nearest } from "../optimizers/nearest.js";
 import { checkOption } from "../optimizers/resolve.js";
 import { nonNegative, type OptionEntry, whole } from "../optimizers/schema.js";
 import type { FitExamples } from "./examples.js";
@@ -210,10 +211,8 @@ function record(
   must("an object", typeof value === "object" && value !== null && !Array.isArray(value), argument, value);
   for (const name of Object.keys(value as object)) {
     if (names.includes(name)) continue;
-    const meant = nearest(name, names);
     const path = argument === "options" ? name : `${argument}.${name}`;
-    const advice = meant === undefined ? `there are ${names.join(", ")}` : `pass ${meant}`;
-    throw new ArgumentError("fit", path, `is not an option; ${advice}`);
+    throw new ArgumentError("fit", path, `is not an option; ${adviceFor(name, names)}`);
   }
   return value as Readonly<Record<string, unknown>>;
 }
@@ -239,6 +238,5 @@ function flag(name: string, value: unknown, standard: boolean): boolean {
 
 function must(what: string, holds: boolean, argument: string, value: unknown): void {
   if (holds) return;
-  const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
-  throw new ArgumentError("fit", argument, `must be ${what}, got ${shown}`);
+  throw new ArgumentError("fit", argument, `must be ${what}, got ${shown(value)}`);
 }

@@ -1,3 +1,4 @@
+import { FUNCTION, must, objectLike, optionsOf, type Rules, SIGNAL } from "../arguments.js";
 import type { Engine } from "../engine.js";
 import { AbortedError } from "../errors.js";
 import type { Certificate } from "./certificate.js";
@@ -29,6 +30,9 @@ export interface VerifyOptions {
   }) => void;
 }
 
+const ENGINE = objectLike("an engine (createEngine)", "network", "gram");
+const OPTIONS: Rules<VerifyOptions> = { signal: SIGNAL, onProgress: FUNCTION };
+
 const GROUPS: readonly [name: string, run: (engine: Engine) => Promise<Certificate[]>][] = [
   ["gram", gramKernel],
   ["matmul", matmulKernel],
@@ -54,10 +58,11 @@ const GROUPS: readonly [name: string, run: (engine: Engine) => Promise<Certifica
  * Checks the theorems that the package states, and its kernels against the f64 reference, on this engine's adapter. A
  * claim that does not hold is a certificate with `pass` false, never an error.
  *
- * @throws AbortedError once the signal fires, DeviceLostError and the like when the GPU goes away.
+ * @throws ArgumentError for what is no engine and for a bad option, AbortedError once the signal fires, DeviceLostError and the like when the GPU goes away.
  */
 export async function verify(engine: Engine, options: VerifyOptions = {}): Promise<Certificate[]> {
-  const { signal, onProgress } = options;
+  must("verify", "engine", engine, ENGINE);
+  const { signal, onProgress } = optionsOf("verify", OPTIONS, options);
   const all: Certificate[] = [];
   for (const [index, [group, run]] of GROUPS.entries()) {
     if (signal?.aborted) throw new AbortedError("verify", signal.reason);

@@ -1,11 +1,23 @@
 /** Small data sets in the MNIST file format. */
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { afterAll } from "vitest";
 import { RandomStream } from "../../src/random/index.js";
 
-export const temporaryFolder = () => mkdtempSync(join(tmpdir(), "kfac-cli-"));
+const folders: string[] = [];
+
+afterAll(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+});
+
+/** A folder of its own, which goes with the file of tests that asked for it. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "kfac-cli-"));
+  folders.push(folder);
+  return folder;
+}
 
 export function idxBytes(shape: readonly number[], data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(4 + 4 * shape.length + data.length);

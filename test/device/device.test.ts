@@ -172,6 +172,24 @@ describe("losing a device", () => {
     setTimeout(() => device.lose("unknown", "gone"), 10);
     expect(await explained).toBeInstanceOf(DeviceLostError);
   });
+
+  it("waits longer for the loss where something was aborted, since nothing else aborts", async () => {
+    vi.useFakeTimers();
+    try {
+      const device = fakeDevice();
+      const handle = new DeviceHandle(device, false, undefined);
+      const aborted = Object.assign(new Error("mapping was aborted"), { name: "AbortError" });
+      const explained = handle.explain(aborted);
+      await vi.advanceTimersByTimeAsync(5000);
+      device.lose("unknown", "gone");
+      expect(await explained).toBeInstanceOf(DeviceLostError);
+      const never = new DeviceHandle(fakeDevice(), false, undefined).explain(aborted);
+      await vi.advanceTimersByTimeAsync(30_000);
+      expect(await never).toBe(aborted);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 });
 
 describe("disposing of a handle", () => {

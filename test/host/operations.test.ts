@@ -95,7 +95,7 @@ kernelTest("host: bad input is refused, memory is given back, the engine goes on
     await assertThrows(
       () => engine.matmul(A, short),
       DataError,
-      /^matmul: operand 2: has 14 numbers for 3 × 5/,
+      /^matmul: B: has 14 numbers for 3 × 5/,
     );
     await assertThrows(() => engine.gram({ A: [] }), ArgumentError, /^gram: A must be at least one matrix/);
     await assertThrows(() => engine.gram({ A: [A, B] }), ShapeError, /^gram: A\[1\] has shape \[4 × 2\]/);

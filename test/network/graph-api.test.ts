@@ -133,9 +133,13 @@ trainingTest("graph: batches of several inputs", async (t) => {
     return own;
   };
   const cases: [unknown, new (...args: never[]) => Error, RegExp][] = [
-    [size, ArgumentError, /inputs must be a record of arrays: words, label, size/],
-    [undefined, ArgumentError, /record of arrays/],
-    [{ words, label }, ArgumentError, /inputs must hold size/],
+    [
+      size,
+      ArgumentError,
+      /inputs must be arrays by name, \{ words, label, size \}, since there are 3 inputs, got one array/,
+    ],
+    [undefined, ArgumentError, /arrays by name, .*, got undefined/],
+    [{ words, label }, ArgumentError, /inputs must hold an array for size/],
     [{ ...good.inputs, other: size }, ArgumentError, /got other too/],
     [{ words, label, size: words }, ArgumentError, /inputs.size must be a Float32Array, got Uint32Array/],
     [{ words: size, label, size }, ArgumentError, /inputs.words must be a Uint32Array, got Float32Array/],

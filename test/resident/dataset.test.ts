@@ -102,11 +102,12 @@ const cases: Record<string, Case> = {
       count: COUNT,
     }),
   },
+  // One of the names is also one of a stored array's own.
   "two inputs": {
     modules: graph({
-      inputs: { left: 3, right: { length: 2, features: 3 } },
+      inputs: { format: 3, right: { length: 2, features: 3 } },
       values: {
-        a: [dense(3, 4), "left"],
+        a: [dense(3, 4), "format"],
         b: [[tanh(), flatten(), dense(6, 4)], "right"],
         sum: [add(), "a", "b"],
         out: [[tanh(), dense(4, 3)], "sum"],
@@ -115,7 +116,7 @@ const cases: Record<string, Case> = {
     }),
     loss: softmaxCrossEntropy(),
     data: (t) => ({
-      inputs: { left: t.random(1).normals(3 * COUNT), right: t.random(2).normals(6 * COUNT) },
+      inputs: { format: t.random(1).normals(3 * COUNT), right: t.random(2).normals(6 * COUNT) },
       targets: classes(t),
       count: COUNT,
     }),

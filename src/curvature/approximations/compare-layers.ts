@@ -1,6 +1,8 @@
+import { FUNCTION, must, OBJECT, objectLike } from "../../arguments.js";
 import { DeviceMatrices } from "../../host/index.js";
 import type { Batch, Curved, Model } from "../../model/index.js";
 import type { PipelineManager } from "../../pipeline/index.js";
+import { MANAGER } from "../../pipeline/rules.js";
 import { type CompareOptions, type CurvatureComparison, compareCurvature } from "./compare.js";
 import { type ApproximationKind, createApproximation } from "./kinds.js";
 
@@ -27,8 +29,13 @@ export async function compareLayers(
   manager: PipelineManager,
   model: Model,
   batch: Batch,
-  { onProgress, ...options }: CompareLayersOptions,
+  given: CompareLayersOptions,
 ): Promise<LayerComparison[]> {
+  must("compareLayers", "manager", manager, MANAGER);
+  must("compareLayers", "model", model, objectLike("a network, or another Model", "load", "recordPass"));
+  must("compareLayers", "options", given, OBJECT);
+  const { onProgress, ...options } = given;
+  if (onProgress !== undefined) must("compareLayers", "onProgress", onProgress, FUNCTION);
   model.load(batch);
   const recorder = manager.record();
   const pass = model.recordPass(recorder, EXACT);

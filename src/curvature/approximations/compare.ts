@@ -1,4 +1,19 @@
-import { AbortedError, ArgumentError } from "../../errors.js";
+import {
+  ANYTHING,
+  FUNCTION,
+  LIST,
+  must,
+  NON_NEGATIVE,
+  OBJECT,
+  objectLike,
+  oneOf,
+  optionsOf,
+  POSITIVE,
+  type Rules,
+  SIGNAL,
+  whole,
+} from "../../arguments.js";
+import { AbortedError } from "../../errors.js";
 import { readMatrix } from "../../host/index.js";
 import { type CgResult, conjugateGradients } from "../../linalg/cg.js";
 import {
@@ -11,6 +26,7 @@ import {
 } from "../../linalg/index.js";
 import type { Curved } from "../../model/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
+import { MANAGER } from "../../pipeline/rules.js";
 import { GgnBlock } from "../exact/ggn.js";
 import type { CurvatureOperator } from "../exact/operator.js";
 import { APPROXIMATIONS, type ApproximationKind, createApproximation } from "./kinds.js";
@@ -36,6 +52,19 @@ export interface CompareOptions {
   /** Called as each kind is done. */
   onProgress?: (done: number, total: number) => void;
 }
+
+const LAYER = objectLike("a layer of a recorded pass", "curvatureRows");
+const OPTIONS: Rules<CompareOptions> = {
+  damping: POSITIVE,
+  G: ANYTHING,
+  kinds: LIST,
+  tolerance: NON_NEGATIVE,
+  maxIterations: whole(1),
+  denseLimit: whole(0),
+  probes: whole(1),
+  signal: SIGNAL,
+  onProgress: FUNCTION,
+};
 
 /** How good one approximation H̃ is. `"none"` is the gradient as a step, and conjugate gradients without preconditioner. */
 export interface ApproximationMeasures {
@@ -103,11 +132,18 @@ export async function compareCurvature(
   layer: Curved,
   options: CompareOptions,
 ): Promise<CurvatureComparison> {
-  const { damping, kinds = APPROXIMATIONS, tolerance = 1e-5 } = options;
-  const { maxIterations = 300, denseLimit = 512, probes = 32, signal, onProgress } = options;
-  if (!(damping > 0 && Number.isFinite(damping))) {
-    throw new ArgumentError("compareCurvature", "damping", `must be a positive number, got ${damping}`);
-  }
+  must("compareCurvature", "manager", manager, MANAGER);
+  must("compareCurvature", "layer", layer, LAYER);
+  must("compareCurvature", "options", options, OBJECT);
+  const {
+    damping,
+    kinds = APPROXIMATIONS,
+    tolerance = 1e-5,
+    ...rest
+  } = optionsOf("compareCurvature", OPTIONS, options);
+  const { maxIterations = 300, denseLimit = 512, probes = 32, signal, onProgress } = rest;
+  must("compareCurvature", "damping", damping, POSITIVE);
+  for (const kind of kinds) must("compareCurvature", "kinds", kind, oneOf(...APPROXIMATIONS));
   const looking = manager.record();
   const { columns, count } = layer.curvatureRows(looking);
   looking.submit();

@@ -1,5 +1,7 @@
+import { must, objectLike, optionsOf, SIZE, shown, whole } from "../../arguments.js";
 import { ArgumentError } from "../../errors.js";
 import type { PipelineManager } from "../../pipeline/index.js";
+import { MANAGER } from "../../pipeline/rules.js";
 import type { BlockSite } from "../blocks/block.js";
 import type { LayerShape } from "../blocks/examples.js";
 import { APPROXIMATIONS, type ApproximationKind } from "../names.js";
@@ -13,13 +15,15 @@ import { MeanFluctuationFit } from "./mean-fluctuation.js";
 
 export { APPROXIMATIONS, type ApproximationKind };
 
+const LAYER = objectLike("a layer { in, out }");
+
 /** Settings that one kind or another has. */
 export type ApproximationOptions = Pick<KroneckerOptions, "iterations">;
 
 /**
  * An approximation of a layer's exact block over a recorded pass: `fit`, `damp`, then `solve` as often as wanted.
  *
- * @throws ArgumentError for an unknown kind.
+ * @throws ArgumentError for an unknown kind, a layer without sizes or a bad option.
  */
 export function createApproximation(
   manager: PipelineManager,
@@ -27,7 +31,12 @@ export function createApproximation(
   kind: ApproximationKind,
   options: ApproximationOptions = {},
 ): Approximation {
+  must("createApproximation", "manager", manager, MANAGER);
+  must("createApproximation", "layer", layer, LAYER);
+  must("createApproximation", "layer.in", layer.in, SIZE);
+  must("createApproximation", "layer.out", layer.out, SIZE);
   requireKind(kind);
+  optionsOf("createApproximation", { iterations: whole(1) }, options);
   return new Approximation(manager, layer, kind, (site) => batchBlock(site, kind, options));
 }
 
@@ -66,5 +75,5 @@ function fitOf(
 function requireKind(kind: ApproximationKind): void {
   if (APPROXIMATIONS.includes(kind)) return;
   const known = APPROXIMATIONS.join(", ");
-  throw new ArgumentError("createApproximation", "kind", `must be one of ${known}, got ${String(kind)}`);
+  throw new ArgumentError("createApproximation", "kind", `must be one of ${known}, got ${shown(kind)}`);
 }

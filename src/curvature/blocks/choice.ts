@@ -1,3 +1,4 @@
+import { must, objectsOf, SIZE, shown } from "../../arguments.js";
 import { ArgumentError, UnsupportedLayerError } from "../../errors.js";
 import { FALLBACKS, type Fallback } from "../names.js";
 import type { BlockFactory, CurvatureLayer } from "./block.js";
@@ -41,6 +42,11 @@ export interface BlockPlan {
  */
 export function planBlocks(layers: readonly CurvatureLayer[], options: BlockOptions = {}): BlockPlan[] {
   const { blocks = "kronecker", fallback } = options;
+  objectsOf("curvature", "layers", layers, { words: "a layer { name, in, out }" });
+  for (const { name, in: inputs, out } of layers) {
+    must("curvature", `in of layer ${shown(name)}`, inputs, SIZE);
+    must("curvature", `out of layer ${shown(name)}`, out, SIZE);
+  }
   if (layers.length === 0) throw new ArgumentError("curvature", "layers", "must be at least one");
   if (fallback !== undefined && !FALLBACKS.includes(fallback)) {
     throw new ArgumentError("curvature", "fallback", `must be ${FALLBACKS.join(" or ")}, got ${fallback}`);
@@ -73,7 +79,7 @@ function chosen(
     throw new ArgumentError(
       "curvature",
       `blocks of layer ${layer.name}`,
-      `must be one of ${known}, or a factory from a function of the layer (() => factory), got ${String(asked)}`,
+      `must be one of ${known}, or a factory from a function of the layer (() => factory), got ${shown(asked)}`,
     );
   }
   const { needs } = BLOCKS[asked];

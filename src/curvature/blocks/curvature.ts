@@ -1,6 +1,18 @@
+import {
+  ANYTHING,
+  LIST,
+  must,
+  NON_NEGATIVE,
+  NUMBER,
+  objectsOf,
+  optionsOf,
+  type Rules,
+  shown,
+} from "../../arguments.js";
 import { ArgumentError, UnsupportedLayerError } from "../../errors.js";
 import type { Matrix } from "../../linalg/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
+import { MANAGER } from "../../pipeline/rules.js";
 import type {
   Block,
   BlockBatch,
@@ -26,6 +38,13 @@ export interface CurvatureOptions extends BlockOptions {
   /** β of the moving means, in [0, 1); defaults to 0.95. */
   emaDecay?: number;
 }
+
+const OPTIONS: Rules<CurvatureOptions> = {
+  damping: NON_NEGATIVE,
+  emaDecay: NUMBER,
+  blocks: ANYTHING,
+  fallback: ANYTHING,
+};
 
 /** One line of the registration table: what becomes of a layer, and why. */
 export interface CurvatureLine {
@@ -63,9 +82,11 @@ export class Curvature implements Disposable {
    *   device cannot hold it. Then no memory is kept.
    */
   constructor(manager: PipelineManager, layers: readonly CurvatureLayer[], options: CurvatureOptions = {}) {
-    const damping = requireDamping(options.damping ?? 1e-3);
-    const emaDecay = requireDecay(options.emaDecay ?? 0.95);
-    const plans = planBlocks(layers, options);
+    must("curvature", "manager", manager, MANAGER);
+    const given = optionsOf("curvature", OPTIONS, options);
+    const damping = requireDamping(given.damping ?? 1e-3);
+    const emaDecay = requireDecay(given.emaDecay ?? 0.95);
+    const plans = planBlocks(layers, given);
     this.layers = layers;
     this.#manager = manager;
     this.#damping = damping;
@@ -162,7 +183,7 @@ export class Curvature implements Disposable {
   place(layer: number): BlockPlace {
     const place = this.#places[layer];
     if (place) return place;
-    throw new ArgumentError("curvature", "layer", `must be below ${this.layers.length}, got ${layer}`);
+    throw new ArgumentError("curvature", "layer", `must be below ${this.layers.length}, got ${shown(layer)}`);
   }
 
   /** Ā, in × in, and B̄, out × out, of a layer whose block keeps them: K-FAC's own, `"eigen"` or EKFAC; undefined elsewhere. */
@@ -214,6 +235,7 @@ export class Curvature implements Disposable {
    * @throws ArgumentError for a layer that there is not
    */
   refresh(recorder: Recorder, layers: readonly number[] = this.layers.map((_, layer) => layer)): void {
+    must("curvature", "layers", layers, LIST);
     this.#each(
       [...new Set(layers)].map((layer) => ({ layer })),
       (block, own) =>
@@ -231,7 +253,7 @@ export class Curvature implements Disposable {
 
   /** Records into ← H̃ V, undamped. @throws UnsupportedLayerError for a layer whose block has no such product */
   apply(recorder: Recorder, products: readonly BlockProduct[]): void {
-    for (const { layer } of products) {
+    for (const { layer } of objectsOf("curvature", "products", products)) {
       const { block } = this.place(layer);
       if (block.apply) continue;
       throw new UnsupportedLayerError(
@@ -271,7 +293,7 @@ export class Curvature implements Disposable {
   /** Hands a list out to the blocks that its layers belong to, under their numbers there. */
   #each<T extends { layer: number }>(list: readonly T[], hand: (block: Block, own: T[]) => void): void {
     const lists = new Map<Block, T[]>();
-    for (const one of list) {
+    for (const one of objectsOf("curvature", "items", list)) {
       const { block, index } = this.place(one.layer);
       const own = lists.get(block) ?? [];
       own.push({ ...one, layer: index });

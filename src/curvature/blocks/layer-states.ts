@@ -1,4 +1,5 @@
 import { d } from "typegpu";
+import { must, type Rule } from "../../arguments.js";
 import type { PipelineManager } from "../../pipeline/index.js";
 import type { StoredDamping } from "../kernels/spectrum.js";
 import { LAYER_STATE_BYTES, type LayerStatus, layerStatus } from "./status.js";
@@ -18,6 +19,10 @@ export const LayerState = d.struct({
   pi: d.f32,
 });
 
+const BYTES: Rule = {
+  words: "an ArrayBuffer",
+  holds: (value) => Object.prototype.toString.call(value) === "[object ArrayBuffer]",
+};
 const WORDS = LAYER_STATE_BYTES / 4;
 /** Places of fields in a `LayerState`, in words. */
 const READY = [2, 3] as const;
@@ -40,8 +45,9 @@ export class LayerStates implements Disposable {
     this.buffer = manager.createStorage("layer state", names.length * WORDS);
   }
 
-  /** Decodes the bytes of `buffer`. */
+  /** Decodes the bytes of `buffer`. @throws ArgumentError for what is no `ArrayBuffer` */
   decode(bytes: ArrayBuffer): LayerStatus[] {
+    must("curvature", "bytes", bytes, BYTES);
     return this.names.map((name, layer) => layerStatus(name, bytes, layer * LAYER_STATE_BYTES));
   }
 

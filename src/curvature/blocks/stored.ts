@@ -1,3 +1,4 @@
+import { shown } from "../../arguments.js";
 import { ArgumentError } from "../../errors.js";
 
 /**
@@ -26,7 +27,7 @@ export function requireStored(
   const length = Math.floor(buffer.size / 4);
   if (!(Number.isInteger(index) && index >= 0 && index + count <= length)) {
     const room = count === 1 ? "" : `, with room for ${count}`;
-    fail(`must have a whole index below ${length}, the numbers of its buffer${room}, got ${index}`);
+    fail(`must have a whole index below ${length}, the numbers of its buffer${room}, got ${shown(index)}`);
   }
   return number;
 }

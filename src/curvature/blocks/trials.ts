@@ -1,3 +1,4 @@
+import { LIST, must, POSITIVE } from "../../arguments.js";
 import { ArgumentError } from "../../errors.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { Block, BlockItem, BlockTrials } from "./block.js";
@@ -28,10 +29,10 @@ export class CurvatureTrials implements Disposable {
 
   /** @throws ArgumentError unless the multipliers are positive numbers, at least one */
   constructor(site: TrialSite, multipliers: readonly number[]) {
+    must("trials", "multipliers", multipliers, LIST);
     if (multipliers.length === 0) throw new ArgumentError("trials", "multipliers", "must be at least one");
     for (const one of multipliers) {
-      if (one > 0 && Number.isFinite(one)) continue;
-      throw new ArgumentError("trials", "multipliers", `must be positive numbers, got ${one}`);
+      must("trials", "multipliers", one, { ...POSITIVE, words: "positive numbers" });
     }
     this.multipliers = [...multipliers];
     this.#site = site;

@@ -1,7 +1,9 @@
+import { must, objectLike, SIZE } from "../../arguments.js";
 import { ShapeError } from "../../errors.js";
 import { type Matrix, paddedLength, paddedView, requireShape } from "../../linalg/index.js";
 import type { Curved } from "../../model/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
+import { MANAGER } from "../../pipeline/rules.js";
 import { project, weigh } from "../kernels/contract.js";
 import type { CurvatureOperator } from "./operator.js";
 
@@ -25,6 +27,10 @@ export class GgnBlock implements Disposable {
   #capacity = { rows: 0, numbers: 0 };
 
   constructor(manager: PipelineManager, layer: BlockSize) {
+    must("GgnBlock", "manager", manager, MANAGER);
+    must("GgnBlock", "layer", layer, objectLike("a layer { in, out }"));
+    must("GgnBlock", "layer.in", layer.in, SIZE);
+    must("GgnBlock", "layer.out", layer.out, SIZE);
     this.rows = layer.out;
     this.cols = layer.in;
     this.#manager = manager;

@@ -1,3 +1,4 @@
+import { ANYTHING, must, NUMBER, OBJECT, oneOf, optionsOf, type Rules, SIZE } from "../../arguments.js";
 import { ArgumentError, ShapeError } from "../../errors.js";
 import {
   checkView,
@@ -28,6 +29,14 @@ export interface KroneckerSumExamples {
   alpha?: number;
 }
 
+const OPTIONS: Rules<KroneckerSumExamples> = {
+  A: ANYTHING,
+  B: ANYTHING,
+  examples: SIZE,
+  layout: oneOf("columns", "rows"),
+  alpha: NUMBER,
+};
+
 /**
  * The exact Hessian of the note's second network, V ↦ α Σ_i B_iB_i' V A_iA_i', never formed (Bulatov 2017, "Piecewise
  * Linear Network"): H = Σ_i A_iA_i' ⊗ B_iB_i'. Nothing is kept; the views are read at each product.
@@ -35,7 +44,8 @@ export interface KroneckerSumExamples {
  * @throws ShapeError when A and B do not have the same number of examples of one shape.
  */
 export function kroneckerSum(examples: KroneckerSumExamples): CurvatureOperator {
-  const { layout = "columns", alpha = 1 } = examples;
+  must("kroneckerSum", "examples", examples, OBJECT);
+  const { layout = "columns", alpha = 1 } = optionsOf("kroneckerSum", OPTIONS, examples);
   const A = checkSide("A", examples.A, layout, examples.examples);
   const B = checkSide("B", examples.B, layout, examples.examples);
   const N = A.count;

@@ -1,7 +1,10 @@
+import { must, SIZE } from "../../arguments.js";
 import { ArgumentError } from "../../errors.js";
 import { DeviceMatrices, type HostMatrix, readMatrix } from "../../host/index.js";
 import type { LinearOperator } from "../../linalg/cg.js";
+import { OPERATOR } from "../../linalg/cg.js";
 import type { PipelineManager } from "../../pipeline/index.js";
+import { MANAGER } from "../../pipeline/rules.js";
 
 /** A symmetric positive semi-definite map H on matrices of a layer's shape (rows = out, cols = in), never formed. */
 export type CurvatureOperator = LinearOperator;
@@ -19,7 +22,11 @@ export async function denseHessian(
   manager: PipelineManager,
   operator: CurvatureOperator,
 ): Promise<HostMatrix> {
+  must("denseHessian", "manager", manager, MANAGER);
+  must("denseHessian", "operator", operator, OPERATOR);
   const { rows, cols } = operator;
+  must("denseHessian", "operator.rows", rows, SIZE);
+  must("denseHessian", "operator.cols", cols, SIZE);
   const n = rows * cols;
   if (n > DENSE_LIMIT) {
     throw new ArgumentError(

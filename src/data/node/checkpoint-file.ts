@@ -1,11 +1,14 @@
 /** Checkpoints on disk. */
+
 import { readFileSync } from "node:fs";
+import { must } from "../../arguments.js";
 import { CheckpointError } from "../../errors.js";
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from "../checkpoint.js";
-import { reason, replaceFile } from "./files.js";
+import { FILE, reason, replaceFile } from "./files.js";
 
 /** @throws CheckpointError for a file that is missing or no checkpoint */
 export function readCheckpoint(file: string): Checkpoint {
+  must("readCheckpoint", "file", file, FILE);
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file);

@@ -1,15 +1,22 @@
 /** Files that are whole at every moment. */
+
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { instanceOf, must, TEXT } from "../../arguments.js";
 import { DataError } from "../../errors.js";
+
+/** A path. */
+export const FILE = { ...TEXT, words: "the name of a file" };
 
 /**
  * Writes the whole file beside the old one and puts it in its place, so that `file` is complete at every moment. Takes no
  * turn of the event loop: no signal handler can come in between.
  *
- * @throws DataError when it cannot be written; the old file is then as it was
+ * @throws ArgumentError for what is no name or no `Uint8Array`, DataError when it cannot be written; the old file is then as it was
  */
 export function replaceFile(file: string, bytes: Uint8Array): void {
+  must("replaceFile", "file", file, FILE);
+  must("replaceFile", "bytes", bytes, instanceOf(Uint8Array));
   const temporary = `${file}.tmp`;
   try {
     const handle = openSync(temporary, "w");

@@ -1,7 +1,9 @@
 /** Data sets as folders of IDX files, named as MNIST's are. */
+
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { must, TEXT } from "../../arguments.js";
 import { DataError } from "../../errors.js";
 import { type IdxArray, parseIdx } from "../idx.js";
 import { damagedGzip, isGzip, type LabelledData, type LabelledImages, labelledData } from "../labelled.js";
@@ -14,6 +16,7 @@ import { reason } from "./files.js";
  * @throws DataError for files that are missing, damaged or do not fit one another
  */
 export function readIdxFolder(folder: string): LabelledData {
+  must("readIdxFolder", "folder", folder, { ...TEXT, words: "the name of a folder" });
   const names = list(folder);
   const train = readPair(folder, names, "train");
   if (train === undefined) {

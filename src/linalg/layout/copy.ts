@@ -4,6 +4,7 @@ import pairsCode from "../../../shaders/copy_pairs.wgsl?raw";
 import { ArgumentError, ShapeError } from "../../errors.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
 import { group, partition } from "./group.js";
+import { problemsOf } from "./operands.js";
 import { checkView, type MatrixView, requireDistinct } from "./view.js";
 
 export const CopyProblem = d.struct({
@@ -129,6 +130,7 @@ export function copy(
   recorder: Recorder,
   operands: { source: MatrixView; target: MatrixView; transpose?: boolean },
 ): void {
+  problemsOf("copy", recorder, "operands", operands, true);
   const source = checkView("copy", "source", operands.source);
   const target = checkView("copy", "target", operands.target);
   requireDistinct("copy", ["target", target], [["source", source]]);

@@ -1,3 +1,4 @@
+import { must, objectLike, type Rule, shown } from "../../arguments.js";
 import { ArgumentError, LimitError, ShapeError } from "../../errors.js";
 
 /**
@@ -20,6 +21,12 @@ export interface Matrix extends MatrixView {
   readonly stride: number;
 }
 
+const VIEW = objectLike("a matrix view { buffer, rows, cols }");
+const BUFFER: Rule = {
+  words: "a GPUBuffer",
+  holds: (value) => typeof value === "object" && value !== null && "size" in value && "usage" in value,
+};
+
 /**
  * Fills a view's defaults and checks that it lies inside its buffer.
  *
@@ -27,12 +34,14 @@ export interface Matrix extends MatrixView {
  *   `STORAGE`) or LimitError, naming operation and operand
  */
 export function checkView(operation: string, operand: string, view: MatrixView): Matrix {
+  if (!VIEW.holds(view)) must(operation, operand, view, VIEW);
   const { buffer, rows, cols } = view;
+  if (!BUFFER.holds(buffer)) must(operation, `${operand}.buffer`, buffer, BUFFER);
   const offset = view.offset ?? 0;
   const stride = view.stride ?? cols;
   for (const [name, value] of Object.entries({ rows, cols, offset, stride })) {
     if (!Number.isInteger(value) || value < 0) {
-      throw new ArgumentError(operation, `${operand}.${name}`, `must be a whole number, got ${value}`);
+      throw new ArgumentError(operation, `${operand}.${name}`, `must be a whole number, got ${shown(value)}`);
     }
   }
   if (rows === 0 || cols === 0) throw new ShapeError(operation, operand, [rows, cols], ["≥ 1", "≥ 1"]);

@@ -5,11 +5,13 @@ import subgroup4Code from "../../../shaders/gram_subgroup4.wgsl?raw";
 import subgroup8Code from "../../../shaders/gram_subgroup8.wgsl?raw";
 import workgroup64Code from "../../../shaders/gram_workgroup64.wgsl?raw";
 import workgroup128Code from "../../../shaders/gram_workgroup128.wgsl?raw";
+import { must, oneOf, requireNumbers } from "../../arguments.js";
 import { ArgumentError, ShapeError } from "../../errors.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
 import { type Blend, blend } from "../blend.js";
 import { copyStrided, type StridedCopy } from "../layout/copy.js";
 import { group, partition } from "../layout/group.js";
+import { problemsOf } from "../layout/operands.js";
 import { packedTarget } from "../layout/pack.js";
 import {
   checkView,
@@ -58,6 +60,8 @@ const forms = {
 
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
 
+const LAYOUT = oneOf("columns", "rows");
+
 /** S ← β S + α Σᵢ AᵢAᵢ'. */
 export interface GramOperands {
   /** One matrix, or the matrices Aᵢ one by one. */
@@ -84,7 +88,7 @@ export interface GramOperands {
  * @throws ShapeError when the shapes do not fit, ArgumentError when `into` lies in the buffer of A.
  */
 export function gram(recorder: Recorder, problems: GramOperands | readonly GramOperands[]): void {
-  const list = (Array.isArray(problems) ? problems : [problems]) as readonly GramOperands[];
+  const list = problemsOf("gram", recorder, "problems", problems, true);
   const after: (() => void)[] = [];
   const scales = list.map(({ alpha = 1, beta = 0 }) => ({ alpha, beta }));
   // All are checked before the first is packed: a bad one must leave nothing recorded.
@@ -177,7 +181,9 @@ function sizeOf({ A }: Pick<PackedGram, "A">) {
 }
 
 function checkOperands(operands: GramOperands): { parts: Matrix[]; S: Matrix } {
+  requireNumbers("gram", { alpha: operands.alpha, beta: operands.beta });
   const list = (Array.isArray(operands.A) ? operands.A : [operands.A]) as readonly MatrixView[];
+  if (operands.examples !== undefined) must("gram", "examples", operands.examples, LAYOUT);
   if (list.length === 0) throw new ArgumentError("gram", "A", "must be at least one matrix");
   const parts = list.map((view, index) => checkView("gram", list.length > 1 ? `A[${index}]` : "A", view));
   const S = checkView("gram", "into", operands.into);

@@ -5,9 +5,11 @@ import subgroup4Code from "../../../shaders/matmul_subgroup4.wgsl?raw";
 import subgroup8Code from "../../../shaders/matmul_subgroup8.wgsl?raw";
 import workgroup64Code from "../../../shaders/matmul_workgroup64.wgsl?raw";
 import workgroup128Code from "../../../shaders/matmul_workgroup128.wgsl?raw";
+import { requireNumbers } from "../../arguments.js";
 import { ShapeError } from "../../errors.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
 import { group, partition } from "../layout/group.js";
+import { problemsOf } from "../layout/operands.js";
 import { packed, packedTarget } from "../layout/pack.js";
 import { checkView, type Matrix, type MatrixView, requireDistinct, requireShape } from "../layout/view.js";
 import { tileShape } from "./choice.js";
@@ -69,7 +71,7 @@ export interface MatmulOperands {
  * @throws ShapeError when the shapes do not fit, ArgumentError when `into` lies in the buffer of A or B.
  */
 export function matmul(recorder: Recorder, problems: MatmulOperands | readonly MatmulOperands[]): void {
-  const list = (Array.isArray(problems) ? problems : [problems]) as readonly MatmulOperands[];
+  const list = problemsOf("matmul", recorder, "problems", problems, true);
   const after: (() => void)[] = [];
   // All are checked before the first is packed: a bad one must leave nothing recorded.
   const checked = list.map(checkOperands);
@@ -138,6 +140,7 @@ export function multiplyPacked(recorder: Recorder, products: readonly PackedProd
 }
 
 function checkOperands(operands: MatmulOperands): { A: Matrix; B: Matrix; C: Matrix } {
+  requireNumbers("matmul", { alpha: operands.alpha, beta: operands.beta });
   const A = checkView("matmul", "A", operands.A);
   const B = checkView("matmul", "B", operands.B);
   const C = checkView("matmul", "into", operands.into);

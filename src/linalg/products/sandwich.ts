@@ -1,5 +1,7 @@
+import { requireNumbers } from "../../arguments.js";
 import { ShapeError } from "../../errors.js";
 import type { Recorder } from "../../pipeline/index.js";
+import { problemsOf } from "../layout/operands.js";
 import { packed, packedTarget } from "../layout/pack.js";
 import {
   checkView,
@@ -30,7 +32,7 @@ export interface SandwichOperands {
  * @throws ShapeError when the shapes do not fit, ArgumentError when `into` lies in the buffer of an operand.
  */
 export function sandwich(recorder: Recorder, problems: SandwichOperands | readonly SandwichOperands[]): void {
-  const list = (Array.isArray(problems) ? problems : [problems]) as readonly SandwichOperands[];
+  const list = problemsOf("sandwich", recorder, "problems", problems, true);
   const checked = list.map(checkOperands);
   let length = 0;
   const offsets = checked.map(({ G }) => {
@@ -71,6 +73,7 @@ function checkOperands(operands: SandwichOperands): {
   U: Matrix;
   alpha: number;
 } {
+  requireNumbers("sandwich", { alpha: operands.alpha });
   const G = checkView("sandwich", "G", operands.G);
   const P = checkView("sandwich", "P", operands.P);
   const Q = checkView("sandwich", "Q", operands.Q);
