@@ -1,7 +1,7 @@
 import { ArgumentError } from "../errors.js";
 import type { DatasetBatch } from "../model/index.js";
 import { Permutation } from "../random/index.js";
-import { type Choice, GpuBatch, requireRange } from "./batch.js";
+import { type Choice, GpuBatch, requireRange, type Shuffled } from "./batch.js";
 import { requireCount, StoredDataset } from "./stored.js";
 
 /** An order of the examples: that of one epoch. */
@@ -13,15 +13,16 @@ export interface ShuffledOrder {
 }
 
 /**
- * Examples that lie on the GPU, sent and checked once. Networks on the same device load, evaluate and predict batches of it like
- * batches of arrays, and optimisers take steps on them, with the same numbers bit for bit; a step then sends the numbers of its
- * examples, or what those follow from, and the batch is made on the GPU.
+ * Examples that lie on the GPU, checked and sent once; of more than `budgetBytes` some, and the others are sent ahead of the
+ * batches that need them. Networks on the same device load, evaluate and predict batches of it like batches of arrays, and optimisers
+ * take steps on them, with the same numbers bit for bit; a step then sends the numbers of its examples, or what those follow from, and
+ * the batch is made on the GPU. Where several networks use a streamed one, submit a pass that is recorded before another loads a batch.
  *
  *     using data = engine.dataset({ inputs, targets, count });
  *     for (const batch of data.batches({ batchSize: 500, seed, epoch })) optimizer.step(batch);
  */
 export class GpuDataset extends StoredDataset {
-  #permutation: { seed: number; epoch: number; permutation: Permutation } | undefined;
+  #shuffled: Shuffled | undefined;
 
   /** All examples, in the order in which they were given. */
   get all(): DatasetBatch {
@@ -54,7 +55,7 @@ export class GpuDataset extends StoredDataset {
   range(start: number, end: number, order?: ShuffledOrder): DatasetBatch {
     this.assertUsable("range");
     requireRange("range", start, end, this.count);
-    return this.#make(end - start, { start, permutation: order && this.#order(order) });
+    return this.#make(end - start, { start, shuffled: order && this.#order(order) });
   }
 
   /**
@@ -81,12 +82,11 @@ export class GpuDataset extends StoredDataset {
   }
 
   /** That of the epoch asked for last is kept. */
-  #order({ seed = 0, epoch = 0 }: ShuffledOrder): Permutation {
-    const known = this.#permutation;
-    if (known?.seed === seed && known.epoch === epoch) return known.permutation;
-    const permutation = new Permutation(this.count, seed, epoch);
-    this.#permutation = { seed, epoch, permutation };
-    return permutation;
+  #order({ seed = 0, epoch = 0 }: ShuffledOrder): Shuffled {
+    const known = this.#shuffled;
+    if (known?.seed === seed && known.epoch === epoch) return known;
+    this.#shuffled = { seed, epoch, permutation: new Permutation(this.count, seed, epoch) };
+    return this.#shuffled;
   }
 
   #make(count: number, choice: Choice): DatasetBatch {

@@ -8,6 +8,8 @@ import {
   type StoredArray,
   storeArray,
 } from "./array.js";
+import { alignedPitch, SIZES } from "./rows.js";
+import { Stream, type StreamedArray } from "./stream.js";
 
 /** Examples to be kept on the GPU. */
 export interface GpuDatasetOptions extends StorageOptions {
@@ -31,7 +33,10 @@ export interface TargetFacts {
   readonly farthest: { readonly total: number; readonly example: number };
 }
 
-/** The arrays of a data set, looked through and sent. */
+/** Batches that are sent ahead. */
+const PREFETCH = 2;
+
+/** The arrays of a data set, looked through and sent, or as much of them as the budget has room for. */
 export class StoredDataset implements Disposable {
   readonly count: number;
   /** Number of classes, where targets are classes. */
@@ -43,16 +48,18 @@ export class StoredDataset implements Disposable {
   readonly targets: StoredArray;
   /** Of targets that are rows. */
   readonly facts: TargetFacts | undefined;
+  /** What sends the examples that the GPU does not hold; none where it holds all. */
+  readonly stream: Stream | undefined;
   readonly manager: PipelineManager;
   readonly #buffers: GPUBuffer[] = [];
   #disposed = false;
 
   /**
-   * @throws ArgumentError, ShapeError or DataError for bad data or options, LimitError when the device does not bind one example
-   *   of it; then no memory is kept.
+   * @throws ArgumentError, ShapeError or DataError for bad data or options, such as a budget below one example, LimitError when the
+   *   device does not bind one example of it; then no memory is kept.
    */
   constructor(manager: PipelineManager, options: GpuDatasetOptions) {
-    const { count, partBytes = Number.POSITIVE_INFINITY } = options;
+    const { count, partBytes = Number.POSITIVE_INFINITY, prefetch = PREFETCH } = options;
     requireCount("dataset", "count", count, 0xffffffff);
     requireOptions(options);
     manager.handle.assertUsable();
@@ -62,8 +69,16 @@ export class StoredDataset implements Disposable {
     this.count = count;
     this.classes = targets.indexed ? classesOf(targets, options.classes) : undefined;
     this.facts = targets.indexed ? undefined : factsOf(targets);
-    const store = (name: string, array: CheckedArray) =>
-      storeArray(manager, `data set: ${name}`, array, count, partBytes, this.#buffers);
+    const { budgetBytes = manager.device.limits.maxBufferSize } = options;
+    const { whole, examples, perExample } = roomFor(count, [...arraysIn(inputs), targets], budgetBytes);
+    const streamed: StreamedArray[] = [];
+    const store = (name: string, array: CheckedArray) => {
+      const pitch = whole ? array.width : alignedPitch(array);
+      const room = { examples, pitch, partBytes };
+      const stored = storeArray(manager, `data set: ${name}`, array, room, this.#buffers);
+      streamed.push({ array, stored });
+      return stored;
+    };
     try {
       this.inputs =
         inputs instanceof Map
@@ -74,7 +89,17 @@ export class StoredDataset implements Disposable {
       this.dispose();
       throw error;
     }
+    const { queue } = manager.device;
+    const budget = { bytes: budgetBytes, perExample };
+    this.stream = whole
+      ? undefined
+      : new Stream({ queue, arrays: streamed, kept: examples, budget, prefetch });
     this.bytes = this.#buffers.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Whether the GPU holds only some of the examples at a time. */
+  get streamed(): boolean {
+    return this.stream !== undefined;
   }
 
   /** @throws ArgumentError once it is disposed of */
@@ -86,6 +111,7 @@ export class StoredDataset implements Disposable {
   /** Frees its memory. Batches of it are refused from then on. */
   dispose(): void {
     this.#disposed = true;
+    this.stream?.dispose();
     for (const buffer of this.#buffers.splice(0)) this.manager.destroyBuffer(buffer);
   }
 
@@ -105,7 +131,8 @@ export function requireCount(
   throw new ArgumentError(operation, name, `must be a positive integer, got ${value}`);
 }
 
-function requireOptions({ storage, scale, offset, partBytes, inputs }: GpuDatasetOptions): void {
+function requireOptions(options: GpuDatasetOptions): void {
+  const { storage, scale, offset, partBytes, budgetBytes, prefetch, inputs } = options;
   if (storage !== undefined && storage !== "f32" && storage !== "f16") {
     throw new ArgumentError("dataset", "storage", `must be "f32" or "f16", got ${JSON.stringify(storage)}`);
   }
@@ -113,11 +140,30 @@ function requireOptions({ storage, scale, offset, partBytes, inputs }: GpuDatase
     if (value === undefined || Number.isFinite(value)) continue;
     throw new ArgumentError("dataset", name, `must be a finite number, got ${value}`);
   }
-  if (partBytes !== undefined && !(partBytes >= 1)) {
-    throw new ArgumentError("dataset", "partBytes", `must be a positive number, got ${partBytes}`);
+  for (const [name, value] of Object.entries({ partBytes, budgetBytes })) {
+    if (value === undefined || value >= 1) continue;
+    throw new ArgumentError("dataset", name, `must be a positive number, got ${value}`);
+  }
+  if (prefetch !== undefined && !(Number.isSafeInteger(prefetch) && prefetch >= 0)) {
+    throw new ArgumentError("dataset", "prefetch", `must be a whole number, got ${prefetch}`);
   }
   if (typeof inputs === "object" && inputs !== null) return;
   throw new ArgumentError("dataset", "inputs", `must be an array, or arrays by name, got ${String(inputs)}`);
+}
+
+/** How many of the examples the budget has room for. @throws ArgumentError for none */
+function roomFor(count: number, arrays: readonly CheckedArray[], budget: number) {
+  const dense = arrays.reduce((sum, { width, format }) => sum + width * SIZES[format], 0);
+  if (count * dense <= budget) return { whole: true, examples: count, perExample: dense };
+  const perExample = arrays.reduce((sum, array) => sum + alignedPitch(array) * SIZES[array.format], 0);
+  const examples = Math.floor(budget / perExample);
+  if (examples >= 1) return { whole: false, examples: Math.min(examples, count), perExample };
+  const message = `must be at least ${perExample}, the bytes of an example, got ${budget}`;
+  throw new ArgumentError("dataset", "budgetBytes", message);
+}
+
+function arraysIn(inputs: CheckedArray | Map<string, CheckedArray>): Iterable<CheckedArray> {
+  return inputs instanceof Map ? inputs.values() : [inputs];
 }
 
 /** One array, or those by name. */
