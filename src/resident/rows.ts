@@ -30,7 +30,7 @@ export function packRows(
     packHalves(values as Float32Array, width, rows, pitch, new Uint16Array(into));
     return;
   }
-  const packed = new (typeOf(values))(into);
+  const packed = viewLike(values, into);
   for (let r = 0; r < rows.length; r++) {
     const from = rows[r]! * width;
     if (width === 1) packed[r * pitch] = values[from]!;
@@ -81,6 +81,8 @@ export function upload(queue: GPUQueue, buffer: GPUBuffer, bytes: Uint8Array): v
   queue.writeBuffer(buffer, whole, rest);
 }
 
-function typeOf(values: Rows["values"]): typeof Float32Array | typeof Uint8Array | typeof Uint32Array {
-  return values.constructor as typeof Float32Array;
+/** Of the same numbers. A caller's own kind of array, such as Node's `Buffer`, is one of these. */
+function viewLike(values: Rows["values"], into: ArrayBuffer): Rows["values"] {
+  if (values instanceof Float32Array) return new Float32Array(into);
+  return values instanceof Uint32Array ? new Uint32Array(into) : new Uint8Array(into);
 }
