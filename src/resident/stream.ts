@@ -82,8 +82,10 @@ export class Stream {
     const expected = at < 0 ? [unit] : this.#expected.slice(at);
     const own = expected[0]!;
     this.#slots.reserve((1 + this.#depth(own)) * own.count);
-    const { slots, missing } = this.#slots.place(batch.indices);
-    this.#send(batch.indices, slots, missing);
+    // The numbers of one that was expected are known.
+    const { indices } = batch === unit ? own : batch;
+    const { slots, missing } = this.#slots.place(indices);
+    this.#send(indices, slots, missing);
     this.#loads++;
     if (!own.last || this.#size === 0) this.#size = own.count;
     this.#expected = expected;
