@@ -71,7 +71,8 @@ export class Engine extends HostOperations implements Disposable {
   }
 
   /**
-   * A data set that stays on the GPU, sent and checked once: arrays, or labelled images.
+   * A data set on the GPU, sent and checked once: arrays, or labelled images. Of more than `budgetBytes` the first examples stay
+   * there, and the others are sent from these arrays, which must not change, ahead of the batches that need them.
    *
    *     using data = engine.dataset({ inputs, targets, count });
    *     await engine.fit(net, optimizer, data, { epochs: 3, batchSize: 500 });

@@ -5,10 +5,10 @@
 //              order.examples (src/random/permutation.ts, bit for bit)
 // - listed:    listed[p]
 //
-// Layout: an example has `width` numbers in `source`, without padding: words, taken bit by bit; bytes b, four a word, which
-// stand for levels[b]; f16, two a word; or one class c, which becomes a row with 1 at c. Number k of row r goes to row
-// r · width/cols + ⌊k/cols⌋ of `gathered`, column k mod cols, offset and stride in elements; all numbers as bits of 32. A workgroup
-// gathers one example, its threads walk along it. Dispatched by src/resident/gather.ts.
+// Layout: examples have `width` numbers in `source` and begin `pitch` numbers apart: words, taken bit by bit; bytes b, four a
+// word, which stand for levels[b]; f16, two a word; or one class c, which becomes a row with 1 at c. Number k of row r goes to
+// row r · width/cols + ⌊k/cols⌋ of `gathered`, column k mod cols, offset and stride in elements; all numbers as bits of 32. A
+// workgroup gathers one example, its threads walk along it. Dispatched by src/resident/gather.ts.
 
 # bindings("resident/gather", "gatherLayout");
 
@@ -94,7 +94,7 @@ fn main(
     return;
   }
   for (var k = thread; k < problem.width; k += THREADS) {
-    let number = numberAt(problem.format, example * problem.width + k);
+    let number = numberAt(problem.format, example * problem.pitch + k);
     gathered[start + (k / problem.cols) * problem.stride + k % problem.cols] = number;
   }
 }

@@ -23,6 +23,8 @@ export class Gathering {
   readonly #targets: GPUBuffer;
   readonly #storage: (label: string, length: number) => GPUBuffer;
   #order: Order | undefined;
+  /** Batches loaded of a streamed data set by then, this network's own the last. */
+  #loads: number | undefined;
 
   /**
    * @param targets where the loss reads them
@@ -115,14 +117,22 @@ export class Gathering {
     return classes !== undefined && this.#shape.loss.kind === "softmaxCrossEntropy";
   }
 
-  /** Makes `record` one of this batch, which was checked, for the commands that are submitted next. */
+  /**
+   * Makes `record` one of this batch, which was checked, for the commands that are submitted next.
+   *
+   * @throws ArgumentError for more of a streamed data set than its budget holds
+   */
   write(batch: GpuBatch): void {
     batch.write(this.#manager.device.queue, this.#ensureOrder());
+    this.#loads = batch.dataset.stream?.loads;
   }
 
   /** Records that inputs and, unless only those are asked for, targets of a batch that was written come from the data set. */
-  record(recorder: Recorder, { dataset, count }: GpuBatch, { targets = true } = {}): void {
+  record(recorder: Recorder, batch: GpuBatch, { targets = true } = {}): void {
+    const { dataset, count } = batch;
     dataset.assertUsable("recordPass");
+    // Another network's batch may have taken its place.
+    if (dataset.stream?.loads !== this.#loads) this.write(batch);
     const order = this.#ensureOrder();
     for (const [port, array] of arraysOf("load", this.#shape.inputs, dataset)) {
       gather(recorder, array, order, count, port.values.rows(count));

@@ -1,4 +1,5 @@
 import { must, objectLike, whole } from "../arguments.js";
+import { ArgumentError } from "../errors.js";
 
 /** Total GPU time of one kernel over a profiled stretch. */
 export interface KernelTime {
@@ -9,7 +10,7 @@ export interface KernelTime {
 
 /**
  * Times every dispatch by GPU timestamps. Each then gets a compute pass of its own, which costs a little; profile to see
- * where the time goes, not to report speed.
+ * where the time goes, not to report speed. Commands on the caller's own encoder are timed too, once they are submitted.
  */
 export class Profiler {
   readonly #device: GPUDevice;
@@ -28,7 +29,7 @@ export class Profiler {
     this.#resolved = device.createBuffer({
       label: "timestamps",
       size: 16 * capacity,
-      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
   }
 
@@ -44,14 +45,18 @@ export class Profiler {
     };
   }
 
-  /** Records the resolve of what has been written; the recorder calls it before a submit. */
+  /** Records the resolve of what has been written; a recorder calls it at its end, or before its submit. */
   resolve(encoder: GPUCommandEncoder): void {
     if (this.#names.length > 0) {
       encoder.resolveQuerySet(this.#queries, 0, 2 * this.#names.length, this.#resolved, 0);
     }
   }
 
-  /** Reads the times per kernel since the last read, the slowest first, and starts afresh. */
+  /**
+   * Reads the times per kernel since the last read, the slowest first, and starts afresh.
+   *
+   * @throws (by rejection) ArgumentError for dispatches that have not been submitted: on an encoder of the caller's
+   */
   async read(): Promise<KernelTime[]> {
     const names = this.#names;
     this.#names = [];
@@ -63,10 +68,17 @@ export class Profiler {
     });
     const encoder = this.#device.createCommandEncoder();
     encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, bytes);
+    // So that the next read finds out what has not been submitted by then.
+    encoder.clearBuffer(this.#resolved);
     this.#device.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);
     const ticks = new BigUint64Array(staging.getMappedRange().slice(0));
     staging.destroy();
+    const missing = names.filter((_, index) => ticks[2 * index + 1] === 0n);
+    if (missing.length > 0) {
+      const message = `must be submitted before times are read; ${missing.length} dispatches are not (${missing[0]} first)`;
+      throw new ArgumentError("Profiler.read", "encoder", message);
+    }
     const totals = new Map<string, { dispatches: number; milliseconds: number }>();
     for (const [index, name] of names.entries()) {
       const total = totals.get(name) ?? { dispatches: 0, milliseconds: 0 };

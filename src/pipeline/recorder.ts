@@ -76,9 +76,10 @@ export interface Recorder {
   submit(): void;
 }
 
-interface Noted {
-  readonly kept?: Recording | undefined;
-  readonly taken?: Map<GPUBuffer, number> | undefined;
+/** What a nested recorder has from the one that it continues. */
+interface Outer {
+  readonly kept: Recording | undefined;
+  readonly taken: Map<GPUBuffer, number> | undefined;
 }
 
 /** Records into one command encoder. Dispatches share one compute pass until a copy, or timing, ends it. */
@@ -86,6 +87,7 @@ export class CommandRecorder implements Recorder {
   readonly manager: Resources;
   readonly encoder: GPUCommandEncoder;
   readonly #own: boolean;
+  readonly #nested: boolean;
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: GPUComputePipeline | undefined;
   readonly #readbacks: Readback[] = [];
@@ -98,10 +100,11 @@ export class CommandRecorder implements Recorder {
   #kept: Recording | undefined;
   #taken: Map<GPUBuffer, number> | undefined;
 
-  constructor(manager: Resources, encoder?: GPUCommandEncoder, noted: Noted = {}) {
+  constructor(manager: Resources, encoder?: GPUCommandEncoder, outer?: Outer) {
     this.manager = manager;
-    this.#kept = noted.kept;
-    this.#taken = noted.taken;
+    this.#kept = outer?.kept;
+    this.#taken = outer?.taken;
+    this.#nested = outer !== undefined;
     this.#own = encoder === undefined;
     this.encoder = encoder ?? manager.device.createCommandEncoder({ label: "kfac-webgpu" });
   }
@@ -291,6 +294,8 @@ export class CommandRecorder implements Recorder {
 
   end(): void {
     this.#endPass();
+    // Whoever made the encoder submits it, and knows nothing of timestamps.
+    if (!this.#own && !this.#nested) this.manager.profiler?.resolve(this.encoder);
     this.#giveBack();
   }
 

@@ -1,10 +1,10 @@
-/** One array of a data set: looked through once, and then on the GPU alone. */
+/** One array of a data set: looked through once, and then on the GPU, or as much of it as there is room for. */
 import { ArgumentError, DataError } from "../errors.js";
 import { placeIn, requireFinite, requireLength } from "../model/arrays.js";
 import type { PipelineManager } from "../pipeline/index.js";
-import { unshared } from "../pipeline/unshared.js";
-import type { Format, Gathered, Part } from "./gather.js";
+import type { Gathered, Part } from "./gather.js";
 import { halfOf, LARGEST_HALF } from "./halves.js";
+import { packRows, type Rows, SIZES, upload, writeRows } from "./rows.js";
 
 /** Numbers (f32, or bytes that stand for some) or, as u32, indices; one example after another. */
 export type DatasetArray = Float32Array | Uint8Array | Uint32Array;
@@ -18,6 +18,13 @@ export interface StorageOptions {
   readonly offset?: number;
   /** Most bytes of a buffer; longer arrays lie in several. Defaults to the most that the device binds. */
   readonly partBytes?: number;
+  /**
+   * Most bytes of examples on the GPU; defaults to the device's `maxBufferSize`. A larger data set is streamed: the first of its
+   * examples stay there, and the others are sent from the caller's arrays, which must not change, when batches need them.
+   */
+  readonly budgetBytes?: number;
+  /** Batches of a streamed data set that are sent ahead, where the budget has room for them; defaults to 2. */
+  readonly prefetch?: number;
 }
 
 /** An array as it lies on the GPU, and what a network asks of it. */
@@ -28,16 +35,13 @@ export interface StoredArray extends Gathered {
   readonly largest: { readonly value: number; readonly index: number } | undefined;
 }
 
-/** Bytes of a number. */
-const SIZES: Readonly<Record<Format, number>> = { words: 4, bytes: 1, halves: 2, classes: 4 };
+/** Bytes that are laid out in main memory at a time. */
+const CHUNK_BYTES = 16 * 1024 * 1024;
 
 /** An array that was checked, and is yet to be sent. */
-export interface CheckedArray {
-  readonly format: Format;
-  readonly width: number;
+export interface CheckedArray extends Rows {
   readonly indexed: boolean;
   readonly largest: StoredArray["largest"];
-  readonly values: DatasetArray;
   readonly levels: Float32Array<ArrayBuffer> | undefined;
 }
 
@@ -71,8 +75,17 @@ export function checkArray(
   throw new DataError(operand, message, { actual: values[bad], expected: LARGEST_HALF });
 }
 
+/** How much of an array lies on the GPU, and how. */
+export interface Room {
+  /** Its first examples. */
+  readonly examples: number;
+  /** Numbers from one to the next: an aligned pitch, or the array's width. */
+  readonly pitch: number;
+  readonly partBytes: number;
+}
+
 /**
- * Sends it to the GPU.
+ * Sends its first examples to the GPU.
  *
  * @param made where to note the buffers, also when it fails half way
  * @throws LimitError when the device does not hold or bind an example of it
@@ -81,35 +94,52 @@ export function storeArray(
   manager: PipelineManager,
   label: string,
   array: CheckedArray,
-  count: number,
-  partBytes: number,
+  { examples: all, pitch, partBytes }: Room,
   made: GPUBuffer[],
 ): StoredArray {
-  const { format, width, values, indexed, largest, levels } = array;
-  const size = width * SIZES[format];
-  const { maxBufferSize, maxStorageBufferBindingSize } = manager.device.limits;
-  const most = Math.min(partBytes, maxBufferSize, maxStorageBufferBindingSize);
+  const { format, width, indexed, largest, levels } = array;
+  const { queue, limits } = manager.device;
+  const size = pitch * SIZES[format];
+  const most = Math.min(partBytes, limits.maxBufferSize, limits.maxStorageBufferBindingSize);
   const perPart = Math.max(1, Math.floor(most / size));
-  const buffer = (bytes: Uint8Array, name: string) => {
-    const storage = manager.createStorage(name, Math.ceil(bytes.length / 4));
-    made.push(storage);
-    upload(manager.device.queue, storage, bytes);
-    return storage;
+  const storage = (bytes: number, name: string) => {
+    const buffer = manager.createStorage(name, Math.ceil(bytes / 4));
+    made.push(buffer);
+    return buffer;
   };
   const parts: Part[] = [];
-  for (let first = 0; first < count; first += perPart) {
-    const examples = Math.min(perPart, count - first);
-    const part = values.subarray(first * width, (first + examples) * width);
-    parts.push({ buffer: buffer(bytesOf(part, format), label), first, examples });
+  for (let first = 0; first < all; first += perPart) {
+    const examples = Math.min(perPart, all - first);
+    parts.push({ buffer: storage(examples * size, label), first, examples });
   }
-  return {
-    format,
-    parts,
-    width,
-    indexed,
-    largest,
-    levels: levels && buffer(new Uint8Array(levels.buffer), `${label}, what bytes stand for`),
-  };
+  const table = levels && storage(levels.byteLength, `${label}, what bytes stand for`);
+  if (table) upload(queue, table, new Uint8Array(levels.buffer));
+  const stored = { format, parts, width, pitch, indexed, largest, levels: table };
+  if (pitch === width) sendDense(queue, array, parts);
+  else sendPitched(queue, array, stored, all);
+  return stored;
+}
+
+function sendDense(queue: GPUQueue, { format, width, values }: CheckedArray, parts: readonly Part[]): void {
+  for (const { buffer, first, examples } of parts) {
+    upload(queue, buffer, bytesOf(values.subarray(first * width, (first + examples) * width), format));
+  }
+}
+
+function sendPitched(queue: GPUQueue, array: CheckedArray, stored: StoredArray, all: number): void {
+  const size = stored.pitch * SIZES[stored.format];
+  const chunk = Math.max(1, Math.floor(CHUNK_BYTES / size));
+  const packed = new ArrayBuffer(Math.min(chunk, all) * size);
+  for (let first = 0; first < all; first += chunk) {
+    const count = Math.min(chunk, all - first);
+    packRows(
+      array,
+      Uint32Array.from({ length: count }, (_, i) => first + i),
+      stored.pitch,
+      packed,
+    );
+    writeRows(queue, stored, first, count, packed);
+  }
 }
 
 function widthOf(operand: string, values: DatasetArray, count: number): number {
@@ -133,18 +163,7 @@ function largestOf(values: Uint32Array): { value: number; index: number } {
   return { value: values[index]!, index };
 }
 
-function bytesOf(values: DatasetArray, format: Format): Uint8Array {
+function bytesOf(values: DatasetArray, format: Rows["format"]): Uint8Array {
   const kept = format === "halves" ? Uint16Array.from(values, halfOf) : values;
   return new Uint8Array(kept.buffer, kept.byteOffset, kept.byteLength);
-}
-
-/** The queue takes whole words. */
-function upload(queue: GPUQueue, buffer: GPUBuffer, bytes: Uint8Array): void {
-  const whole = bytes.length - (bytes.length % 4);
-  const source = unshared(bytes);
-  if (whole > 0) queue.writeBuffer(buffer, 0, source, 0, whole);
-  if (whole === bytes.length) return;
-  const rest = new Uint8Array(4);
-  rest.set(bytes.subarray(whole));
-  queue.writeBuffer(buffer, whole, rest);
 }

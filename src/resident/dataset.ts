@@ -2,7 +2,7 @@ import { FLAG, must, NUMBERS, OBJECT, optionsOf, type Rules, SIZE, shown, U32 } 
 import { ArgumentError } from "../errors.js";
 import type { DatasetBatch } from "../model/index.js";
 import { Permutation } from "../random/index.js";
-import { type Choice, GpuBatch, requireRange } from "./batch.js";
+import { type Choice, GpuBatch, requireRange, type Shuffled } from "./batch.js";
 import { requireCount, StoredDataset } from "./stored.js";
 
 /** An order of the examples: that of one epoch. */
@@ -26,15 +26,16 @@ const ORDER: Rules<ShuffledOrder> = { seed: U32, epoch: U32 };
 const EPOCH: Rules<EpochOptions> = { ...ORDER, batchSize: SIZE, shuffle: FLAG, dropLast: FLAG };
 
 /**
- * Examples that lie on the GPU, sent and checked once. Networks on the same device load, evaluate and predict batches of it like
- * batches of arrays, and optimisers take steps on them, with the same numbers bit for bit; a step then sends the numbers of its
- * examples, or what those follow from, and the batch is made on the GPU.
+ * Examples that lie on the GPU, checked and sent once; of more than `budgetBytes` some, and the others are sent ahead of the
+ * batches that need them. Networks on the same device load, evaluate and predict batches of it like batches of arrays, and optimisers
+ * take steps on them, with the same numbers bit for bit; a step then sends the numbers of its examples, or what those follow from, and
+ * the batch is made on the GPU. Where several networks use a streamed one, submit a pass that is recorded before another loads a batch.
  *
  *     using data = engine.dataset({ inputs, targets, count });
  *     for (const batch of data.batches({ batchSize: 500, seed, epoch })) optimizer.step(batch);
  */
 export class GpuDataset extends StoredDataset {
-  #permutation: { seed: number; epoch: number; permutation: Permutation } | undefined;
+  #shuffled: Shuffled | undefined;
 
   /** All examples, in the order in which they were given. */
   get all(): DatasetBatch {
@@ -69,7 +70,7 @@ export class GpuDataset extends StoredDataset {
     this.assertUsable("range");
     requireRange("range", start, end, this.count);
     const given = order && optionsOf("range", ORDER, order, "order");
-    return this.#make(end - start, { start, permutation: given && this.#order(given) });
+    return this.#make(end - start, { start, shuffled: given && this.#order(given) });
   }
 
   /**
@@ -94,12 +95,11 @@ export class GpuDataset extends StoredDataset {
   }
 
   /** That of the epoch asked for last is kept. */
-  #order({ seed = 0, epoch = 0 }: ShuffledOrder): Permutation {
-    const known = this.#permutation;
-    if (known?.seed === seed && known.epoch === epoch) return known.permutation;
-    const permutation = new Permutation(this.count, seed, epoch);
-    this.#permutation = { seed, epoch, permutation };
-    return permutation;
+  #order({ seed = 0, epoch = 0 }: ShuffledOrder): Shuffled {
+    const known = this.#shuffled;
+    if (known?.seed === seed && known.epoch === epoch) return known;
+    this.#shuffled = { seed, epoch, permutation: new Permutation(this.count, seed, epoch) };
+    return this.#shuffled;
   }
 
   #make(count: number, choice: Choice): DatasetBatch {

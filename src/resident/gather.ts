@@ -14,6 +14,7 @@ export const GatherProblem = d.struct({
   format: d.u32,
   rows: d.u32,
   width: d.u32,
+  pitch: d.u32,
   cols: d.u32,
   first: d.u32,
   examples: d.u32,
@@ -62,6 +63,8 @@ export interface Gathered {
   readonly parts: readonly Part[];
   /** Numbers of an example as they are gathered. */
   readonly width: number;
+  /** Numbers in memory from one example to the next. */
+  readonly pitch: number;
   /** What each byte stands for, 256 f32, where they are bytes. */
   readonly levels: GPUBuffer | undefined;
 }
@@ -83,7 +86,7 @@ export interface Order {
 /** Records that `count` examples of the array come together, in the order that the buffers say when the commands run. */
 export function gather(
   recorder: Recorder,
-  { format, parts, width, levels }: Gathered,
+  { format, parts, width, pitch, levels }: Gathered,
   { order, listed }: Order,
   count: number,
   { buffer, offset, stride, cols }: Destination,
@@ -94,6 +97,7 @@ export function gather(
       format: FORMATS[format],
       rows: count,
       width,
+      pitch,
       cols,
       first,
       examples,

@@ -7,7 +7,11 @@ export const LARGEST_HALF = 65504;
 /** The bits of the f16 that is nearest to an f32, of two that are as near the even one. */
 export function halfOf(value: number): number {
   word[0] = value;
-  const x = bits[0]!;
+  return halfOfBits(bits[0]!);
+}
+
+/** The same of the bits of the f32, which many numbers in a row are read as. */
+export function halfOfBits(x: number): number {
   const sign = (x >>> 16) & 0x8000;
   const magnitude = x & 0x7fffffff;
   // Above the largest half by half a step it rounds to infinity.
@@ -18,6 +22,7 @@ export function halfOf(value: number): number {
     return sign | (rounded >>> 13);
   }
   // Whole multiples of 2⁻²⁴; adding ½ makes f32 round to them.
-  word[0] = Math.abs(value) + 0.5;
+  bits[0] = magnitude;
+  word[0] = word[0]! + 0.5;
   return sign | (bits[0]! - 0x3f000000);
 }

@@ -1,4 +1,4 @@
-/** Data sets that stay on the GPU, and batches of them that are made there. */
+/** Data sets that stay on the GPU or are streamed there, and batches of them that are made there. */
 export type { DatasetArray, StorageOptions, StoredArray } from "./array.js";
 export { GpuBatch } from "./batch.js";
 export { GpuDataset, type ShuffledOrder } from "./dataset.js";

@@ -6,8 +6,10 @@ import {
   objectLike,
   oneOf,
   optionsOf,
+  type Rule,
   type Rules,
   SIZE,
+  whole,
 } from "../arguments.js";
 import { ArgumentError, DataError } from "../errors.js";
 import type { PipelineManager } from "../pipeline/index.js";
@@ -20,6 +22,8 @@ import {
   type StoredArray,
   storeArray,
 } from "./array.js";
+import { alignedPitch, SIZES } from "./rows.js";
+import { Stream, type StreamedArray } from "./stream.js";
 
 /** Examples to be kept on the GPU. */
 export interface GpuDatasetOptions extends StorageOptions {
@@ -43,6 +47,7 @@ export interface TargetFacts {
   readonly farthest: { readonly total: number; readonly example: number };
 }
 
+const BYTES: Rule = { words: "a positive number", holds: (value) => typeof value === "number" && value >= 1 };
 const OPTIONS: Rules<GpuDatasetOptions> = {
   // Checked one by one, as they are used.
   inputs: ANYTHING,
@@ -52,11 +57,16 @@ const OPTIONS: Rules<GpuDatasetOptions> = {
   storage: oneOf("f32", "f16"),
   scale: NUMBER,
   offset: NUMBER,
-  partBytes: { words: "a positive number", holds: (value) => typeof value === "number" && value >= 1 },
+  partBytes: BYTES,
+  budgetBytes: BYTES,
+  prefetch: whole(0),
 };
 const INPUTS = objectLike("an array, or arrays by name");
 
-/** The arrays of a data set, looked through and sent. */
+/** Batches that are sent ahead. */
+const PREFETCH = 2;
+
+/** The arrays of a data set, looked through and sent, or as much of them as the budget has room for. */
 export class StoredDataset implements Disposable {
   readonly count: number;
   /** Number of classes, where targets are classes. */
@@ -68,18 +78,24 @@ export class StoredDataset implements Disposable {
   readonly targets: StoredArray;
   /** Of targets that are rows. */
   readonly facts: TargetFacts | undefined;
+  /** What sends the examples that the GPU does not hold; none where it holds all. */
+  readonly stream: Stream | undefined;
   readonly manager: PipelineManager;
   readonly #buffers: GPUBuffer[] = [];
   #disposed = false;
 
   /**
-   * @throws ArgumentError, ShapeError or DataError for bad data or options, LimitError when the device does not bind one example
-   *   of it; then no memory is kept.
+   * @throws ArgumentError, ShapeError or DataError for bad data or options, such as a budget below one example, LimitError when the
+   *   device does not bind one example of it; then no memory is kept.
    */
   constructor(manager: PipelineManager, options: GpuDatasetOptions) {
     must("dataset", "manager", manager, MANAGER);
     must("dataset", "source", options, OBJECT);
-    const { count, partBytes = Number.POSITIVE_INFINITY } = optionsOf("dataset", OPTIONS, options);
+    const {
+      count,
+      partBytes = Number.POSITIVE_INFINITY,
+      prefetch = PREFETCH,
+    } = optionsOf("dataset", OPTIONS, options);
     requireCount("dataset", "count", count, 0xffffffff);
     must("dataset", "inputs", options.inputs, INPUTS);
     manager.handle.assertUsable();
@@ -89,8 +105,16 @@ export class StoredDataset implements Disposable {
     this.count = count;
     this.classes = targets.indexed ? classesOf(targets, options.classes) : undefined;
     this.facts = targets.indexed ? undefined : factsOf(targets);
-    const store = (name: string, array: CheckedArray) =>
-      storeArray(manager, `data set: ${name}`, array, count, partBytes, this.#buffers);
+    const { budgetBytes = manager.device.limits.maxBufferSize } = options;
+    const { whole, examples, perExample } = roomFor(count, [...arraysIn(inputs), targets], budgetBytes);
+    const streamed: StreamedArray[] = [];
+    const store = (name: string, array: CheckedArray) => {
+      const pitch = whole ? array.width : alignedPitch(array);
+      const room = { examples, pitch, partBytes };
+      const stored = storeArray(manager, `data set: ${name}`, array, room, this.#buffers);
+      streamed.push({ array, stored });
+      return stored;
+    };
     try {
       this.inputs =
         inputs instanceof Map
@@ -101,7 +125,17 @@ export class StoredDataset implements Disposable {
       this.dispose();
       throw error;
     }
+    const { queue } = manager.device;
+    const budget = { bytes: budgetBytes, perExample };
+    this.stream = whole
+      ? undefined
+      : new Stream({ queue, arrays: streamed, kept: examples, budget, prefetch });
     this.bytes = this.#buffers.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Whether the GPU holds only some of the examples at a time. */
+  get streamed(): boolean {
+    return this.stream !== undefined;
   }
 
   /** @throws ArgumentError once it is disposed of */
@@ -113,6 +147,7 @@ export class StoredDataset implements Disposable {
   /** Frees its memory. Batches of it are refused from then on. */
   dispose(): void {
     this.#disposed = true;
+    this.stream?.dispose();
     for (const buffer of this.#buffers.splice(0)) this.manager.destroyBuffer(buffer);
   }
 
@@ -129,6 +164,21 @@ export function requireCount(
   most = Number.MAX_SAFE_INTEGER,
 ): void {
   must(operation, name, value, { ...SIZE, holds: (count) => SIZE.holds(count) && (count as number) <= most });
+}
+
+/** How many of the examples the budget has room for. @throws ArgumentError for none */
+function roomFor(count: number, arrays: readonly CheckedArray[], budget: number) {
+  const dense = arrays.reduce((sum, { width, format }) => sum + width * SIZES[format], 0);
+  if (count * dense <= budget) return { whole: true, examples: count, perExample: dense };
+  const perExample = arrays.reduce((sum, array) => sum + alignedPitch(array) * SIZES[array.format], 0);
+  const examples = Math.floor(budget / perExample);
+  if (examples >= 1) return { whole: false, examples: Math.min(examples, count), perExample };
+  const message = `must be at least ${perExample}, the bytes of an example, got ${budget}`;
+  throw new ArgumentError("dataset", "budgetBytes", message);
+}
+
+function arraysIn(inputs: CheckedArray | Map<string, CheckedArray>): Iterable<CheckedArray> {
+  return inputs instanceof Map ? inputs.values() : [inputs];
 }
 
 /** One array, or those by name. */

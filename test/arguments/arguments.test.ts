@@ -182,7 +182,7 @@ test("a slope, a loss and the arrays of a data set are what they must be", () =>
 });
 
 test("a model that reads arrays is told what a batch of a data set is", () => {
-  const resident = new GpuBatch({ count: 2 } as never, 2, { start: 0, permutation: undefined });
+  const resident = new GpuBatch({ count: 2 } as never, 2, { start: 0, shuffled: undefined });
   for (const read of [() => resident.inputs, () => resident.targets])
     expect(read).toThrow(/batch must be arrays for a model/);
   expect(Object.keys({ ...resident })).not.toContain("inputs");

@@ -92,11 +92,7 @@ kernelTest("host: bad input is refused, memory is given back, the engine goes on
       ShapeError,
       /^matmul: B has shape \[4 × 2\], expected \[5 × 2\]/,
     );
-    await assertThrows(
-      () => engine.matmul(A, short),
-      DataError,
-      /^matmul: B: has 14 numbers for 3 × 5/,
-    );
+    await assertThrows(() => engine.matmul(A, short), DataError, /^matmul: B: has 14 numbers for 3 × 5/);
     await assertThrows(() => engine.gram({ A: [] }), ArgumentError, /^gram: A must be at least one matrix/);
     await assertThrows(() => engine.gram({ A: [A, B] }), ShapeError, /^gram: A\[1\] has shape \[4 × 2\]/);
     await assertThrows(() => engine.sandwich(A, A, A), ShapeError, /^sandwich: P has shape \[3 × 5\]/);

@@ -1,6 +1,7 @@
 /** Times by GPU timestamps, where the adapter has them. */
+import { ArgumentError } from "../../src/errors.js";
 import { Profiler } from "../../src/pipeline/index.js";
-import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
+import { assert, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
 import { addKernel, kernelOf, openManager } from "./helpers.js";
 
 kernelTest(
@@ -94,6 +95,43 @@ kernelTest("profiler: what does not fit is not timed, but done; reading makes ro
     assertEqual(time!.dispatches, 3, `timed dispatches of pass ${pass}`);
   }
   manager.profiler = undefined;
+  profiler.dispose();
+  manager.dispose();
+});
+
+kernelTest("profiler: dispatches on the caller's encoder are timed once it is submitted", async (t) => {
+  t.requires("timestamp-query");
+  const manager = await openManager(t);
+  const [idle, working] = [addKernel("idle"), kernelOf("working", LONG)];
+  await manager.prepare([idle, working]);
+  const source = t.upload(Uint32Array.of(20_000, 0, 0, 0));
+  const target = t.upload(new Uint32Array(4));
+  const record = (encoder: GPUCommandEncoder) => {
+    const recorder = manager.record(encoder);
+    recorder.dispatch(idle, { source, target }, 4);
+    const nested = recorder.nested();
+    nested.dispatch(working, { source, target }, 1024);
+    nested.end();
+    recorder.end();
+  };
+  const profiler = new Profiler(t.device);
+  manager.profiler = profiler;
+  for (let round = 0; round < 2; round++) {
+    const encoder = t.device.createCommandEncoder();
+    record(encoder);
+    record(encoder);
+    t.device.queue.submit([encoder.finish()]);
+    const times = await profiler.read();
+    assertEqual(
+      times.map(({ kernel, dispatches }) => `${kernel} ${dispatches}`).join(),
+      "working 2,idle 2",
+      "times",
+    );
+    assert(times[0]!.milliseconds > 0.1, `working: ${times[0]!.milliseconds} ms`);
+  }
+  record(t.device.createCommandEncoder());
+  await assertThrows(() => profiler.read(), ArgumentError, /encoder must be submitted .* 2 dispatches/);
+  assertEqual((await profiler.read()).length, 0, "nothing since");
   profiler.dispose();
   manager.dispose();
 });

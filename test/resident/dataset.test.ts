@@ -145,6 +145,14 @@ function pick({ inputs, targets, count }: AnyBatch, indices: Uint32Array): AnyBa
   return { inputs: given, targets: rows(targets), count: indices.length };
 }
 
+/** Bytes of some batches where they are streamed: rows begin with whole words. */
+function budgetOf({ inputs, targets, storage }: GpuDatasetOptions): (batches: number) => number {
+  const arrays = ArrayBuffer.isView(inputs) ? [inputs] : Object.values(inputs);
+  const words = arrays.map(({ byteLength }) => Math.ceil(byteLength / (storage === "f16" ? 8 : 4) / COUNT));
+  const perExample = 4 * words.reduce((sum, length) => sum + length, 0) + targets.byteLength / COUNT;
+  return (batches) => Math.floor(batches * SIZE) * perExample;
+}
+
 /** The batches of some epochs, the last of each shorter than the others. */
 function arrayBatches(all: AnyBatch, epochs: number): AnyBatch[] {
   return Array.from({ length: epochs }, (_, epoch) => {
@@ -184,9 +192,14 @@ for (const [name, own] of Object.entries(cases)) {
   for (const [kind, make] of Object.entries(optimizers)) {
     trainingTest(`data sets: ${kind} on ${name} takes the steps that it takes on arrays`, async (t) => {
       const expected = await run(t, own, make, () => arrayBatches(arraysOf(own, t), 3));
-      for (const partBytes of [undefined, 100]) {
+      const budget = budgetOf(own.data(t));
+      // One batch of examples at a time, some ahead, and some that stay.
+      const budgets = kind === "SGD" ? [1, 2.3, 3.5] : [2.3];
+      const streamed = budgets.map((batches) => ({ budgetBytes: budget(batches), partBytes: 100 }));
+      for (const options of [{}, { partBytes: 100 }, ...streamed]) {
         const actual = await run(t, own, make, function* (engine) {
-          const data = engine.dataset(own.data(t), { ...(partBytes && { partBytes }) });
+          const data = engine.dataset(own.data(t), options);
+          assertEqual(data.streamed, "budgetBytes" in options, "streamed");
           for (let epoch = 0; epoch < 3; epoch++) yield* data.batches({ batchSize: SIZE, seed: 5, epoch });
         });
         assertEqual(actual.records, expected.records, "records");
@@ -200,14 +213,23 @@ for (const [name, own] of Object.entries(cases)) {
     const { modules, loss, input } = own;
     const net = engine.network(modules, loss, { batchSize: SIZE, seed: 2, ...(input && { input }) });
     const all = arraysOf(own, t);
-    const data = engine.dataset(own.data(t));
-    assertEqual(JSON.stringify(await net.evaluate(data)), JSON.stringify(await net.evaluate(all)), "all");
-    assertSame([await net.predict(data)], [await net.predict(all.inputs, COUNT)], "predictions");
+    const expected = JSON.stringify(await net.evaluate(all));
+    const predictions = await net.predict(all.inputs, COUNT);
     const listed = Uint32Array.of(3, 36, 0, 3, 12, 7, 8, 9, 35, 1, 2);
     const part = pick(all, listed);
-    const batch = data.batch(listed);
-    assertEqual(JSON.stringify(await net.evaluate(batch)), JSON.stringify(await net.evaluate(part)), "some");
-    assertSame([await net.predict(batch)], [await net.predict(part.inputs, part.count)], "some predictions");
+    const some = JSON.stringify(await net.evaluate(part));
+    for (const options of [{}, { budgetBytes: budgetOf(own.data(t))(1.5) }]) {
+      const data = engine.dataset(own.data(t), options);
+      assertEqual(JSON.stringify(await net.evaluate(data)), expected, "all");
+      assertSame([await net.predict(data)], [predictions], "predictions");
+      const batch = data.batch(listed);
+      assertEqual(JSON.stringify(await net.evaluate(batch)), some, "some");
+      assertSame(
+        [await net.predict(batch)],
+        [await net.predict(part.inputs, part.count)],
+        "some predictions",
+      );
+    }
     engine.dispose();
   });
 }

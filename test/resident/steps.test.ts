@@ -26,8 +26,11 @@ import {
   trainingTest,
 } from "../harness/kernel-test.js";
 import { assertSame } from "../optimizers/helpers.js";
+import { uploaded } from "./uploads.js";
 
 const [COUNT, FEATURES, SIZE] = [37, 5, 8];
+/** Of an example. */
+const BYTES = 4 * (FEATURES + 1);
 
 function examples(t: TestContext) {
   const random = t.random(3);
@@ -41,25 +44,6 @@ function examples(t: TestContext) {
 function networkOf({ engine }: Pick<TestContext, "engine">, batchSize = SIZE): Network {
   const modules = [dense(FEATURES, 6), tanh(), dense(6, 3)];
   return engine.network(modules, softmaxCrossEntropy(), { batchSize, seed: 2 });
-}
-
-/** Bytes that the queue is given meanwhile. */
-async function uploaded({ queue }: GPUDevice, during: () => Promise<unknown>): Promise<number> {
-  const write = queue.writeBuffer;
-  let bytes = 0;
-  queue.writeBuffer = (...given: Parameters<GPUQueue["writeBuffer"]>) => {
-    const [, , data, , size] = given;
-    const array = data as Uint32Array;
-    bytes += size === undefined ? array.byteLength : size * (array.BYTES_PER_ELEMENT ?? 1);
-    return write.apply(queue, given);
-  };
-  try {
-    await during();
-  } finally {
-    // The device's own method again.
-    delete (queue as Partial<GPUQueue>).writeBuffer;
-  }
-  return bytes;
 }
 
 trainingTest("data sets: a step is sent again and uploads no example", async (t) => {
@@ -98,21 +82,24 @@ trainingTest("data sets: micro-batches, as of arrays", async (t) => {
   const { engine } = t;
   const own = examples(t);
   const data = engine.dataset(own);
+  // The whole batch fits in the budget, or only one of its parts.
+  const streamed = [30, SIZE].map((count) => engine.dataset(own, { budgetBytes: BYTES * count }));
   const weights = [];
-  for (const whole of [own, data.all]) {
+  for (const whole of [own, data.all, ...streamed.map(({ all }) => all)]) {
     const net = networkOf(t);
     const optimizer = engine.kfac(net, { damping: "levenbergMarquardt", inverseEvery: 2 });
     for (let step = 1; step <= 12; step++) await optimizer.step(microBatches(whole, SIZE));
     weights.push(await net.weights());
     optimizer.dispose();
   }
-  assertSame(weights[1]!, weights[0]!, "weights");
+  for (const one of weights.slice(1)) assertSame(one, weights[0]!, "weights");
 });
 
 trainingTest("data sets: fit takes them, whole, in shares, and to validate", async (t) => {
   const { engine } = t;
   const own = examples(t);
   const data = engine.dataset(own);
+  const streamed = engine.dataset(own, { budgetBytes: 22 * BYTES });
   const losses = (given: FitData, options: object) => async () => {
     const net = networkOf(t);
     const optimizer = engine.kfac(net);
@@ -137,6 +124,12 @@ trainingTest("data sets: fit takes them, whole, in shares, and to validate", asy
     const actual = await losses(data, resident!)();
     assertEqual(actual.epochs, expected.epochs, "epochs");
     assertSame(actual.weights, expected.weights, "weights");
+    const sent = await losses(
+      streamed,
+      resident!.validation === data ? { validation: streamed } : resident!,
+    )();
+    assertEqual(sent.epochs, expected.epochs, "epochs of a streamed data set");
+    assertSame(sent.weights, expected.weights, "weights of a streamed data set");
   }
 });
 
