@@ -53,7 +53,8 @@ fn store(index: u32, row: u32, column: u32, values: array<vec4f, 16>) {
   let problem = &problems[index];
   let d = (*problem).d;
   let scale = scales[(*problem).scale];
-  for (var part = 0u; part < 16u; part++) {
+  let end = 16u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 4u * THREADS + part / 2u % 4u;
     let j = column + part % 2u * 4u * THREADS;
     if (i >= d || j >= d) {

@@ -8,7 +8,7 @@
 // X may lie in the buffer that R' is written to, in another place: it is read from there where IN_PLACE is 1.
 //
 // A thread computes 8 × 8 numbers in registers, a workgroup THREADS_I × THREADS_J such blocks. Dispatched by
-// src/layers/product.ts, many problems at once.
+// src/layers/layer-product.ts, many problems at once.
 //
 // Written by `npm run shaders` from source/layer_product.wgsl.
 

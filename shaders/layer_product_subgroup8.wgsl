@@ -9,7 +9,7 @@
 //
 // For adapters whose subgroups have 8 lanes (software adapters): a workgroup is one subgroup, which shares its loads of
 // A. A thread computes 32 × COLS numbers in registers, a workgroup 32 × COLS·LANES. Dispatched by
-// src/layers/product.ts, many problems at once.
+// src/layers/layer-product.ts, many problems at once.
 //
 // Written by `npm run shaders` from source/layer_product.wgsl.
 enable subgroups;

@@ -10,7 +10,7 @@
 // For GPUs: a workgroup computes a tile of 8·THREADS × 8·THREADS numbers, and its threads bring the numbers of A and X that it
 // takes to workgroup memory together. A thread computes 8 × 8 numbers in registers, four 4 × 4 blocks that lie 4·THREADS
 // apart, so that neighbouring threads read, and write, neighbouring vec4f. Dispatched by
-// src/layers/product.ts, many problems at once.
+// src/layers/layer-product.ts, many problems at once.
 //
 // Written by `npm run shaders` from source/layer_product.wgsl.
 
@@ -155,7 +155,8 @@ fn loadB(at: u32, live: bool) -> vec4f {
 fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 16>) -> array<vec4f, 16> {
   var block = values;
   let problem = &problems[index];
-  for (var part = 0u; part < 16u; part++) {
+  let end = select(0u, 16u, row < (*problem).n);
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 4u * THREADS + part / 2u % 4u;
     let j = column + part % 2u * 4u * THREADS;
     if (i >= (*problem).n || j >= (*problem).m) {
@@ -180,7 +181,8 @@ fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 16>) -> arr
 fn storeTurned(index: u32, row: u32, column: u32, values: array<vec4f, 16>) {
   var block = values;
   let problem = &problems[index];
-  for (var part = 0u; part < 16u; part++) {
+  let end = 16u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 4u * THREADS + part / 2u % 4u;
     let j = column + part % 2u * 4u * THREADS;
     if (i >= (*problem).m || j >= (*problem).n) {

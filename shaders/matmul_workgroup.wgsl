@@ -63,7 +63,8 @@ fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<
   let problem = &problems[index];
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;
-  for (var part = 0u; part < 16u; part++) {
+  let end = 16u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 4u * THREADS + part / 2u % 4u;
     let j = column + part % 2u * 4u * THREADS;
     if (i >= rows || j >= cols) {

@@ -27,7 +27,7 @@ enable subgroups;
 #   },
 #   store: () => {
 # include("product/store", {
-#   name: "store", target: "s", rows: "d", cols: "d", sizes: "", keeps: false,
+#   name: "store", target: "s", rows: "d", cols: "d", sizes: "", parts: "16u", keeps: false,
 #   declared: () => {
   let d = (*problem).d;
   let scale = scales[(*problem).scale];

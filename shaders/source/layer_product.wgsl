@@ -8,13 +8,13 @@
 // X may lie in the buffer that R' is written to, in another place: it is read from there where IN_PLACE is 1.
 //
 # include("product/about", {
-#   left: "A", operandNames: "A and X", dispatcher: "src/layers/product.ts, many problems at once",
+#   left: "A", operandNames: "A and X", dispatcher: "src/layers/layer-product.ts, many problems at once",
 # });
 # if (form === "subgroup") {
 enable subgroups;
 # }
 
-# bindings("layers/product", "layerProductLayout");
+# bindings("layers/layer-product", "layerProductLayout");
 
 override IN_PLACE: u32 = 0;
 
@@ -55,6 +55,7 @@ fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
 #   store: () => {
 # include("product/store", {
 #   name: "storeRows", target: "rows", rows: "(*problem).n", cols: "(*problem).m", sizes: "", keeps: true,
+#   parts: "select(0u, 16u, row < (*problem).n)",
 #   declared: () => {},
 #   result: () => {
     var result = block[part];
@@ -67,7 +68,7 @@ fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
 # });
 
 # include("product/store", {
-#   name: "storeTurned", target: "turned", rows: "(*problem).m", cols: "(*problem).n", sizes: "", keeps: false,
+#   name: "storeTurned", target: "turned", rows: "(*problem).m", cols: "(*problem).n", sizes: "", parts: "16u", keeps: false,
 #   declared: () => {},
 #   result: () => {
     var result = block[part];

@@ -27,7 +27,8 @@ enable subgroups;
 #   },
 #   store: () => {
 # include("product/store", {
-#   name: "store", target: "c", rows: "rows", cols: "cols", sizes: "rows: u32, cols: u32, ", keeps: false,
+#   name: "store", target: "c", rows: "rows", cols: "cols", sizes: "rows: u32, cols: u32, ", parts: "16u",
+#   keeps: false,
 #   declared: () => {
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;

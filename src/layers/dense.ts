@@ -23,7 +23,7 @@ import { pointwiseGeometry } from "./conv/geometry.js";
 import { refuseForm } from "./form.js";
 import type { LayerKind, LayerModule, Neighbours, Site } from "./kind.js";
 import type { TrainableLayer } from "./layer.js";
-import { layerProducts } from "./product.js";
+import { layerProducts } from "./layer-product.js";
 import { requirePositions, requireSize } from "./sizes.js";
 import type { Values } from "./values.js";
 

@@ -1,6 +1,7 @@
 # // A function that writes a thread's numbers, for the forms registers and workgroup:
 # //   name         its name
 # //   sizes        parameters of its own, if rows and cols come that way
+# //   parts        their number for the form workgroup, 16: said so that compilers see it, and unroll, or so that they do not
 # //   keeps        whether it returns the numbers as `result` left them in `block`
 # //   target, rows, cols   buffer, which has an offset and a stride in the problem, and size of what is written
 # //   declared()   text that declares what `result` takes
@@ -24,7 +25,8 @@ fn ${name}(index: u32, row: u32, column: u32, ${sizes}values: array<vec4f, 16>)$
       continue;
     }
 # } else {
-  for (var part = 0u; part < 16u; part++) {
+  let end = ${parts};
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 4u * THREADS + part / 2u % 4u;
     let j = column + part % 2u * 4u * THREADS;
     if (i >= ${rows} || j >= ${cols}) {
