@@ -46,7 +46,6 @@ export {
   activationKernel,
   exampleRows,
   type Form,
-  fisherKernel,
   type ImageForm,
   type IndicesForm,
   type Layer,

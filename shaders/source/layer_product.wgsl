@@ -4,7 +4,8 @@
 // m × n.
 //
 // Layout: offsets and strides count vec4f; numbers beyond the last column are left as they are. Of derivatives, several blocks
-// of one row an example lie under each other: row r belongs to example r mod examples, a row of `values`.
+// of one row an example lie under each other, and the first row here is number firstRow of them: number r belongs to example
+// r mod examples, a row of `values`.
 // X may lie in the buffer that R' is written to, in another place: it is read from there where IN_PLACE is 1.
 //
 # include("product/about", {
@@ -35,7 +36,8 @@ fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
   if ((*problem).derivative == 0u) {
     return activate((*problem).kind, (*problem).slope, sum);
   }
-  let at = (*problem).valueOffset + (row % (*problem).examples) * (*problem).valueStride + column / 4u;
+  let example = ((*problem).firstRow + row) % (*problem).examples;
+  let at = (*problem).valueOffset + example * (*problem).valueStride + column / 4u;
   return sum * slopeAt((*problem).kind, (*problem).slope, values[at]);
 }
 

@@ -67,7 +67,7 @@ export const denseKind: LayerKind<DenseModule> = {
   traits: {
     sharesBuffer: true,
     sparesOutput: true,
-    appliesActivation: "vectors",
+    appliesActivation: true,
     appliesDerivative: "vectors",
     leavesTransposes: true,
     readsTransposes: true,

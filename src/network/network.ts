@@ -35,7 +35,7 @@ import { curvatureAlong, withoutTangents } from "./tangents.js";
 import { checkWeights, packWeights, unpackWeights } from "./weights.js";
 
 /** Patches of a whole batch would be k² times its images. On a GPU fewer chunks count, each some dispatches. */
-const CHUNK_BYTES = { software: 16 * 1024 * 1024, gpu: 64 * 1024 * 1024 };
+const CHUNK_BYTES = { software: 16 * 1024 * 1024, gpu: 128 * 1024 * 1024 };
 /** What a CPU's cache holds. */
 const CACHE_BYTES = 1024 * 1024;
 
@@ -47,7 +47,8 @@ export interface NetworkOptions {
    * dense layer takes. Graphs name their inputs themselves.
    */
   input?: InputForm;
-  /** Most bytes that the patches of a convolution take at a time; defaults to 64 MiB, on a software adapter to 16 MiB. */
+  /** Most bytes that the patches of a convolution take at a time; defaults to 128 MiB or, if that is less, what may be
+   * bound at a time, on a software adapter to 16 MiB. */
   chunkBytes?: number;
   /** Largest batch, for which buffers are made; defaults to 512. Smaller batches are fine. */
   batchSize?: number;
@@ -109,8 +110,9 @@ export class Network implements Model {
     loss: Loss,
     options: NetworkOptions = {},
   ) {
-    const { software } = manager.handle.capabilities;
-    const { batchSize = 512, seed = 0, chunkBytes = CHUNK_BYTES[software ? "software" : "gpu"] } = options;
+    const { software, limits } = manager.handle.capabilities;
+    const usual = Math.min(CHUNK_BYTES[software ? "software" : "gpu"], limits.maxStorageBufferBindingSize);
+    const { batchSize = 512, seed = 0, chunkBytes = usual } = options;
     requireSize("network", "batchSize", batchSize);
     requireSize("network", "chunkBytes", chunkBytes);
     lossCode(loss);
@@ -400,8 +402,8 @@ export class Network implements Model {
     this.#gather(recorder, loaded);
     this.#passes.forward(recorder, count);
     const statistics = { buffer: this.statistics, index: 0 };
-    this.#passes.loss(recorder, loaded, { gradient: true, statistics });
-    if (fisher && columns > 0) this.#passes.fisher(recorder, count, columns, fisher.kind);
+    const sampled = fisher?.kind === "monteCarlo";
+    this.#passes.loss(recorder, loaded, { gradient: true, statistics, columns: { count: columns, sampled } });
     this.#passes.backward(recorder, count, columns);
     return { count, columns, fisher };
   }

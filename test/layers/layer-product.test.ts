@@ -32,6 +32,8 @@ interface Case {
   derivative?: boolean;
   adds?: boolean;
   turned?: boolean;
+  /** Number of the first row among blocks. */
+  first?: number;
 }
 
 interface Placed extends Case {
@@ -83,7 +85,8 @@ class Bench {
   }
 
   products(): LayerProduct[] {
-    return this.cases.map(({ A, X, values, rows, columns, kind, adds }) => ({
+    return this.cases.map(({ A, X, values, rows, columns, kind, adds, first = 0 }) => ({
+      first,
       weights: A.view as View,
       inputs: X.view as View,
       rows: rows.view as View,
@@ -101,7 +104,7 @@ class Bench {
       await this.#turned.download(t, "transposes", written),
     ];
     for (const one of this.cases) {
-      const { m, examples, blocks = 1, k, kind, derivative, adds = false } = one;
+      const { m, examples, blocks = 1, k, kind, derivative, adds = false, first = 0 } = one;
       const n = blocks * examples;
       const [a, x, old] = [reference(one.A), reference(one.X), reference(one.rows).data];
       const value = matmul(x, a, { transposeA: true }).data;
@@ -113,7 +116,7 @@ class Bench {
         }
         if (derivative) {
           const [row, column] = [Math.floor(e / m), e % m];
-          const slope = slopeFrom(kind, one.values!.data[(row % examples) * m + column]!);
+          const slope = slopeFrom(kind, one.values!.data[((first + row) % examples) * m + column]!);
           value[e]! *= slope;
           size[e]! *= slope;
         } else if (kind) {
@@ -141,6 +144,7 @@ function varied(sizes: readonly Pick<Case, "m" | "examples" | "k">[]): Case[] {
     blocks: i % 3 === 1 ? 1 + (i % 4) : 1,
     adds: i % 7 < 3,
     turned: i % 4 !== 3,
+    first: i % 2 === 0 ? 0 : i,
   }));
 }
 
