@@ -118,15 +118,13 @@ fn slopeAt(kind: u32, slope: f32, a: vec4f) -> vec4f {
   }
 }
 
-// R from P, four numbers of a row from column `column` on.
-fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
-  let problem = &problems[index];
-  if ((*problem).derivative == 0u) {
-    return activate((*problem).kind, (*problem).slope, sum);
+// R from P, four numbers of a row from column `column` on. The problem is a copy, read once and not for every four numbers.
+fn finished(own: LayerProductProblem, sum: vec4f, row: u32, column: u32) -> vec4f {
+  if (own.derivative == 0u) {
+    return activate(own.kind, own.slope, sum);
   }
-  let example = ((*problem).firstRow + row) % (*problem).examples;
-  let at = (*problem).valueOffset + example * (*problem).valueStride + column / 4u;
-  return sum * slopeAt((*problem).kind, (*problem).slope, values[at]);
+  let example = (own.firstRow + row) % own.examples;
+  return sum * slopeAt(own.kind, own.slope, values[own.valueOffset + example * own.valueStride + column / 4u]);
 }
 
 const LANES = 8u;
@@ -290,6 +288,7 @@ fn main(
     c30_0.x, c30_0.y, c30_0.z, c30_0.w,
     c31_0.x, c31_0.y, c31_0.z, c31_0.w,
   );
+  let own = problems[index];
   // Pieces of four numbers. Loops, from a number that the compiler does not know: unrolled stores take a software
   // adapter seconds to compile.
   let first = number * PIECES;
@@ -305,15 +304,15 @@ fn main(
     let step = select(1u, COLS, true);
     let place = (*problem).rowsOffset + row * (*problem).rowsStride + column / 4u;
     var old = vec4f();
-    if ((*problem).adds != 0u || column + 4u > m) {
+    if (own.adds != 0u || column + 4u > m) {
       old = rows[place];
     }
     let sum = vec4f(block[source], block[source + step], block[source + 2u * step], block[source + 3u * step]);
     var result = sum;
-    if ((*problem).adds != 0u) {
+    if (own.adds != 0u) {
       result += old;
     }
-    result = finished(index, result, row, column);
+    result = finished(own, result, row, column);
     block[source] = result.x; block[source + step] = result.y; block[source + 2u * step] = result.z; block[source + 3u * step] = result.w;
     rows[place] = select(old, result, vec4u(column, column + 1u, column + 2u, column + 3u) < vec4u(m));
   }

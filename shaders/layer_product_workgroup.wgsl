@@ -118,15 +118,13 @@ fn slopeAt(kind: u32, slope: f32, a: vec4f) -> vec4f {
   }
 }
 
-// R from P, four numbers of a row from column `column` on.
-fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
-  let problem = &problems[index];
-  if ((*problem).derivative == 0u) {
-    return activate((*problem).kind, (*problem).slope, sum);
+// R from P, four numbers of a row from column `column` on. The problem is a copy, read once and not for every four numbers.
+fn finished(own: LayerProductProblem, sum: vec4f, row: u32, column: u32) -> vec4f {
+  if (own.derivative == 0u) {
+    return activate(own.kind, own.slope, sum);
   }
-  let example = ((*problem).firstRow + row) % (*problem).examples;
-  let at = (*problem).valueOffset + example * (*problem).valueStride + column / 4u;
-  return sum * slopeAt((*problem).kind, (*problem).slope, values[at]);
+  let example = (own.firstRow + row) % own.examples;
+  return sum * slopeAt(own.kind, own.slope, values[own.valueOffset + example * own.valueStride + column / 4u]);
 }
 
 // Along each side of a workgroup; at most 16, as workgroup memory is no larger.
@@ -158,6 +156,7 @@ fn loadB(at: u32, live: bool) -> vec4f {
 fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 16>) -> array<vec4f, 16> {
   var block = values;
   let problem = &problems[index];
+  let own = problems[index];
   let end = select(0u, 16u, row < (*problem).n);
   for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 4u * THREADS + part / 2u % 4u;
@@ -167,10 +166,10 @@ fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 16>) -> arr
     }
     let at = (*problem).rowsOffset + i * (*problem).rowsStride + j / 4u;
     var result = block[part];
-    if ((*problem).adds != 0u) {
+    if (own.adds != 0u) {
       result += rows[at];
     }
-    result = finished(index, result, i, j);
+    result = finished(own, result, i, j);
     block[part] = result;
     if (j + 4u > (*problem).m) {
       result = select(rows[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u((*problem).m));

@@ -42,6 +42,7 @@ export {
 } from "./linalg/index.js";
 // Kinds of layers
 export {
+  type Activation,
   activationBackwardKernel,
   activationKernel,
   exampleRows,

@@ -30,15 +30,13 @@ fn input(at: u32) -> vec4f {
 
 # include("slope_at", { type: "vec4f" });
 
-// R from P, four numbers of a row from column `column` on.
-fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
-  let problem = &problems[index];
-  if ((*problem).derivative == 0u) {
-    return activate((*problem).kind, (*problem).slope, sum);
+// R from P, four numbers of a row from column `column` on. The problem is a copy, read once and not for every four numbers.
+fn finished(own: LayerProductProblem, sum: vec4f, row: u32, column: u32) -> vec4f {
+  if (own.derivative == 0u) {
+    return activate(own.kind, own.slope, sum);
   }
-  let example = ((*problem).firstRow + row) % (*problem).examples;
-  let at = (*problem).valueOffset + example * (*problem).valueStride + column / 4u;
-  return sum * slopeAt((*problem).kind, (*problem).slope, values[at]);
+  let example = (own.firstRow + row) % own.examples;
+  return sum * slopeAt(own.kind, own.slope, values[own.valueOffset + example * own.valueStride + column / 4u]);
 }
 
 # include(`product/${form}`, {
@@ -58,13 +56,15 @@ fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
 # include("product/store", {
 #   name: "storeRows", target: "rows", rows: "(*problem).n", cols: "(*problem).m", sizes: "", keeps: true,
 #   parts: "select(0u, 16u, row < (*problem).n)",
-#   declared: () => {},
+#   declared: () => {
+  let own = problems[index];
+#   },
 #   result: () => {
     var result = block[part];
-    if ((*problem).adds != 0u) {
+    if (own.adds != 0u) {
       result += rows[at];
     }
-    result = finished(index, result, i, j);
+    result = finished(own, result, i, j);
     block[part] = result;
 #   },
 # });
@@ -82,19 +82,20 @@ fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
 
 # if (form === "subgroup") {
   # include("product/numbers");
+  let own = problems[index];
   // Pieces of four numbers. Loops, from a number that the compiler does not know: unrolled stores take a software
   // adapter seconds to compile.
   let first = number * PIECES;
   for (var piece = first; piece < first + PIECES; piece++) {
     let part = piece - first;
     # include("product/store_piece", {
-#     target: "rows", rows: "n", cols: "m", turned: "true", left: "", reads: "(*problem).adds != 0u || ",
+#     target: "rows", rows: "n", cols: "m", turned: "true", left: "", reads: "own.adds != 0u || ",
 #     result: () => {
 var result = sum;
-if ((*problem).adds != 0u) {
+if (own.adds != 0u) {
   result += old;
 }
-result = finished(index, result, row, column);
+result = finished(own, result, row, column);
 ${each(4, (r) => `block[source${["", " + step", " + 2u * step", " + 3u * step"][r]}] = result.${"xyzw"[r]};`)}
 #     },
 #   });
