@@ -349,7 +349,9 @@ fn main(
       result += old;
     }
     result = finished(own, result, row, column);
-    block[source] = result.x; block[source + step] = result.y; block[source + 2u * step] = result.z; block[source + 3u * step] = result.w;
+    if (own.turns != 0u) {
+      block[source] = result.x; block[source + step] = result.y; block[source + 2u * step] = result.z; block[source + 3u * step] = result.w;
+    }
     rows[place] = select(old, result, vec4u(column, column + 1u, column + 2u, column + 3u) < vec4u(m));
   }
   if ((*problem).turns == 0u) {

@@ -96,7 +96,9 @@ if (own.adds != 0u) {
   result += old;
 }
 result = finished(own, result, row, column);
-${each(4, (r) => `block[source${["", " + step", " + 2u * step", " + 3u * step"][r]}] = result.${"xyzw"[r]};`)}
+if (own.turns != 0u) {
+  ${each(4, (r) => `block[source${["", " + step", " + 2u * step", " + 3u * step"][r]}] = result.${"xyzw"[r]};`)}
+}
 #     },
 #   });
   }
