@@ -37,7 +37,9 @@ fn store(index: u32, row: u32, column: u32, values: array<vec4f, 16>) {
   let problem = &problems[index];
   let d = (*problem).d;
   let scale = scales[(*problem).scale];
-  for (var part = 0u; part < 16u; part++) {
+  // Their number, but one that the compiler does not know.
+  let end = select(0u, 16u, row < d);
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 4u + part / 2u % 4u;
     let j = column + part % 2u * 4u;
     if (i >= d || j >= d) {

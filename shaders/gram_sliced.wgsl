@@ -41,7 +41,8 @@ fn store(index: u32, row: u32, column: u32, values: array<vec4f, 4>) {
   let problem = &problems[index];
   let d = (*problem).d;
   let scale = scales[(*problem).scale];
-  for (var part = 0u; part < 4u; part++) {
+  let end = 4u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part;
     let j = column;
     if (i >= d || j >= d) {

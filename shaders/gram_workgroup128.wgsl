@@ -57,7 +57,8 @@ fn store(index: u32, row: u32, column: u32, values: array<vec4f, 32>) {
   let problem = &problems[index];
   let d = (*problem).d;
   let scale = scales[(*problem).scale];
-  for (var part = 0u; part < 32u; part++) {
+  let end = 32u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 32u + part / 2u % 4u;
     let j = column + part % 2u * 64u;
     if (i >= d || j >= d) {
@@ -82,7 +83,8 @@ fn storeTurned(index: u32, row: u32, column: u32, values: array<vec4f, 32>) {
   let problem = &problems[index];
   let d = (*problem).d;
   let scale = scales[(*problem).scale];
-  for (var part = 0u; part < 32u; part++) {
+  let end = 32u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 16u * 64u + part / 4u % 4u;
     let j = column + part % 4u * 32u;
     if (i >= d || j >= d) {

@@ -57,7 +57,8 @@ fn store(index: u32, row: u32, column: u32, values: array<vec4f, 8>) {
   let problem = &problems[index];
   let d = (*problem).d;
   let scale = scales[(*problem).scale];
-  for (var part = 0u; part < 8u; part++) {
+  let end = 8u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 4u * 32u + part % 4u;
     let j = column;
     if (i >= d || j >= d) {
@@ -82,7 +83,8 @@ fn storeTurned(index: u32, row: u32, column: u32, values: array<vec4f, 8>) {
   let problem = &problems[index];
   let d = (*problem).d;
   let scale = scales[(*problem).scale];
-  for (var part = 0u; part < 8u; part++) {
+  let end = 8u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 2u;
     let j = column + part % 2u * 32u;
     if (i >= d || j >= d) {

@@ -4,11 +4,12 @@
 // m × n.
 //
 // Layout: offsets and strides count vec4f; numbers beyond the last column are left as they are. Of derivatives, several blocks
-// of one row an example lie under each other: row r belongs to example r mod examples, a row of `values`.
+// of one row an example lie under each other, and the first row here is number firstRow of them: number r belongs to example
+// r mod examples, a row of `values`.
 // X may lie in the buffer that R' is written to, in another place: it is read from there where IN_PLACE is 1.
 //
 // A thread computes 8 × 8 numbers in registers, a workgroup THREADS_I × THREADS_J such blocks. Dispatched by
-// src/layers/product.ts, many problems at once.
+// src/layers/layer-product.ts, many problems at once.
 //
 // Written by `npm run shaders` from source/layer_product.wgsl.
 
@@ -32,6 +33,7 @@ struct LayerProductProblem {
   slope: f32,
   derivative: u32,
   examples: u32,
+  firstRow: u32,
   valueOffset: u32,
   valueStride: u32,
 }
@@ -114,14 +116,13 @@ fn slopeAt(kind: u32, slope: f32, a: vec4f) -> vec4f {
   }
 }
 
-// R from P, four numbers of a row from column `column` on.
-fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
-  let problem = &problems[index];
-  if ((*problem).derivative == 0u) {
-    return activate((*problem).kind, (*problem).slope, sum);
+// R from P, four numbers of a row from column `column` on. The problem is a copy, read once and not for every four numbers.
+fn finished(own: LayerProductProblem, sum: vec4f, row: u32, column: u32) -> vec4f {
+  if (own.derivative == 0u) {
+    return activate(own.kind, own.slope, sum);
   }
-  let at = (*problem).valueOffset + (row % (*problem).examples) * (*problem).valueStride + column / 4u;
-  return sum * slopeAt((*problem).kind, (*problem).slope, values[at]);
+  let example = (own.firstRow + row) % own.examples;
+  return sum * slopeAt(own.kind, own.slope, values[own.valueOffset + example * own.valueStride + column / 4u]);
 }
 
 override THREADS_I: u32 = 1;
@@ -132,7 +133,10 @@ override THREADS_J: u32 = 8;
 fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 16>) -> array<vec4f, 16> {
   var block = values;
   let problem = &problems[index];
-  for (var part = 0u; part < 16u; part++) {
+  let own = problems[index];
+  // Their number, but one that the compiler does not know.
+  let end = select(0u, 16u, row < (*problem).n);
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 4u + part / 2u % 4u;
     let j = column + part % 2u * 4u;
     if (i >= (*problem).n || j >= (*problem).m) {
@@ -140,10 +144,10 @@ fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 16>) -> arr
     }
     let at = (*problem).rowsOffset + i * (*problem).rowsStride + j / 4u;
     var result = block[part];
-    if ((*problem).adds != 0u) {
+    if (own.adds != 0u) {
       result += rows[at];
     }
-    result = finished(index, result, i, j);
+    result = finished(own, result, i, j);
     block[part] = result;
     if (j + 4u > (*problem).m) {
       result = select(rows[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u((*problem).m));
@@ -158,7 +162,9 @@ fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 16>) -> arr
 fn storeTurned(index: u32, row: u32, column: u32, values: array<vec4f, 16>) {
   var block = values;
   let problem = &problems[index];
-  for (var part = 0u; part < 16u; part++) {
+  // Their number, but one that the compiler does not know.
+  let end = select(0u, 16u, row < (*problem).m);
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 4u + part / 2u % 4u;
     let j = column + part % 2u * 4u;
     if (i >= (*problem).m || j >= (*problem).n) {

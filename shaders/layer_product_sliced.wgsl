@@ -4,12 +4,13 @@
 // m × n.
 //
 // Layout: offsets and strides count vec4f; numbers beyond the last column are left as they are. Of derivatives, several blocks
-// of one row an example lie under each other: row r belongs to example r mod examples, a row of `values`.
+// of one row an example lie under each other, and the first row here is number firstRow of them: number r belongs to example
+// r mod examples, a row of `values`.
 // X may lie in the buffer that R' is written to, in another place: it is read from there where IN_PLACE is 1.
 //
 // For GPUs, where results are small and sums are long: a workgroup computes 8 × 8 numbers, each thread 4 × 4 of them over
 // each 64th row of A and X. What the threads of one place have is then added up, in a fixed order. Dispatched by
-// src/layers/product.ts, many problems at once.
+// src/layers/layer-product.ts, many problems at once.
 //
 // Written by `npm run shaders` from source/layer_product.wgsl.
 
@@ -33,6 +34,7 @@ struct LayerProductProblem {
   slope: f32,
   derivative: u32,
   examples: u32,
+  firstRow: u32,
   valueOffset: u32,
   valueStride: u32,
 }
@@ -115,14 +117,13 @@ fn slopeAt(kind: u32, slope: f32, a: vec4f) -> vec4f {
   }
 }
 
-// R from P, four numbers of a row from column `column` on.
-fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
-  let problem = &problems[index];
-  if ((*problem).derivative == 0u) {
-    return activate((*problem).kind, (*problem).slope, sum);
+// R from P, four numbers of a row from column `column` on. The problem is a copy, read once and not for every four numbers.
+fn finished(own: LayerProductProblem, sum: vec4f, row: u32, column: u32) -> vec4f {
+  if (own.derivative == 0u) {
+    return activate(own.kind, own.slope, sum);
   }
-  let at = (*problem).valueOffset + (row % (*problem).examples) * (*problem).valueStride + column / 4u;
-  return sum * slopeAt((*problem).kind, (*problem).slope, values[at]);
+  let example = (own.firstRow + row) % own.examples;
+  return sum * slopeAt(own.kind, own.slope, values[own.valueOffset + example * own.valueStride + column / 4u]);
 }
 
 const SLICES = 64u;
@@ -136,7 +137,10 @@ var<workgroup> sums: array<array<vec4f, 4>, SLICES * GRID>;
 fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 4>) -> array<vec4f, 4> {
   var block = values;
   let problem = &problems[index];
-  for (var part = 0u; part < 4u; part++) {
+  let own = problems[index];
+  // Their number, but one that the compiler does not know.
+  let end = select(0u, 4u, row < (*problem).n);
+  for (var part = 0u; part < end; part++) {
     let i = row + part;
     let j = column;
     if (i >= (*problem).n || j >= (*problem).m) {
@@ -144,10 +148,10 @@ fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 4>) -> arra
     }
     let at = (*problem).rowsOffset + i * (*problem).rowsStride + j / 4u;
     var result = block[part];
-    if ((*problem).adds != 0u) {
+    if (own.adds != 0u) {
       result += rows[at];
     }
-    result = finished(index, result, i, j);
+    result = finished(own, result, i, j);
     block[part] = result;
     if (j + 4u > (*problem).m) {
       result = select(rows[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u((*problem).m));
@@ -162,7 +166,8 @@ fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 4>) -> arra
 fn storeTurned(index: u32, row: u32, column: u32, values: array<vec4f, 4>) {
   var block = values;
   let problem = &problems[index];
-  for (var part = 0u; part < 4u; part++) {
+  let end = 4u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part;
     let j = column;
     if (i >= (*problem).m || j >= (*problem).n) {

@@ -4,12 +4,13 @@
 // m × n.
 //
 // Layout: offsets and strides count vec4f; numbers beyond the last column are left as they are. Of derivatives, several blocks
-// of one row an example lie under each other: row r belongs to example r mod examples, a row of `values`.
+// of one row an example lie under each other, and the first row here is number firstRow of them: number r belongs to example
+// r mod examples, a row of `values`.
 // X may lie in the buffer that R' is written to, in another place: it is read from there where IN_PLACE is 1.
 //
 // For adapters whose subgroups have 4 lanes (software adapters): a workgroup is one subgroup, which shares its loads of
 // A. A thread computes 32 × COLS numbers in registers, a workgroup 32 × COLS·LANES. Dispatched by
-// src/layers/product.ts, many problems at once.
+// src/layers/layer-product.ts, many problems at once.
 //
 // Written by `npm run shaders` from source/layer_product.wgsl.
 enable subgroups;
@@ -34,6 +35,7 @@ struct LayerProductProblem {
   slope: f32,
   derivative: u32,
   examples: u32,
+  firstRow: u32,
   valueOffset: u32,
   valueStride: u32,
 }
@@ -116,14 +118,13 @@ fn slopeAt(kind: u32, slope: f32, a: vec4f) -> vec4f {
   }
 }
 
-// R from P, four numbers of a row from column `column` on.
-fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
-  let problem = &problems[index];
-  if ((*problem).derivative == 0u) {
-    return activate((*problem).kind, (*problem).slope, sum);
+// R from P, four numbers of a row from column `column` on. The problem is a copy, read once and not for every four numbers.
+fn finished(own: LayerProductProblem, sum: vec4f, row: u32, column: u32) -> vec4f {
+  if (own.derivative == 0u) {
+    return activate(own.kind, own.slope, sum);
   }
-  let at = (*problem).valueOffset + (row % (*problem).examples) * (*problem).valueStride + column / 4u;
-  return sum * slopeAt((*problem).kind, (*problem).slope, values[at]);
+  let example = (own.firstRow + row) % own.examples;
+  return sum * slopeAt(own.kind, own.slope, values[own.valueOffset + example * own.valueStride + column / 4u]);
 }
 
 const LANES = 4u;
@@ -323,6 +324,7 @@ fn main(
     c30_0.x, c30_0.y, c30_0.z, c30_0.w, c30_1.x, c30_1.y, c30_1.z, c30_1.w,
     c31_0.x, c31_0.y, c31_0.z, c31_0.w, c31_1.x, c31_1.y, c31_1.z, c31_1.w,
   );
+  let own = problems[index];
   // Pieces of four numbers. Loops, from a number that the compiler does not know: unrolled stores take a software
   // adapter seconds to compile.
   let first = number * PIECES;
@@ -338,16 +340,18 @@ fn main(
     let step = select(1u, COLS, true);
     let place = (*problem).rowsOffset + row * (*problem).rowsStride + column / 4u;
     var old = vec4f();
-    if ((*problem).adds != 0u || column + 4u > m) {
+    if (own.adds != 0u || column + 4u > m) {
       old = rows[place];
     }
     let sum = vec4f(block[source], block[source + step], block[source + 2u * step], block[source + 3u * step]);
     var result = sum;
-    if ((*problem).adds != 0u) {
+    if (own.adds != 0u) {
       result += old;
     }
-    result = finished(index, result, row, column);
-    block[source] = result.x; block[source + step] = result.y; block[source + 2u * step] = result.z; block[source + 3u * step] = result.w;
+    result = finished(own, result, row, column);
+    if (own.turns != 0u) {
+      block[source] = result.x; block[source + step] = result.y; block[source + 2u * step] = result.z; block[source + 3u * step] = result.w;
+    }
     rows[place] = select(old, result, vec4u(column, column + 1u, column + 2u, column + 3u) < vec4u(m));
   }
   if ((*problem).turns == 0u) {

@@ -4,13 +4,14 @@
 // m × n.
 //
 // Layout: offsets and strides count vec4f; numbers beyond the last column are left as they are. Of derivatives, several blocks
-// of one row an example lie under each other: row r belongs to example r mod examples, a row of `values`.
+// of one row an example lie under each other, and the first row here is number firstRow of them: number r belongs to example
+// r mod examples, a row of `values`.
 // X may lie in the buffer that R' is written to, in another place: it is read from there where IN_PLACE is 1.
 //
 // For GPUs: a workgroup computes a tile of 64 × 64 numbers, and its threads bring the numbers of A and X that
 // it takes to workgroup memory together. A thread computes 8 × 4 numbers in registers, blocks of 4 × 4 that lie a whole
 // grid of threads apart, so that neighbouring threads read, and write, neighbouring vec4f. Dispatched by
-// src/layers/product.ts, many problems at once.
+// src/layers/layer-product.ts, many problems at once.
 //
 // Written by `npm run shaders` from source/layer_product.wgsl.
 
@@ -34,6 +35,7 @@ struct LayerProductProblem {
   slope: f32,
   derivative: u32,
   examples: u32,
+  firstRow: u32,
   valueOffset: u32,
   valueStride: u32,
 }
@@ -116,14 +118,13 @@ fn slopeAt(kind: u32, slope: f32, a: vec4f) -> vec4f {
   }
 }
 
-// R from P, four numbers of a row from column `column` on.
-fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
-  let problem = &problems[index];
-  if ((*problem).derivative == 0u) {
-    return activate((*problem).kind, (*problem).slope, sum);
+// R from P, four numbers of a row from column `column` on. The problem is a copy, read once and not for every four numbers.
+fn finished(own: LayerProductProblem, sum: vec4f, row: u32, column: u32) -> vec4f {
+  if (own.derivative == 0u) {
+    return activate(own.kind, own.slope, sum);
   }
-  let at = (*problem).valueOffset + (row % (*problem).examples) * (*problem).valueStride + column / 4u;
-  return sum * slopeAt((*problem).kind, (*problem).slope, values[at]);
+  let example = (own.firstRow + row) % own.examples;
+  return sum * slopeAt(own.kind, own.slope, values[own.valueOffset + example * own.valueStride + column / 4u]);
 }
 
 // Rows of A and X in workgroup memory at a time.
@@ -159,7 +160,10 @@ fn loadB(at: u32, live: bool) -> vec4f {
 fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 8>) -> array<vec4f, 8> {
   var block = values;
   let problem = &problems[index];
-  for (var part = 0u; part < 8u; part++) {
+  let own = problems[index];
+  // Their number, but one that the compiler does not know.
+  let end = select(0u, 8u, row < (*problem).n);
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 2u;
     let j = column + part % 2u * 32u;
     if (i >= (*problem).n || j >= (*problem).m) {
@@ -167,10 +171,10 @@ fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 8>) -> arra
     }
     let at = (*problem).rowsOffset + i * (*problem).rowsStride + j / 4u;
     var result = block[part];
-    if ((*problem).adds != 0u) {
+    if (own.adds != 0u) {
       result += rows[at];
     }
-    result = finished(index, result, i, j);
+    result = finished(own, result, i, j);
     block[part] = result;
     if (j + 4u > (*problem).m) {
       result = select(rows[at], result, vec4u(j, j + 1u, j + 2u, j + 3u) < vec4u((*problem).m));
@@ -185,7 +189,8 @@ fn storeRows(index: u32, row: u32, column: u32, values: array<vec4f, 8>) -> arra
 fn storeTurned(index: u32, row: u32, column: u32, values: array<vec4f, 8>) {
   var block = values;
   let problem = &problems[index];
-  for (var part = 0u; part < 8u; part++) {
+  let end = 8u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 4u * 32u + part % 4u;
     let j = column;
     if (i >= (*problem).m || j >= (*problem).n) {

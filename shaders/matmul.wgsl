@@ -40,7 +40,9 @@ fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<
   let problem = &problems[index];
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;
-  for (var part = 0u; part < 16u; part++) {
+  // Their number, but one that the compiler does not know.
+  let end = select(0u, 16u, row < rows);
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 4u + part / 2u % 4u;
     let j = column + part % 2u * 4u;
     if (i >= rows || j >= cols) {

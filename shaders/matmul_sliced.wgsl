@@ -44,7 +44,8 @@ fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<
   let problem = &problems[index];
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;
-  for (var part = 0u; part < 4u; part++) {
+  let end = 4u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part;
     let j = column;
     if (i >= rows || j >= cols) {

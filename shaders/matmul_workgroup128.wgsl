@@ -67,7 +67,8 @@ fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<
   let problem = &problems[index];
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;
-  for (var part = 0u; part < 32u; part++) {
+  let end = 32u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 8u * 32u + part / 2u % 4u;
     let j = column + part % 2u * 64u;
     if (i >= rows || j >= cols) {
@@ -92,7 +93,8 @@ fn storeTurned(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: 
   let problem = &problems[index];
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;
-  for (var part = 0u; part < 32u; part++) {
+  let end = 32u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 16u * 64u + part / 4u % 4u;
     let j = column + part % 4u * 32u;
     if (i >= rows || j >= cols) {

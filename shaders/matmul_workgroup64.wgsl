@@ -67,7 +67,8 @@ fn store(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: array<
   let problem = &problems[index];
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;
-  for (var part = 0u; part < 8u; part++) {
+  let end = 8u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 4u * 32u + part % 4u;
     let j = column;
     if (i >= rows || j >= cols) {
@@ -92,7 +93,8 @@ fn storeTurned(index: u32, row: u32, column: u32, rows: u32, cols: u32, values: 
   let problem = &problems[index];
   let alpha = (*problem).alpha;
   let beta = (*problem).beta;
-  for (var part = 0u; part < 8u; part++) {
+  let end = 8u;
+  for (var part = 0u; part < end; part++) {
     let i = row + part / 2u;
     let j = column + part % 2u * 32u;
     if (i >= rows || j >= cols) {

@@ -42,11 +42,11 @@ export {
 } from "./linalg/index.js";
 // Kinds of layers
 export {
+  type Activation,
   activationBackwardKernel,
   activationKernel,
   exampleRows,
   type Form,
-  fisherKernel,
   type ImageForm,
   type IndicesForm,
   type Layer,

@@ -4,17 +4,18 @@
 // m × n.
 //
 // Layout: offsets and strides count vec4f; numbers beyond the last column are left as they are. Of derivatives, several blocks
-// of one row an example lie under each other: row r belongs to example r mod examples, a row of `values`.
+// of one row an example lie under each other, and the first row here is number firstRow of them: number r belongs to example
+// r mod examples, a row of `values`.
 // X may lie in the buffer that R' is written to, in another place: it is read from there where IN_PLACE is 1.
 //
 # include("product/about", {
-#   left: "A", operandNames: "A and X", dispatcher: "src/layers/product.ts, many problems at once",
+#   left: "A", operandNames: "A and X", dispatcher: "src/layers/layer-product.ts, many problems at once",
 # });
 # if (form === "subgroup") {
 enable subgroups;
 # }
 
-# bindings("layers/product", "layerProductLayout");
+# bindings("layers/layer-product", "layerProductLayout");
 
 override IN_PLACE: u32 = 0;
 
@@ -29,14 +30,13 @@ fn input(at: u32) -> vec4f {
 
 # include("slope_at", { type: "vec4f" });
 
-// R from P, four numbers of a row from column `column` on.
-fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
-  let problem = &problems[index];
-  if ((*problem).derivative == 0u) {
-    return activate((*problem).kind, (*problem).slope, sum);
+// R from P, four numbers of a row from column `column` on. The problem is a copy, read once and not for every four numbers.
+fn finished(own: LayerProductProblem, sum: vec4f, row: u32, column: u32) -> vec4f {
+  if (own.derivative == 0u) {
+    return activate(own.kind, own.slope, sum);
   }
-  let at = (*problem).valueOffset + (row % (*problem).examples) * (*problem).valueStride + column / 4u;
-  return sum * slopeAt((*problem).kind, (*problem).slope, values[at]);
+  let example = (own.firstRow + row) % own.examples;
+  return sum * slopeAt(own.kind, own.slope, values[own.valueOffset + example * own.valueStride + column / 4u]);
 }
 
 # include(`product/${form}`, {
@@ -55,13 +55,15 @@ fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
 #   store: () => {
 # include("product/store", {
 #   name: "storeRows", transposed: true, target: "rows", rows: "(*problem).n", cols: "(*problem).m", sizes: "", keeps: true,
-#   declared: () => {},
+#   declared: () => {
+  let own = problems[index];
+#   },
 #   result: () => {
     var result = block[part];
-    if ((*problem).adds != 0u) {
+    if (own.adds != 0u) {
       result += rows[at];
     }
-    result = finished(index, result, i, j);
+    result = finished(own, result, i, j);
     block[part] = result;
 #   },
 # });
@@ -79,20 +81,23 @@ fn finished(index: u32, sum: vec4f, row: u32, column: u32) -> vec4f {
 
 # if (form === "subgroup") {
   # include("product/numbers");
+  let own = problems[index];
   // Pieces of four numbers. Loops, from a number that the compiler does not know: unrolled stores take a software
   // adapter seconds to compile.
   let first = number * PIECES;
   for (var piece = first; piece < first + PIECES; piece++) {
     let part = piece - first;
     # include("product/store_piece", {
-#     target: "rows", rows: "n", cols: "m", turned: "true", left: "", reads: "(*problem).adds != 0u || ",
+#     target: "rows", rows: "n", cols: "m", turned: "true", left: "", reads: "own.adds != 0u || ",
 #     result: () => {
 var result = sum;
-if ((*problem).adds != 0u) {
+if (own.adds != 0u) {
   result += old;
 }
-result = finished(index, result, row, column);
-${each(4, (r) => `block[source${["", " + step", " + 2u * step", " + 3u * step"][r]}] = result.${"xyzw"[r]};`)}
+result = finished(own, result, row, column);
+if (own.turns != 0u) {
+  ${each(4, (r) => `block[source${["", " + step", " + 2u * step", " + 3u * step"][r]}] = result.${"xyzw"[r]};`)}
+}
 #     },
 #   });
   }

@@ -1,4 +1,5 @@
-// The loss of each example, whether it is classified right, and its own derivative ∂Jᵢ/∂z (no division by N):
+// The loss of each example, whether it is classified right, and its own derivative ∂Jᵢ/∂z (no division by N), and below the
+// derivatives the columns of Bᵢ that the curvature is made of, where some are asked for:
 // - half squared error:     ½ Σ_c (z_c − t_c)²,                      z − t
 // - softmax cross entropy:  −Σ_c t_c log p_c with p = softmax(z),    p − t   (Σ t = 1)
 // - sigmoid cross entropy:  −Σ_c t_c log σ(z_c) + (1−t_c) log(1−σ(z_c)),  σ(z) − t
@@ -9,7 +10,8 @@
 // `targets` holds one class an example where `indexed`, else the bits of f32 numbers, examples × outputs.
 // `results` holds the losses from element 0 and the flags from element `flags`. "Right": for softmax the first largest
 // output is the target's first largest; for sigmoid every output is on its target's side of ½; never for squared error.
-// One invocation an example. Dispatched by src/network/loss.ts.
+// Row r of `deltas` is the derivative of example r, and from r = N on column r / N − 1 of example r mod N. `key` is a buffer of its
+// own because it changes every step. One invocation a row. Dispatched by src/network/loss.ts.
 
 # bindings("network/loss", "lossLayout");
 
@@ -24,11 +26,11 @@ fn targetOf(problem: LossProblem, example: u32, c: u32) -> f32 {
   return bitcast<f32>(targets[example * problem.outputs + c]);
 }
 
-fn putDelta(problem: LossProblem, example: u32, c: u32, derivative: f32) {
+fn put(problem: LossProblem, row: u32, c: u32, derivative: f32) {
   if (problem.gradient == 1u) {
-    deltas[problem.deltaOffset + example * problem.deltaStride + c] = derivative;
+    deltas[problem.deltaOffset + row * problem.deltaStride + c] = derivative;
     if (problem.transpose == 1u) {
-      transposed[problem.transposedOffset + c * problem.transposedStride + example] = derivative;
+      transposed[problem.transposedOffset + c * problem.transposedStride + row] = derivative;
     }
   }
 }
@@ -73,9 +75,9 @@ fn softmaxLoss(problem: LossProblem, example: u32, z: u32) -> vec2f {
       value += t * (logTotal + below);
     }
     if (c == truth && t == 1.0) {
-      putDelta(problem, example, c, -rest / total);
+      put(problem, example, c, -rest / total);
     } else {
-      putDelta(problem, example, c, exp(-below) / total - t);
+      put(problem, example, c, exp(-below) / total - t);
     }
   }
   return vec2f(value, select(0.0, 1.0, guess == truth));
@@ -95,7 +97,7 @@ fn sigmoidLoss(problem: LossProblem, example: u32, at: u32) -> vec2f {
     // σ(z) − t as −(1 − σ(z)) where t = 1: 1 − σ(z) = σ(−z) keeps its digits.
     let p = select(e, 1.0, z >= 0.0) / (1.0 + e);
     let complement = select(1.0, e, z >= 0.0) / (1.0 + e);
-    putDelta(problem, example, c, select(p - t, -complement, t == 1.0));
+    put(problem, example, c, select(p - t, -complement, t == 1.0));
   }
   return vec2f(value, right);
 }
@@ -105,10 +107,12 @@ fn squaredLoss(problem: LossProblem, example: u32, z: u32) -> vec2f {
   for (var c = 0u; c < problem.outputs; c++) {
     let difference = values[z + c] - targetOf(problem, example, c);
     value = fma(0.5 * difference, difference, value);
-    putDelta(problem, example, c, difference);
+    put(problem, example, c, difference);
   }
   return vec2f(value, 0.0);
 }
+
+# include("fisher_column");
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -117,11 +121,16 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let problem = problems[0];
-  let example = (id.x + id.y * count.x) * THREADS + thread;
-  if (example >= problem.examples) {
+  let row = (id.x + id.y * count.x) * THREADS + thread;
+  if (row >= problem.rows) {
     return;
   }
+  let example = row % problem.examples;
   let z = problem.valueOffset + example * problem.valueStride;
+  if (row >= problem.examples) {
+    column(problem, example, row / problem.examples - 1u, z, row);
+    return;
+  }
   var result = vec2f();
   if (problem.kind == SOFTMAX) {
     result = softmaxLoss(problem, example, z);

@@ -10,8 +10,8 @@ import { activationOp } from "../reference/ops.js";
 import { refuseForm } from "./form.js";
 import type { LayerKind, LayerModule, Neighbours, Site } from "./kind.js";
 import type { Layer } from "./layer.js";
+import type { Activation } from "./layer-product.js";
 import { ACTIVATION_CODES, ACTIVATIONS, type ActivationName } from "./names.js";
-import type { Activation } from "./product.js";
 import { exampleRows, type Values } from "./values.js";
 
 /** An element-wise function. */

@@ -111,7 +111,7 @@ export const conv2dKind: LayerKind<Conv2dModule> = {
   treatment: "K-FAC, positions by expand (KFC) or reduce",
   repeats: true,
   trainable: true,
-  traits: { sharesBuffer: true, sparesOutput: true },
+  traits: { sharesBuffer: true, sparesOutput: true, appliesActivation: true },
   shape(module, [input], name) {
     return { kind: "image", ...convGeometry(name, module, requireImage(name, input!)).output };
   },

@@ -24,7 +24,7 @@ import { pointwiseGeometry } from "./conv/geometry.js";
 import { refuseForm } from "./form.js";
 import type { LayerKind, LayerModule, Neighbours, Site } from "./kind.js";
 import type { TrainableLayer } from "./layer.js";
-import { layerProducts } from "./product.js";
+import { layerProducts } from "./layer-product.js";
 import { POSITIONS, requireSize } from "./sizes.js";
 import type { Values } from "./values.js";
 
@@ -69,7 +69,7 @@ export const denseKind: LayerKind<DenseModule> = {
   traits: {
     sharesBuffer: true,
     sparesOutput: true,
-    appliesActivation: "vectors",
+    appliesActivation: true,
     appliesDerivative: "vectors",
     leavesTransposes: true,
     readsTransposes: true,

@@ -4,7 +4,7 @@ import type { Workspace } from "../memory/workspace.js";
 import type { ReferenceOp } from "../reference/graph.js";
 import type { Form } from "./form.js";
 import type { Layer } from "./layer.js";
-import type { Activation } from "./product.js";
+import type { Activation } from "./layer-product.js";
 import type { Values } from "./values.js";
 
 /** One part of a network, as its constructor makes it: a description, holding no memory. */

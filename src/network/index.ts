@@ -3,7 +3,6 @@ export * from "../layers/index.js";
 export type { LayerModule as Module } from "../layers/kind.js";
 export type { BatchSupplier } from "../model/index.js";
 export type { Evaluation } from "./evaluation.js";
-export { fisherKernel } from "./fisher.js";
 export { type Graph, type GraphValue, graph } from "./graph.js";
 export { lossKernel } from "./loss.js";
 export { halfSquaredError, type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./losses.js";

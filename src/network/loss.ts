@@ -8,6 +8,8 @@ export const LossProblem = d.struct({
   kind: d.u32,
   indexed: d.u32,
   examples: d.u32,
+  rows: d.u32,
+  sampled: d.u32,
   outputs: d.u32,
   valueOffset: d.u32,
   valueStride: d.u32,
@@ -24,6 +26,7 @@ export const lossLayout = tgpu
   .bindGroupLayout({
     problems: { storage: d.arrayOf(LossProblem), access: "readonly", visibility: ["compute"] },
     values: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
+    key: { storage: d.vec3u, access: "readonly", visibility: ["compute"] },
     targets: { storage: d.arrayOf(d.u32), access: "readonly", visibility: ["compute"] },
     deltas: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
     results: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
@@ -33,7 +36,7 @@ export const lossLayout = tgpu
 
 export const lossKernel = defineKernel({ name: "loss", code, layout: lossLayout });
 
-/** Examples of a workgroup; the shader's THREADS. */
+/** Rows of a workgroup; the shader's THREADS. */
 const THREADS = 64;
 
 /** Where a transpose goes, or a buffer that stands in where nobody asks for one. */
@@ -47,9 +50,16 @@ export interface LossOperands {
   /** One u32 class an example where `indexed`, else count × outputs f32 without padding. */
   targets: GPUBuffer;
   indexed: boolean;
-  /** Receives ∂Jᵢ/∂z, count × outputs, where `gradient`; bound in any case. */
+  /** Columns of Bᵢ, below the gradient: how many of each example, and whether they are Monte-Carlo samples, else exact. */
+  columns: { readonly count: number; readonly sampled: boolean };
+  /** Three u32 that draws follow from: seed, step, and the number of the first example. */
+  key: GPUBuffer;
+  /**
+   * Receives ∂Jᵢ/∂z where `gradient`, and below it the columns, ((1 + columns) · count) × outputs: row (1 + k) · count + i is
+   * column k of example i. Bound in any case.
+   */
   delta: Matrix;
-  /** Receives its transpose, outputs × count, where a product reads that next; with `asked` false it is bound alone. */
+  /** Receives its transpose, outputs × ((1 + columns) · count), where a product reads that next; with `asked` false it is bound alone. */
   transposed: Transposed;
   gradient: boolean;
   /** Losses of the examples, then flags "classified right": 2 × capacity f32. */
@@ -59,14 +69,17 @@ export interface LossOperands {
   statistics: NumberPlace;
 }
 
-/** Records the loss, its derivative at the outputs, and their means, summed in a fixed order. */
+/** Records the loss, its derivative and the columns of Bᵢ at the outputs, and means of losses, summed in a fixed order. */
 export function loss(recorder: Recorder, operands: LossOperands): void {
-  const { outputs, targets, delta, results, capacity, statistics } = operands;
+  const { outputs, targets, key, columns, delta, results, capacity, statistics } = operands;
+  const { asked, offset, stride } = operands.transposed;
   const count = outputs.rows;
   const problem = {
     kind: operands.kind,
     indexed: operands.indexed ? 1 : 0,
     examples: count,
+    rows: (1 + columns.count) * count,
+    sampled: columns.sampled ? 1 : 0,
     outputs: outputs.cols,
     valueOffset: outputs.offset,
     valueStride: outputs.stride,
@@ -74,7 +87,9 @@ export function loss(recorder: Recorder, operands: LossOperands): void {
     deltaStride: delta.stride,
     gradient: operands.gradient ? 1 : 0,
     flags: capacity,
-    ...transposeOf(operands.transposed),
+    transpose: asked ? 1 : 0,
+    transposedOffset: offset,
+    transposedStride: stride,
   };
   const problems = recorder.manager.table(LossProblem, [problem]);
   recorder.dispatch(
@@ -82,12 +97,13 @@ export function loss(recorder: Recorder, operands: LossOperands): void {
     {
       problems,
       values: outputs.buffer,
+      key,
       targets,
       deltas: delta.buffer,
       results,
       transposed: operands.transposed.buffer,
     },
-    Math.ceil(count / THREADS),
+    Math.ceil(problem.rows / THREADS),
   );
   const mean = (offset: number, index: number) => ({
     x: { buffer: results, offset, rows: 1, cols: count },
@@ -95,9 +111,4 @@ export function loss(recorder: Recorder, operands: LossOperands): void {
     scale: 1 / count,
   });
   reduce(recorder, statistics.buffer, [mean(0, 0), mean(capacity, 1)]);
-}
-
-/** The fields of a problem that say where a transpose goes. */
-export function transposeOf({ asked, offset, stride }: Transposed) {
-  return { transpose: asked ? 1 : 0, transposedOffset: offset, transposedStride: stride };
 }

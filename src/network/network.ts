@@ -36,7 +36,7 @@ import { curvatureAlong, withoutTangents } from "./tangents.js";
 import { checkWeights, packWeights, unpackWeights } from "./weights.js";
 
 /** Patches of a whole batch would be k² times its images. On a GPU fewer chunks count, each some dispatches. */
-const CHUNK_BYTES = { software: 16 * 1024 * 1024, gpu: 64 * 1024 * 1024 };
+const CHUNK_BYTES = { software: 16 * 1024 * 1024, gpu: 128 * 1024 * 1024 };
 /** What a CPU's cache holds. */
 const CACHE_BYTES = 1024 * 1024;
 
@@ -48,7 +48,8 @@ export interface NetworkOptions {
    * dense layer takes. Graphs name their inputs themselves.
    */
   input?: InputForm;
-  /** Most bytes that the patches of a convolution take at a time; defaults to 64 MiB, on a software adapter to 16 MiB. */
+  /** Most bytes that the patches of a convolution take at a time; defaults to 128 MiB or, if that is less, what may be
+   * bound at a time, on a software adapter to 16 MiB. */
   chunkBytes?: number;
   /** Largest batch, for which buffers are made; defaults to 512. Smaller batches are fine. */
   batchSize?: number;
@@ -120,9 +121,10 @@ export class Network implements Model {
     options: NetworkOptions = {},
   ) {
     must("network", "manager", manager, MANAGER);
-    const { software } = manager.handle.capabilities;
+    const { software, limits } = manager.handle.capabilities;
+    const usual = Math.min(CHUNK_BYTES[software ? "software" : "gpu"], limits.maxStorageBufferBindingSize);
     const given = optionsOf("network", OPTIONS, options);
-    const { batchSize = 512, seed = 0, chunkBytes = CHUNK_BYTES[software ? "software" : "gpu"] } = given;
+    const { batchSize = 512, seed = 0, chunkBytes = usual } = given;
     lossCode(loss);
     const best = software ? Math.min(CACHE_BYTES, chunkBytes) : chunkBytes;
     const plan = planOf(description, options.input);
@@ -412,8 +414,8 @@ export class Network implements Model {
     this.#gather(recorder, loaded);
     this.#passes.forward(recorder, count);
     const statistics = { buffer: this.statistics, index: 0 };
-    this.#passes.loss(recorder, loaded, { gradient: true, statistics });
-    if (fisher && columns > 0) this.#passes.fisher(recorder, count, columns, fisher.kind);
+    const sampled = fisher?.kind === "monteCarlo";
+    this.#passes.loss(recorder, loaded, { gradient: true, statistics, columns: { count: columns, sampled } });
     this.#passes.backward(recorder, count, columns);
     return { count, columns, fisher };
   }

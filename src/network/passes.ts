@@ -9,13 +9,12 @@ import {
   type StridedCopy,
 } from "../linalg/index.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
-import type { Curved, FisherKind, FisherOptions, NumberPlace } from "../model/index.js";
+import type { Curved, FisherOptions, NumberPlace } from "../model/index.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
 import { unshared } from "../pipeline/unshared.js";
 import type { GpuBatch } from "../resident/index.js";
 import type { Built } from "./build.js";
-import { fisher } from "./fisher.js";
-import { loss, type Transposed } from "./loss.js";
+import { type LossOperands, loss, type Transposed } from "./loss.js";
 import { lossCurvature } from "./loss-curvature.js";
 import { type Loss, lossCode } from "./losses.js";
 import { TiedCurved } from "./tied-curved.js";
@@ -27,6 +26,15 @@ export interface Loaded {
   /** Where they are to be gathered from before anything else; none where they were uploaded. */
   readonly gathered?: GpuBatch;
 }
+
+/** What of a loss is asked for. */
+interface LossParts {
+  readonly gradient: boolean;
+  readonly statistics: NumberPlace;
+  readonly columns?: LossOperands["columns"];
+}
+
+const NO_COLUMNS = { count: 0, sampled: false };
 
 /** Records the parts of a network's passes. */
 export class Passes {
@@ -81,11 +89,14 @@ export class Passes {
     lossCurvature(recorder, { kind: lossCode(this.#loss), outputs, tangents, into });
   }
 
-  /** Records the loss of the outputs into `statistics`, two f32; with `gradient`, its derivative too. */
+  /**
+   * Records the loss of the outputs into `statistics`, two f32; with `gradient`, its derivative too, and with `columns` so many
+   * columns of Bᵢ at the outputs below that.
+   */
   loss(
     recorder: Recorder,
     { count, indexed }: Loaded,
-    { gradient, statistics }: { gradient: boolean; statistics: NumberPlace },
+    { gradient, statistics, columns = NO_COLUMNS }: LossParts,
   ): void {
     const { output } = this.#built;
     loss(recorder, {
@@ -93,8 +104,10 @@ export class Passes {
       outputs: output.rows(count),
       targets: this.targets,
       indexed,
-      delta: output.deltas(count),
-      transposed: this.#transposed(0),
+      columns,
+      key: this.#key,
+      delta: output.deltas((1 + columns.count) * count),
+      transposed: this.#transposed(),
       gradient,
       results: this.#results,
       capacity: this.#batchSize,
@@ -106,19 +119,6 @@ export class Passes {
   writeKey({ seed = 0, step = 0, first = 0 }: FisherOptions): void {
     this.#draws.set([seed, step, first]);
     this.#manager.device.queue.writeBuffer(this.#key, 0, this.#draws);
-  }
-
-  /** Records the columns of Bᵢ at the outputs, below the loss's derivative. */
-  fisher(recorder: Recorder, count: number, columns: number, kind: FisherKind): void {
-    const { output } = this.#built;
-    fisher(recorder, {
-      kind: lossCode(this.#loss),
-      sampled: kind === "monteCarlo",
-      key: this.#key,
-      outputs: output.rows(count),
-      delta: output.delta!.rows(columns * count, output.features, count),
-      transposed: this.#transposed(count),
-    });
   }
 
   /** Records the way back of 1 + `columns` derivatives an example, and all G. */
@@ -140,13 +140,13 @@ export class Passes {
     }
   }
 
-  /** Where the transposed derivatives at the outputs go from row `first` on, where the last layer reads them. */
-  #transposed(first: number): Transposed {
+  /** Where the transposed derivatives at the outputs go, where the last layer reads them. */
+  #transposed(): Transposed {
     const { output, outputTransposed } = this.#built;
     // The losses of an evaluation stand in, which nothing here writes.
     if (!outputTransposed) return { buffer: this.evaluated, offset: 0, stride: 0, asked: false };
     const { buffer, offset, stride } = output.delta!.transposed(1);
-    return { buffer, offset: offset + first, stride, asked: true };
+    return { buffer, offset, stride, asked: true };
   }
 
   /** What the curvature of each layer is made of in a pass. */

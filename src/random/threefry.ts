@@ -4,7 +4,7 @@
  * order of calls, so a CPU and a GPU draw the same bits.
  *
  * Who uses which (key; counter), all u32:
- * - Monte-Carlo targets (src/reference/loss.ts, shaders/fisher.wgsl): key (seed, step), an optimiser's steps counted from 1;
+ * - Monte-Carlo targets (src/reference/loss.ts, shaders/loss.wgsl): key (seed, step), an optimiser's steps counted from 1;
  *   counter (index, sample) with the sample below 2³¹ and the index an example's, or example · outputs + output.
  * - `RandomStream` (stream.ts): key (seed, stream); counter (⌊word / 2⌋, domain) with a domain of at least 2³¹, so that it
  *   never meets the above. Of its domains, `shuffle` has the epoch for a stream (shuffle.ts), `weights` the index of the

@@ -1,5 +1,5 @@
 /** Draws of the Monte-Carlo Fisher: the same bits, numbers and classes as the reference's. */
-import code from "../../shaders/fisher.wgsl?raw";
+import code from "../../shaders/loss.wgsl?raw";
 import { dense, Network, softmaxCrossEntropy } from "../../src/network/index.js";
 import { threefry2x32, uniform } from "../../src/random/index.js";
 import { sampledGradient } from "../../src/reference/loss.js";

@@ -401,7 +401,6 @@ describe("public names", () => {
       defineKernel
       exampleRows
       finiteKernel
-      fisherKernel
       gramPacked
       group
       guard
@@ -422,6 +421,7 @@ describe("public names", () => {
       requireShape
       statusText
       twinOf
+      type Activation
       type Binding
       type FiniteCheck
       type Form

@@ -12,7 +12,7 @@ import type { Workspace } from "../../memory/workspace.js";
 import type { Curved } from "../../model/index.js";
 import type { Recorder } from "../../pipeline/index.js";
 import { initialWeights } from "../../random/index.js";
-import type { LayerModule, Site } from "../kind.js";
+import type { LayerModule, Neighbours, Site } from "../kind.js";
 import type { TrainableLayer } from "../layer.js";
 import type { Values } from "../values.js";
 import { Correlation, rowsOf } from "./correlation.js";
@@ -46,6 +46,7 @@ export class Conv2dLayer implements TrainableLayer {
   readonly weights: ConvWeights;
   readonly #geometry: ConvGeometry;
   readonly #workspace: Workspace;
+  readonly #neighbours: Neighbours;
 
   constructor(module: ConvModule, site: Site, geometry: ConvGeometry) {
     const { positions, features, groups, bias, output } = geometry;
@@ -61,6 +62,7 @@ export class Conv2dLayer implements TrainableLayer {
     this.treatment = module.positions ?? "expand";
     this.#geometry = geometry;
     this.#workspace = workspace;
+    this.#neighbours = site.neighbours;
     this.products = new Correlation(workspace, geometry, this.input);
     this.weights = new ConvWeights(workspace, geometry, site.weights(this.out, this.in));
   }
@@ -87,7 +89,8 @@ export class Conv2dLayer implements TrainableLayer {
 
   forward(recorder: Recorder, count: number): void {
     const into = this.output.place.rows(count * this.positions);
-    this.products.correlate(recorder, count, this.weights.transposed, into);
+    const { activationAfter } = this.#neighbours;
+    this.products.correlate(recorder, count, this.weights.transposed, into, activationAfter);
   }
 
   backward(recorder: Recorder, _count: number, examples: number): void {
@@ -125,9 +128,13 @@ export class Conv2dLayer implements TrainableLayer {
     return [];
   }
 
-  tangent(recorder: Recorder, _count: number, rows: number): void {
+  tangent(recorder: Recorder, count: number, rows: number): void {
     const [source, into] = [this.input.tangents(rows), this.output.tangents(rows)];
-    this.products.correlateTangents(recorder, rows, source, this.weights.transposed, into);
+    const { activationAfter: activation } = this.#neighbours;
+    this.products.correlateTangents(recorder, rows, source, this.weights.transposed, into, {
+      activation,
+      values: activation && this.output.rows(count),
+    });
   }
 
   gradient(recorder: Recorder, count: number, into: Matrix): PackedProduct[] {

@@ -1,8 +1,9 @@
-import { type Matrix, multiplyPacked, padded, paddedLength, paddedView } from "../../linalg/index.js";
+import { type Matrix, padded, paddedLength, paddedView } from "../../linalg/index.js";
 import { SplitSum } from "../../linalg/products/split.js";
 import type { Workspace } from "../../memory/workspace.js";
 import type { Recorder } from "../../pipeline/index.js";
 import { recordAverage } from "../average-pool.js";
+import { type Activation, type LayerProduct, layerProducts } from "../layer-product.js";
 import type { Values } from "../values.js";
 import { type Chunk, type ConvGeometry, chunkRows, chunksOf, positionsOf } from "./geometry.js";
 import { recordPatches } from "./patches.js";
@@ -38,8 +39,8 @@ export class Correlation {
     const width = padded(Math.max(this.columns, out)) + 4;
     const few = Math.ceil((workspace.batchSize * positions) / CHUNKS);
     const budget = Math.floor(Math.min(most / width, Math.max(best / width, few)));
-    // Twice the batch: the gradient and one curvature column go back together.
-    this.rows = chunkRows(geometry, budget, 2 * workspace.batchSize);
+    // Three times the batch: the gradient and two curvature columns, K-FAC's for a few hundred examples, go back together.
+    this.rows = chunkRows(geometry, budget, 3 * workspace.batchSize);
     workspace.reservePatches(this.rows, this.columns, out);
     this.#shifts = ShiftGram.fits(geometry) ? new ShiftGram(geometry) : undefined;
   }
@@ -53,40 +54,48 @@ export class Correlation {
     return this.#input.place.rows(count * positionsOf(this.geometry.input));
   }
 
-  /** `into` ← one row W a_t for each position, from W' of the whole kernel. */
-  correlate(recorder: Recorder, count: number, weights: Matrix, into: Matrix): void {
-    this.correlateAll(recorder, count, [{ weights, into }]);
+  /** `into` ← one row W a_t for each position, from W' of the whole kernel, or φ of it. */
+  correlate(recorder: Recorder, count: number, weights: Matrix, into: Matrix, activation?: Activation): void {
+    this.correlateAll(recorder, count, [{ weights, into, activation }]);
   }
 
   /** `correlate` with several weights, whose patches are made once. */
-  correlateAll(recorder: Recorder, count: number, all: readonly { weights: Matrix; into: Matrix }[]): void {
+  correlateAll(
+    recorder: Recorder,
+    count: number,
+    all: readonly { weights: Matrix; into: Matrix; activation?: Activation | undefined }[],
+  ): void {
     for (const chunk of this.chunks(count)) {
-      const B = this.#workspace.patches(this.columns, chunk.rows);
-      recordPatches(recorder, "transposed", this.geometry, chunk, this.#source(count), B);
-      // Positions are the long side, so they are the product's columns and the result is stored transposed.
-      multiplyPacked(
+      const inputs = this.#workspace.patches(this.columns, chunk.rows);
+      recordPatches(recorder, "transposed", this.geometry, chunk, this.#source(count), inputs);
+      layerProducts(
         recorder,
-        all.map(({ weights, into }) => {
-          return { A: weights, B, C: rowsOf(into, chunk), transposed: true, alpha: 1, beta: 0 };
+        all.map(({ weights, into, activation }): LayerProduct => {
+          return { weights, inputs, rows: rowsOf(into, chunk), activation };
         }),
       );
     }
   }
 
-  /** Adds to `into` one row W da_t for each position of `examples` images like the input, without the bias's 1. */
+  /**
+   * Adds to `into` one row W da_t for each position of `examples` images like the input, without the bias's 1, and multiplies that by
+   * the derivative of a function, if there is one, at its results.
+   */
   correlateTangents(
     recorder: Recorder,
     examples: number,
     source: Matrix,
     weights: Matrix,
     into: Matrix,
+    along: Pick<LayerProduct, "activation" | "values">,
   ): void {
     const geometry = { ...this.geometry, bias: false };
-    const A = { ...weights, rows: geometry.features };
+    const kernel = { ...weights, rows: geometry.features };
     for (const chunk of this.chunks(examples)) {
-      const B = this.#workspace.patches(geometry.features, chunk.rows);
-      recordPatches(recorder, "transposed", geometry, chunk, source, B);
-      multiplyPacked(recorder, [{ A, B, C: rowsOf(into, chunk), transposed: true, alpha: 1, beta: 1 }]);
+      const inputs = this.#workspace.patches(geometry.features, chunk.rows);
+      recordPatches(recorder, "transposed", geometry, chunk, source, inputs);
+      const rows = rowsOf(into, chunk);
+      layerProducts(recorder, [{ weights: kernel, inputs, rows, first: chunk.first, adds: true, ...along }]);
     }
   }
 

@@ -17,7 +17,13 @@ fn ${name}(index: u32, row: u32, column: u32, ${sizes}values: ${numbers})${keeps
   var block = values;
   let problem = &problems[index];
 # declared();
-  for (var part = 0u; part < ${4 * blocks * quads}u; part++) {
+# if (keeps || form === "registers") {
+  // Their number, but one that the compiler does not know.
+  let end = select(0u, ${4 * blocks * quads}u, row < ${rows});
+# } else {
+  let end = ${4 * blocks * quads}u;
+# }
+  for (var part = 0u; part < end; part++) {
     let i = row${down4} + ${rowOf};
     let j = column${columnOf};
     if (i >= ${rows} || j >= ${cols}) {

@@ -31,6 +31,7 @@ export const LayerProductProblem = d.struct({
   slope: d.f32,
   derivative: d.u32,
   examples: d.u32,
+  firstRow: d.u32,
   valueOffset: d.u32,
   valueStride: d.u32,
 });
@@ -85,6 +86,8 @@ export interface LayerProduct {
    * under each other.
    */
   readonly values?: Matrix | undefined;
+  /** Which row of the blocks the first one here is; defaults to 0. */
+  readonly first?: number;
 }
 
 /** Records products of layers, one dispatch for all that share their buffers; checks nothing. */
@@ -137,7 +140,7 @@ function bound(products: readonly LayerProduct[]) {
   });
 }
 
-function problemOf({ weights, inputs, rows, turned, adds, activation, values }: LayerProduct) {
+function problemOf({ weights, inputs, rows, turned, adds, activation, values, first = 0 }: LayerProduct) {
   return {
     m: weights.cols,
     n: inputs.cols,
@@ -156,6 +159,7 @@ function problemOf({ weights, inputs, rows, turned, adds, activation, values }: 
     slope: activation?.slope ?? 0,
     derivative: values ? 1 : 0,
     examples: values?.rows ?? 1,
+    firstRow: first,
     valueOffset: (values?.offset ?? 0) / 4,
     valueStride: (values?.stride ?? 0) / 4,
   };

@@ -1,43 +1,11 @@
-// Rows of Bᵢ at the outputs, one row r = k·N + i for column k of example i, each of the example's own loss:
+# // Rows of Bᵢ at the outputs, one row for column k of example i, each of the example's own loss. Needs loss_kinds, put and `key`.
+// Column k of Bᵢ at the outputs:
 // - exact:       column k of Λ^½: softmax √p_k (e_k − p), sigmoid √(σ(1−σ)) e_k, half squared error e_k
 // - monteCarlo:  ∂Jᵢ/∂z at a target drawn from the model, sample k: softmax p − onehot(class), sigmoid σ(z) − y,
 //                half squared error −ε
 // Draws are Threefry-2x32, 20 rounds (Salmon et al. 2011), key (seed, step), counter (index, sample): index e for
 // softmax, e·outputs + c for the others, as src/reference/loss.ts describes; the bits are the same there. e = first + i is the
-// number of the example in a batch that comes in parts.
-//
-// Layout: outputs are examples × outputs in `values`; the rows go to `deltas` and, where a product reads that next,
-// outputs × rows to `transposed`; offsets and strides in elements. `key` is
-// (seed, step, first), a buffer of its own because it changes every step. One invocation a row. Dispatched by
-// src/network/fisher.ts.
-//
-// Written by `npm run shaders` from source/fisher.wgsl.
-
-struct FisherProblem {
-  kind: u32,
-  sampled: u32,
-  rows: u32,
-  examples: u32,
-  outputs: u32,
-  valueOffset: u32,
-  valueStride: u32,
-  deltaOffset: u32,
-  deltaStride: u32,
-  transpose: u32,
-  transposedOffset: u32,
-  transposedStride: u32,
-}
-
-@group(0) @binding(0) var<storage, read> problems: array<FisherProblem>;
-@group(0) @binding(1) var<storage, read> key: vec3u;
-@group(0) @binding(2) var<storage, read> values: array<f32>;
-@group(0) @binding(3) var<storage, read_write> deltas: array<f32>;
-@group(0) @binding(4) var<storage, read_write> transposed: array<f32>;
-
-override THREADS: u32 = 64;
-
-const SOFTMAX = 1u;
-const SIGMOID = 2u;
+// number of the example in a batch that comes in parts; `key` is (seed, step, first).
 const TWO_PI = 6.2831853;
 
 fn fourRounds(start: vec2u, turns: vec4u) -> vec2u {
@@ -88,14 +56,7 @@ fn sampledClass(z: u32, outputs: u32, largest: f32, total: f32, u: f32) -> u32 {
   return outputs - 1u;
 }
 
-fn put(problem: FisherProblem, row: u32, c: u32, value: f32) {
-  deltas[problem.deltaOffset + row * problem.deltaStride + c] = value;
-  if (problem.transpose == 1u) {
-    transposed[problem.transposedOffset + c * problem.transposedStride + row] = value;
-  }
-}
-
-fn softmaxRow(problem: FisherProblem, example: u32, column: u32, z: u32, row: u32) {
+fn softmaxRow(problem: LossProblem, example: u32, column: u32, z: u32, row: u32) {
   var largest = values[z];
   for (var c = 1u; c < problem.outputs; c++) {
     largest = max(largest, values[z + c]);
@@ -122,7 +83,7 @@ fn softmaxRow(problem: FisherProblem, example: u32, column: u32, z: u32, row: u3
   }
 }
 
-fn sigmoidRow(problem: FisherProblem, example: u32, column: u32, z: u32, row: u32) {
+fn sigmoidRow(problem: LossProblem, example: u32, column: u32, z: u32, row: u32) {
   for (var c = 0u; c < problem.outputs; c++) {
     let output = values[z + c];
     let e = exp(-abs(output));
@@ -137,7 +98,7 @@ fn sigmoidRow(problem: FisherProblem, example: u32, column: u32, z: u32, row: u3
   }
 }
 
-fn squaredRow(problem: FisherProblem, example: u32, column: u32, row: u32) {
+fn squaredRow(problem: LossProblem, example: u32, column: u32, row: u32) {
   for (var c = 0u; c < problem.outputs; c++) {
     if (problem.sampled == 1u) {
       let words = threefry(key.xy, vec2u((key.z + example) * problem.outputs + c, column));
@@ -150,25 +111,12 @@ fn squaredRow(problem: FisherProblem, example: u32, column: u32, row: u32) {
   }
 }
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let problem = problems[0];
-  let number = (id.x + id.y * count.x) * THREADS + thread;
-  if (number >= problem.rows) {
-    return;
-  }
-  let example = number % problem.examples;
-  let column = number / problem.examples;
-  let z = problem.valueOffset + example * problem.valueStride;
+fn column(problem: LossProblem, example: u32, column: u32, z: u32, row: u32) {
   if (problem.kind == SOFTMAX) {
-    softmaxRow(problem, example, column, z, number);
+    softmaxRow(problem, example, column, z, row);
   } else if (problem.kind == SIGMOID) {
-    sigmoidRow(problem, example, column, z, number);
+    sigmoidRow(problem, example, column, z, row);
   } else {
-    squaredRow(problem, example, column, number);
+    squaredRow(problem, example, column, row);
   }
 }
