@@ -133,6 +133,7 @@ export {
 } from "./host/index.js";
 // Linear algebra on matrix views, recorded, and on matrices in main memory
 export {
+  type AutotuneOptions,
   type AxpyOperands,
   axpy,
   type CgOptions,
@@ -157,10 +158,13 @@ export {
   type Matrix,
   type MatrixView,
   matmul,
+  type ProductSize,
   type Reduction,
   reduce,
   type SandwichOperands,
   sandwich,
+  type TunedProducts,
+  type TuningStorage,
 } from "./linalg/index.js";
 // A model, or a training loop, of the caller's own
 export type {

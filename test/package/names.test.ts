@@ -181,6 +181,7 @@ describe("public names", () => {
       type ApproximationKind
       type ApproximationMeasures
       type ApproximationOptions
+      type AutotuneOptions
       type AxpyOperands
       type Batch
       type BatchInputs
@@ -333,6 +334,7 @@ describe("public names", () => {
       type PreconditionOperands
       type PreconditionedLayer
       type PreconditionerOptions
+      type ProductSize
       type Readiness
       type RecordOf
       type Recorder
@@ -363,6 +365,8 @@ describe("public names", () => {
       type TiedModule
       type Trainable
       type TrainableLayer
+      type TunedProducts
+      type TuningStorage
       type Update
       type VerifyOptions
       type WithStepOptions
@@ -485,7 +489,8 @@ describe("public names", () => {
         .map((name) => `${room}: ${name}`),
     );
     expect(text(kept)).toMatchInlineSnapshot(`
-      "curvature: CurvatureSums
+      "linalg: autotune
+      curvature: CurvatureSums
       curvature: withoutMicroBatches"
     `);
   });
