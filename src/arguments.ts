@@ -59,10 +59,12 @@ export function oneOf(...choices: readonly string[]): Rule {
 
 /** An object that is no list. @param methods that it must have */
 export function objectLike(words: string, ...methods: readonly string[]): Rule {
-  return rule(words, (value) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-    return methods.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
-  });
+  // Long lists are checked object by object, at every call.
+  if (methods.length === 0) return rule(words, isObject);
+  return rule(
+    words,
+    (value) => isObject(value) && methods.every((name) => typeof value[name] === "function"),
+  );
 }
 
 /** Named in messages by its class. */
@@ -167,6 +169,10 @@ function editDistance(a: string, b: string): number {
     row = next;
   }
   return row[b.length]!;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isReal(value: unknown): value is number {

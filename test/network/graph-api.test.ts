@@ -182,7 +182,11 @@ trainingTest("graph: batches of several inputs", async (t) => {
   );
   assertEqual(supplied.loss, whole.loss, "loss by chunks");
   await assertThrows(() => net.evaluate({ ...all, count: 10 }), ShapeError, /inputs.words/);
-  await assertThrows(() => net.evaluate({ ...all, inputs: { words } }), ArgumentError, /must hold label/);
+  await assertThrows(
+    () => net.evaluate({ ...all, inputs: { words } }),
+    ArgumentError,
+    /must hold an array for label/,
+  );
   manager.dispose();
 });
 

@@ -137,7 +137,7 @@ for (const name of names) {
     foreign.push([rest, /optimizer\.step: is missing/]);
     foreign.push([
       { ...state, step: Float32Array.of(1.5) },
-      /optimizer\.step: must be a whole number, got 1.5/,
+      /optimizer\.step: must be a Uint32Array, got a Float32Array/,
     ]);
     const tensor = Object.keys(rest).at(-1)!;
     const bad = (state[tensor] as Float32Array).slice();

@@ -1,4 +1,6 @@
 /** Options as data: defaults, ranges, names, changes in mid-run. */
+
+import { shown } from "../../src/arguments.js";
 import { APPROXIMATIONS, BLOCK_KINDS } from "../../src/curvature/index.js";
 import { ArgumentError } from "../../src/errors.js";
 import { dense, softmaxCrossEntropy, tanh } from "../../src/network/index.js";
@@ -99,8 +101,7 @@ trainingTest("options: bad values are refused with optimiser, option, value and 
       } catch (error) {
         const { operation, argument, message } = error as ArgumentError;
         assertEqual(`${operation} ${argument}`, `${name} ${option}`, "named");
-        const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
-        assert(message.includes(`got ${shown}`), message);
+        assert(message.includes(`got ${shown(value)}`), message);
       }
     }
   };

@@ -72,7 +72,7 @@ kernelTest("recorder: on the caller's encoder, the caller submits", async (t) =>
   assertEqual(recorder.encoder, encoder, "encoder");
   recorder.dispatch(addKernel(), { source, target }, 2);
   await assertThrows(() => recorder.read(target), Error, /submits its own commands/);
-  assertThrows(() => recorder.submit(), Error, /whoever made the encoder/);
+  assertThrows(() => recorder.submit(), Error, /submitted by whoever made it/);
   recorder.end();
   // The encoder is still open for the caller.
   encoder.clearBuffer(source);
