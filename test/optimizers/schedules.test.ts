@@ -52,7 +52,7 @@ trainingTest("schedules: bad arguments are refused", () => {
     [() => cosine(1, 0, 2.5), /cosine: steps/],
     [() => warmUp(-1, 1), /warmUp: steps/],
     [() => warmUp(3, Number.NaN), /value must be a finite number/],
-    [() => warmUp(3, "1" as unknown as number), /warmUp: schedule must be a number or a function, got 1/],
+    [() => warmUp(3, "1" as unknown as number), /warmUp: schedule must be a number or a function, got "1"/],
   ];
   for (const [make, text] of bad) assertThrows(make, ArgumentError, text);
 });

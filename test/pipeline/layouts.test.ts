@@ -34,11 +34,25 @@ const definitions = Object.entries(texts).flatMap(([path, text]) => {
   )) {
     imports.set(identifier!, `/${file}`);
   }
-  return [...text.matchAll(/\bname: "(\w+)",\s*code(?:: (\w+))?,\s*layout: (\w+)/g)].map(
-    ([, name, code = "code", layout]): Definition => ({
+  const single = [...text.matchAll(/\bname: "(\w+)",\s*code(?:: (\w+))?,\s*layout: (\w+)/g)].map(
+    ([, name, code = "code", layout]) => ({ name: name!, code, layout: layout! }),
+  );
+  // Forms of one kernel: a function makes them from their names and texts.
+  const forms = [
+    ...text.matchAll(/const (\w+) = \(.*\) => defineKernel\(\{ name, code, layout: (\w+) \}\)/g),
+  ];
+  const several = forms.flatMap(([, make, layout]) =>
+    [...text.matchAll(new RegExp(`\\b${make}\\("(\\w+)", (\\w+)\\)`, "g"))].map(([, name, code]) => ({
       name: name!,
+      code: code!,
+      layout: layout!,
+    })),
+  );
+  return [...single, ...several].map(
+    ({ name, code, layout }): Definition => ({
+      name,
       file: imports.get(code) ?? "an unknown file",
-      layout: modules[path]![layout!] as Layout | undefined,
+      layout: modules[path]![layout] as Layout | undefined,
       where: `${layout} in ${path.slice(1)}`,
     }),
   );

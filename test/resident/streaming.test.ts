@@ -135,7 +135,7 @@ kernelTest("streaming: budgets that are too small are refused", async (t) => {
     assertThrows(() => engine.dataset(own, options), ArgumentError, message);
   await refuses(/budgetBytes must be at least 24, the bytes of an example, got 23/, { budgetBytes: 23 });
   await refuses(/budgetBytes must be a positive number, got NaN/, { budgetBytes: Number.NaN });
-  await refuses(/prefetch must be a whole number, got 0.5/, { prefetch: 0.5 });
+  await refuses(/prefetch must be a whole number of at least 0, got 0.5/, { prefetch: 0.5 });
   assertEqual(engine.manager.counts.liveBuffers, before, "buffers");
   const data = engine.dataset(own, { budgetBytes: 7 * BYTES });
   assert(data.streamed && !engine.dataset(own, { budgetBytes: COUNT * BYTES }).streamed, "streamed");
