@@ -130,6 +130,7 @@ export class Engine extends HostOperations implements Disposable {
   /**
    * Times the forms of the product kernels for the sizes that `work` comes to, alone on the device, and takes the fastest of each
    * from then on. Without it the choice follows a model of GPUs in general. Takes a second or so; once, where `storage` remembers it.
+   * Numbers may then differ in their last bits from those without it, since forms add up in orders of their own.
    *
    *     await engine.autotune(() => optimizer.step(batch), { storage: localStorage });
    *

@@ -17,7 +17,7 @@ export const FORMS = {
   gram: PRODUCT,
   matmul: PRODUCT,
   layer_product: PRODUCT,
-  invert_update: PRODUCT,
+  invert_update: Object.fromEntries(Object.entries(PRODUCT).filter(([ending]) => ending !== "_sliced")),
   // Between how many pairs of buffers.
   copy: { "": { pairs: 1 }, _pairs: { pairs: 2 } },
   // `block` is the number of rows swept, `lanes` how many threads share their loads; in a grid, a thread has a part of a row.

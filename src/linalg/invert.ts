@@ -290,6 +290,7 @@ function multiplyPanels(
       alpha: 1,
       beta: 0,
     })),
+    updateForms,
   );
 }
 
@@ -321,6 +322,7 @@ function sweepBlock(
   const tile = tileShape(
     manager.handle.capabilities,
     larger.map(({ size, width }) => ({ m: size, n: size, k: width, lower: true })),
+    updateForms,
   );
   const update = group(larger, ({ size }) => tilesOf(tile, size, size));
   recorder.dispatch(

@@ -119,12 +119,13 @@ kernelTest("gram: sizes round the edges of tiles", async (t) => {
   );
 });
 
-onEveryTile("gram: small sizes and sizes round the edges of tiles", async (t, manager) => {
-  await check(t, manager, [...SMALL_CASES.filter(({ d, k }) => (d + k) % 3 === 0), ...LARGE_CASES], 5);
+onEveryTile("gram: small sizes and sizes round the edges of tiles", async (t, manager, some) => {
+  const large = some(LARGE_CASES);
+  await check(t, manager, [...SMALL_CASES.filter(({ d, k }) => (d + k) % 3 === 0), ...large], 5);
   await check(
     t,
     manager,
-    LARGE_CASES.map((one, i) => ({ ...one, alpha: 0.1, beta: i % 2, loose: i % 3 === 0 })),
+    large.map((one, i) => ({ ...one, alpha: 0.1, beta: i % 2, loose: i % 3 === 0 })),
     6,
   );
 });

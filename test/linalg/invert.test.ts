@@ -27,6 +27,7 @@ import {
   otherTiles,
   run,
   type Slot,
+  type Some,
   symmetric,
 } from "./helpers.js";
 
@@ -168,10 +169,14 @@ kernelTest(
 );
 
 /** Sizes round the edges of tiles and blocks. */
-async function checkSizes(t: TestContext, manager: PipelineManager): Promise<void> {
+async function checkSizes(
+  t: TestContext,
+  manager: PipelineManager,
+  some: Some = (cases) => cases,
+): Promise<void> {
   const random = t.random(3);
   const sizes = [1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 160, 193];
-  const cases = sizes.map((n): Case => ({ n, S: well(random, n), loose: n === 65 }));
+  const cases = some(sizes).map((n): Case => ({ n, S: well(random, n), loose: n === 65 }));
   const { inverses, statuses } = await inversesOf(t, manager, cases);
   for (const [i, one] of cases.entries()) {
     assertWell(statuses[i]!, `n = ${one.n}`);

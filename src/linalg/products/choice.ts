@@ -1,6 +1,6 @@
 import type { Capabilities } from "../../device/index.js";
 import { duration, type ProductSize } from "./cost.js";
-import { lowerTiles, TILES, type TileName, type TileShape } from "./tiles.js";
+import { lowerTiles, type ProductForm, TILES, type TileName, type TileShape } from "./tiles.js";
 
 /**
  * What to choose from, by the kind of adapter and the lanes of its subgroups. Software adapters run a workgroup as vector lanes, one
@@ -54,10 +54,18 @@ export function forceTile(capabilities: Capabilities, tile: TileName): void {
   forced.set(capabilities, tile);
 }
 
-/** The tile for a dispatch of such products on this kind of adapter. */
-export function tileShape(capabilities: Capabilities, products: readonly ProductSize[]): TileShape {
+/** The forms of a kernel that has not all of them. */
+export type Forms = Readonly<Partial<Record<ProductForm, unknown>>>;
+
+/** The tile for a dispatch of such products on this kind of adapter, of those whose forms the kernel has. */
+export function tileShape(
+  capabilities: Capabilities,
+  products: readonly ProductSize[],
+  forms?: Forms,
+): TileShape {
   const tile = forced.get(capabilities) ?? lookedUp(capabilities, products);
-  return TILES[tile ?? fastest(capabilities, products).tile];
+  if (tile && (!forms || TILES[tile].form in forms)) return TILES[tile];
+  return TILES[fastest(capabilities, products, { forms }).tile];
 }
 
 function lookedUp(capabilities: Capabilities, products: readonly ProductSize[]): TileName | undefined {
@@ -72,9 +80,11 @@ function lookedUp(capabilities: Capabilities, products: readonly ProductSize[]):
 export function fastest(
   capabilities: Capabilities,
   products: readonly ProductSize[],
-  parts?: readonly number[],
+  { parts, forms }: { parts?: readonly number[]; forms?: Forms | undefined } = {},
 ): { tile: TileName; time: number } {
-  const names = forced.has(capabilities) ? [forced.get(capabilities)!] : candidates(capabilities);
+  const tile = forced.get(capabilities);
+  const names =
+    tile && !forms ? [tile] : candidates(capabilities).filter((name) => !forms || TILES[name].form in forms);
   if (names.length === 1) return { tile: names[0]!, time: 0 };
   return names
     .map((tile) => ({ tile, time: duration(capabilities, tile, products, parts) }))

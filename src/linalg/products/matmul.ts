@@ -12,7 +12,7 @@ import { group, partition } from "../layout/group.js";
 import { problemsOf } from "../layout/operands.js";
 import { packed, packedTarget } from "../layout/pack.js";
 import { checkView, type Matrix, type MatrixView, requireDistinct, requireShape } from "../layout/view.js";
-import { tileShape } from "./choice.js";
+import { type Forms, tileShape } from "./choice.js";
 import { productKernel, tilesOf } from "./tiles.js";
 
 export const MatmulProblem = d.struct({
@@ -103,14 +103,19 @@ export interface PackedProduct {
   beta: number;
 }
 
-/** Records products whose operands are aligned and laid out for the kernel already; checks nothing. */
-export function multiplyPacked(recorder: Recorder, products: readonly PackedProduct[]): void {
+/**
+ * Records products whose operands are aligned and laid out for the kernel already; checks nothing.
+ *
+ * @param among the forms to choose from, by default all
+ */
+export function multiplyPacked(recorder: Recorder, products: readonly PackedProduct[], among?: Forms): void {
   const { manager } = recorder;
   const { capabilities } = manager.handle;
   for (const part of partition(products, ({ A, B, C }) => [A.buffer, B.buffer, C.buffer])) {
     const tile = tileShape(
       capabilities,
       part.map(({ A, B }) => ({ m: A.cols, n: B.cols, k: A.rows })),
+      among,
     );
     const { rows, groups } = group(
       part.map(({ A, B, C, transposed, alpha, beta }) => ({

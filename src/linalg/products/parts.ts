@@ -21,7 +21,7 @@ export function partsOf(capabilities: Capabilities, products: readonly ProductSi
   if (capabilities.software) return products.map((product) => softwareParts(capabilities, product));
   const choices = TRIED.map((tried) => {
     const parts = products.map((product) => Math.min(Math.max(tried, least(product)), most(product)));
-    return { parts, ...fastest(capabilities, products, parts) };
+    return { parts, ...fastest(capabilities, products, { parts }) };
   });
   return choices.reduce((best, other) => (other.time < best.time ? other : best)).parts;
 }

@@ -24,8 +24,11 @@ export const TILES = {
 export type TileName = keyof typeof TILES;
 
 /** A product kernel in the form that the tile asks for. */
-export function productKernel(forms: Readonly<Record<ProductForm, Kernel>>, tile: TileShape): Kernel {
-  return withConstants(forms[tile.form], { ...tile.constants });
+export function productKernel(
+  forms: Readonly<Partial<Record<ProductForm, Kernel>>>,
+  tile: TileShape,
+): Kernel {
+  return withConstants(forms[tile.form]!, { ...tile.constants });
 }
 
 /** Tiles that cover an m × n matrix. */
