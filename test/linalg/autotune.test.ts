@@ -3,7 +3,14 @@ import { ArgumentError } from "../../src/errors.js";
 import { autotune, matmul, type TuningStorage } from "../../src/linalg/index.js";
 import { keyOf, tileShape } from "../../src/linalg/products/choice.js";
 import { dense, halfSquaredError } from "../../src/network/index.js";
-import { assert, assertClose, assertEqual, assertThrows, kernelTest } from "../harness/kernel-test.js";
+import {
+  assert,
+  assertClose,
+  assertEqual,
+  assertThrows,
+  kernelTest,
+  trainingTest,
+} from "../harness/kernel-test.js";
 import { disguised, managerOf, run } from "./helpers.js";
 
 class Memory implements TuningStorage {
@@ -84,7 +91,7 @@ kernelTest("autotune: a storage full of nonsense is as good as an empty one", as
   }
 });
 
-kernelTest("autotune: steps that were recorded before are recorded anew, and train on", async (t) => {
+trainingTest("autotune: steps that were recorded before are recorded anew, and train on", async (t) => {
   const manager = managerOf(t);
   const net = t.engine.network([dense(5, 3)], halfSquaredError(), { batchSize: 4 });
   const sgd = t.engine.sgd(net, { learningRate: 0.01, momentum: 0 });
