@@ -38,6 +38,11 @@ if (values.help) {
   process.exitCode = await main();
 }
 
+/** The longest first, so that none is left to run alone at the end. @param {string} id */
+function place(id) {
+  return ["gpu", "lavapipe", "chromium", "deno", "swiftshader", "demo", "cpu", "package"].indexOf(id);
+}
+
 async function main() {
   const { names, all } = environments();
   const wanted = positionals.filter((word) => names.includes(word));
@@ -50,7 +55,9 @@ async function main() {
   for (const { id, title, problem } of chosen) console.log(`  ${id.padEnd(12)} ${problem ?? title}`);
 
   const options = { files, name: values.testNamePattern, verbose: values.verbose };
-  const queue = chosen.map((environment, index) => ({ environment, index }));
+  const queue = chosen
+    .map((environment, index) => ({ environment, index }))
+    .sort((a, b) => place(a.environment.id) - place(b.environment.id));
   /** @type {import("../test/harness/run-environment.mjs").Result[]} */
   const results = [];
   const worker = async () => {
