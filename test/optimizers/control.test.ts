@@ -35,7 +35,7 @@ import {
   assert,
   assertClose,
   assertEqual,
-  kernelTest,
+  networkTest,
   POISON,
   type Random,
   type TestContext,
@@ -325,7 +325,7 @@ const courses: Record<string, Course> = {
 const usual: Required<Course> = { changes: () => ({}), gives: (_, random) => given(random) };
 for (const [name, course] of Object.entries(courses)) {
   const { changes, gives } = { ...usual, ...course };
-  kernelTest(`control: ${name}, 60 steps against the f64 twin`, async (t) => {
+  networkTest(`control: ${name}, 60 steps against the f64 twin`, async (t) => {
     const pair = new Pair(t);
     const random = t.random(name.length);
     for (let step = 0; step < 60; step++) {
@@ -340,7 +340,7 @@ for (const [name, course] of Object.entries(courses)) {
   });
 }
 
-kernelTest("control: a batch that is not finite is held although nothing else is known", async (t) => {
+networkTest("control: a batch that is not finite is held although nothing else is known", async (t) => {
   const pair = new Pair(t);
   for (let step = 0; step < 8; step++) await pair.step(given(t.random(1), { loss: 1 }), {}, "good");
   for (let step = 0; step < 9; step++)
@@ -385,7 +385,7 @@ const networks: readonly [
 ];
 
 for (const [what, description, input, count] of networks) {
-  kernelTest(`control: forms of ${what} against tangents in f64`, async (t) => {
+  networkTest(`control: forms of ${what} against tangents in f64`, async (t) => {
     const manager = managerOf(t);
     for (const loss of [softmaxCrossEntropy(), halfSquaredError(), sigmoidCrossEntropy()]) {
       const net = new Network(manager, description, loss, {
@@ -411,7 +411,7 @@ for (const [what, description, input, count] of networks) {
   });
 }
 
-kernelTest("control: products with columns are written where they are wanted", async (t) => {
+networkTest("control: products with columns are written where they are wanted", async (t) => {
   const [N, columns, positions, length] = [5, 3, 2, 7];
   const random = t.random(4);
   const b = random.normals(columns * N * positions * length);
