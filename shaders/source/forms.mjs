@@ -12,12 +12,15 @@ const PRODUCT = {
   _sliced: { form: "sliced", high: 1, wide: 1, spanI: 2, spanJ: 2, slices: 64 },
 };
 
+/** Of sums that are short. */
+const { _sliced, ...UNSLICED } = PRODUCT;
+
 /** @type {Record<string, Record<string, Record<string, string | number | boolean>>>} */
 export const FORMS = {
   gram: PRODUCT,
   matmul: PRODUCT,
   layer_product: PRODUCT,
-  invert_update: Object.fromEntries(Object.entries(PRODUCT).filter(([ending]) => ending !== "_sliced")),
+  invert_update: UNSLICED,
   // Between how many pairs of buffers.
   copy: { "": { pairs: 1 }, _pairs: { pairs: 2 } },
   // `block` is the number of rows swept, `lanes` how many threads share their loads; in a grid, a thread has a part of a row.

@@ -115,7 +115,12 @@ kernelTest("autotune: bad arguments, and work that throws", async (t) => {
   await assertThrows(
     () => autotune(manager, () => {}, { storage: {} as never }),
     ArgumentError,
-    /storage must have getItem and setItem/,
+    /storage must be an object with getItem and setItem/,
+  );
+  await assertThrows(
+    () => autotune(manager, () => {}, { store: new Memory() } as never),
+    ArgumentError,
+    /store is not an option; pass storage/,
   );
   const { repeats } = manager;
   await assertThrows(

@@ -1,4 +1,4 @@
-import { ArgumentError } from "../../errors.js";
+import { FUNCTION, must, objectLike, optionsOf, type Rules } from "../../arguments.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import { type Matrix, paddedLength, paddedView } from "../layout/view.js";
 import { fastest, keyOf, type Measured, measuredOn, runnable } from "./choice.js";
@@ -17,6 +17,10 @@ export interface AutotuneOptions {
   /** Remembers what was measured, by adapter and driver, and is asked first. By default nothing outlives the engine. */
   storage?: TuningStorage;
 }
+
+const OPTIONS: Rules<AutotuneOptions> = {
+  storage: objectLike("an object with getItem and setItem, such as localStorage", "getItem", "setItem"),
+};
 
 /** What was measured of one dispatch of products. */
 export interface TunedProducts {
@@ -41,19 +45,15 @@ const PREFIX = "kfac-webgpu tiles 1";
  * Times the forms of the product kernels for the products that `work` asks for, alone on the device, and takes the fastest of
  * each from then on: `engine.autotune`. `work` runs once; nothing else should run meanwhile.
  *
- * @throws (by rejection) ArgumentError when `work` is no function or the storage none, and what `work` throws
+ * @throws (by rejection) ArgumentError when `work` is no function, for a bad or unknown option, and what `work` throws
  */
 export async function autotune(
   manager: PipelineManager,
   work: () => unknown,
-  { storage }: AutotuneOptions = {},
+  options: AutotuneOptions = {},
 ): Promise<TunedProducts[]> {
-  if (typeof work !== "function") {
-    throw new ArgumentError("autotune", "work", "must be a function that does what is to be fast");
-  }
-  if (storage && !(typeof storage.getItem === "function" && typeof storage.setItem === "function")) {
-    throw new ArgumentError("autotune", "storage", "must have getItem and setItem, as localStorage does");
-  }
+  must("autotune", "work", work, FUNCTION);
+  const { storage } = optionsOf("autotune", OPTIONS, options);
   manager.handle.assertUsable();
   const { capabilities } = manager.handle;
   const measured = measuredOn(capabilities);
