@@ -119,7 +119,8 @@ test("K-FAC, Adam and SGD race; pause, look, resume on another device, reset", a
   await page.mouse.down();
   await page.mouse.move(box.x + 0.48 * box.width, box.y + 0.8 * box.height, { steps: 6 });
   await page.mouse.up();
-  expect(await demo.until(".digit-truth", /takes it for a \d/)).toMatch(/takes it for a 1,/);
+  // Parts of the stroke are answered for before the whole.
+  await demo.until(".digit-truth", /takes it for a 1,/);
 
   expect(await demo.text(".race-decisions")).toMatch(/^K-FAC’s last step: rate .*, momentum .*, λ /);
 

@@ -78,9 +78,11 @@ export function digitView(digits: Digits, classify: Classify, signal: AbortSigna
       return;
     }
     busy = true;
+    const [asked, ofDrawing] = [picked, drawn];
     try {
       const answers = full ? await classify(image) : undefined;
-      show(answers);
+      // Another digit has been picked meanwhile: these answers are not its own.
+      if (picked === asked && drawn === ofDrawing) show(answers);
     } finally {
       busy = false;
     }
