@@ -279,6 +279,8 @@ export class Preconditioner implements Disposable {
   #record(encoder: GPUCommandEncoder, body: (recorder: Recorder) => void): void {
     const recorder = this.#manager.record(encoder);
     try {
+      // Nobody knows when it is submitted, and λ may be another then.
+      this.curvature.recordSettings(recorder);
       body(recorder);
     } finally {
       recorder.end();
