@@ -155,7 +155,8 @@ export class Network implements Model {
       this.dispose();
       throw error;
     }
-    this.setWeights(this.layers.map((layer, l) => layer.initialWeights(seed, l)));
+    const initial = this.layers.map((layer, l) => layer.initialWeights(seed, l));
+    manager.refusals.writing(() => this.setWeights(initial));
     const recorder = manager.record();
     const values = [...ports.map((port) => port.values), ...layers.map((layer) => layer.output)];
     copyStrided(recorder, onesFills(values, batchSize));
@@ -257,7 +258,7 @@ export class Network implements Model {
    * @throws ArgumentError, ShapeError or DataError for a batch that does not fit. Then the batch before is still loaded.
    */
   load(batch: ModelBatch): void {
-    this.#loaded = this.#write("load", batch);
+    this.#loaded = this.manager.refusals.writing(() => this.#write("load", batch));
   }
 
   /**

@@ -317,8 +317,8 @@ export class CommandRecorder implements Recorder {
     else device.queue.submit([commands()]);
     this.#giveBack();
     for (const { staging, bytes, resolve, reject } of this.#readbacks) {
-      staging
-        .mapAsync(GPUMapMode.READ, 0, bytes)
+      refusals
+        .writing(() => staging.mapAsync(GPUMapMode.READ, 0, bytes))
         .then(async () => {
           const data = staging.getMappedRange(0, bytes).slice(0);
           staging.unmap();
@@ -329,7 +329,10 @@ export class CommandRecorder implements Recorder {
           else resolve(data);
         })
         // Of the mapping, or of the range: a buffer may be destroyed in between.
-        .catch(async (error) => reject(await this.manager.handle.explain(error)));
+        .catch(async (error) => {
+          this.manager.destroyBuffer(staging);
+          reject((await refused) ?? (await this.manager.handle.explain(error)));
+        });
     }
     this.#readbacks.length = 0;
   }

@@ -59,6 +59,11 @@ export class Refusals {
     }
   }
 
+  /** As `making`, for writes: while it is not known whether there is memory for all buffers, or is known that there is not. */
+  writing<T>(write: () => T): T {
+    return this.#asked.size + this.#lacking.size > 0 ? this.making(write) : write();
+  }
+
   /** Submits commands that nobody reads anything back from; a refusal is told by the next `submit`. */
   send(commands: () => GPUCommandBuffer): void {
     this.#earlier = this.submit(commands);
