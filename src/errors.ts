@@ -204,9 +204,10 @@ export class SubmissionError extends KfacError {
   readonly detail: string;
 
   constructor(detail: string, options?: ErrorOptions) {
+    const [first = ""] = detail.trim().split("\n");
     super(
       "submission",
-      `The GPU refused the commands, and nothing of them was done; do not destroy buffers that are in use, nor mix those of several devices. It said: ${detail.trim()}`,
+      `The GPU refused the commands and did nothing of them (${first.replace(/\.$/, "")}); do not destroy buffers that are in use, nor mix those of several devices.`,
       options,
     );
     this.detail = detail;

@@ -114,6 +114,7 @@ describe("public names", () => {
       Sgd
       ShaderError
       ShapeError
+      SubmissionError
       UnsupportedLayerError
       add
       averagePool2d
@@ -167,6 +168,7 @@ describe("public names", () => {
       sandwich
       saveRun
       sigmoidCrossEntropy
+      snapshot
       softmaxCrossEntropy
       solveNewton
       tanh
@@ -353,6 +355,7 @@ describe("public names", () => {
       type SgdOptions
       type ShapeLike
       type ShuffledOrder
+      type Snapshot
       type SolverEngine
       type StateTensor
       type Step
@@ -490,6 +493,8 @@ describe("public names", () => {
     );
     expect(text(kept)).toMatchInlineSnapshot(`
       "linalg: autotune
+      model: turnsOf
+      model: type Turns
       curvature: CurvatureSums
       curvature: withoutMicroBatches"
     `);
