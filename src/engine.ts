@@ -28,6 +28,7 @@ import {
   type StepRecord,
 } from "./optimizers/index.js";
 import { PipelineManager } from "./pipeline/index.js";
+import { type Plan, type PlanOptions, plan } from "./plan/index.js";
 import type { GpuDataset, StorageOptions } from "./resident/index.js";
 import type { FitData, FitHistory, FitNetwork, FitOptimizer, FitOptions } from "./training/index.js";
 import * as training from "./training/index.js";
@@ -69,6 +70,17 @@ export class Engine extends HostOperations implements Disposable {
    */
   network(description: readonly Module[] | Graph, loss: Loss, options: NetworkOptions = {}): Network {
     return new Network(this.manager, description, loss, options);
+  }
+
+  /**
+   * What such a network and its training would take, before anything is made: parameters, bytes by purpose, the largest binding, dispatches.
+   *
+   *     const { bytes } = await engine.plan([dense(784, 1000), relu(), dense(1000, 10)], softmaxCrossEntropy(), { batchSize: 500 });
+   *
+   * @throws (by rejection) what making and training it would throw: LimitError where the device cannot hold it, ShapeError, ArgumentError
+   */
+  plan(description: readonly Module[] | Graph, loss: Loss, options: PlanOptions<Engine> = {}): Promise<Plan> {
+    return plan(this.#handle, (handle) => new Engine(handle), description, loss, options);
   }
 
   /**

@@ -308,6 +308,7 @@ export {
   Profiler,
   type Recorder,
 } from "./pipeline/index.js";
+export type { Plan, PlanOptions } from "./plan/index.js";
 // Data sets that stay on the GPU
 export {
   type DatasetArray,

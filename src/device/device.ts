@@ -24,13 +24,22 @@ export class DeviceHandle {
   readonly capabilities: Capabilities;
   /** Resolves with the error to throw once the device is lost. Never resolves on our own `dispose()`. */
   readonly lost: Promise<DeviceLostError>;
+  /** Nothing is made or computed: numbers that would be uploaded need not be there. */
+  readonly dry: boolean;
   #lostError: DeviceLostError | undefined;
   #disposed = false;
 
-  constructor(device: GPUDevice, owned: boolean, info: GPUAdapterInfo | undefined) {
+  /** @param options.dryAs of a device that makes nothing: the capabilities of the one that it stands for */
+  constructor(
+    device: GPUDevice,
+    owned: boolean,
+    info: GPUAdapterInfo | undefined,
+    { dryAs }: { dryAs?: Capabilities } = {},
+  ) {
     this.device = device;
     this.owned = owned;
-    this.capabilities = capabilitiesOf(device, info);
+    this.dry = dryAs !== undefined;
+    this.capabilities = dryAs ?? capabilitiesOf(device, info);
     this.lost = new Promise((resolve) => {
       device.lost.then((loss) => {
         if (this.#disposed) return;

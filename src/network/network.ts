@@ -155,8 +155,10 @@ export class Network implements Model {
       this.dispose();
       throw error;
     }
-    const initial = this.layers.map((layer, l) => layer.initialWeights(seed, l));
-    manager.refusals.writing(() => this.setWeights(initial));
+    if (!manager.handle.dry) {
+      const initial = this.layers.map((layer, l) => layer.initialWeights(seed, l));
+      manager.refusals.writing(() => this.setWeights(initial));
+    }
     const recorder = manager.record();
     const values = [...ports.map((port) => port.values), ...layers.map((layer) => layer.output)];
     copyStrided(recorder, onesFills(values, batchSize));
@@ -456,8 +458,12 @@ export class Network implements Model {
       this.#forget();
       return { count, indexed: this.#gathering.indexed(dataset), gathered };
     }
-    checkBatch(operation, batch, this.#shape);
     const { inputs, targets, count } = batch;
+    if (this.manager.handle.dry) {
+      this.#forget();
+      return { count, indexed: this.loss.kind === "softmaxCrossEntropy" };
+    }
+    checkBatch(operation, batch, this.#shape);
     this.#writeInputs(inputs, count);
     this.#passes.writeTargets(targets);
     return { count, indexed: targets instanceof Uint32Array };

@@ -161,15 +161,13 @@ export class Resources {
     const key = `${this.idOf(schema)}${textOf(rows)}`;
     let table = this.#tables.get(key);
     if (!table) {
-      const array = d.arrayOf(schema, rows.length);
-      const bytes = new ArrayBuffer(d.sizeOf(array));
-      writeToArrayBuffer(bytes, array, rows as never);
+      const bytes = rows.length * d.sizeOf(schema);
       table = this.createBuffer(
         "table",
-        Math.max(16, bytes.byteLength),
+        Math.max(16, bytes),
         GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
       );
-      this.device.queue.writeBuffer(table, 0, bytes);
+      if (!this.handle.dry) this.device.queue.writeBuffer(table, 0, bytesOf(schema, rows));
       this.#tables.set(key, table);
       this.#counts.tables++;
     }
@@ -228,6 +226,14 @@ export class Resources {
     }
     return id;
   }
+}
+
+/** Rows as kernels read them. */
+function bytesOf<S extends d.AnyWgslStruct>(schema: S, rows: readonly d.InferInput<S>[]): ArrayBuffer {
+  const array = d.arrayOf(schema, rows.length);
+  const bytes = new ArrayBuffer(d.sizeOf(array));
+  writeToArrayBuffer(bytes, array, rows as never);
+  return bytes;
 }
 
 /** JSON, in which NaN and the infinities would all be `null`. */

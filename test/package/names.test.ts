@@ -331,6 +331,8 @@ describe("public names", () => {
       type Pair
       type Pass
       type PipelineManager
+      type Plan
+      type PlanOptions
       type PoolModule
       type PoolOptions
       type PreconditionOperands

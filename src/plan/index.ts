@@ -1,0 +1,1 @@
+export { type Plan, type Planner, type PlanOptions, plan } from "./plan.js";
