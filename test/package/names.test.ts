@@ -479,6 +479,7 @@ describe("public names", () => {
     expect([...outside.get("node")!].sort()).toEqual([
       "node:fs",
       "node:path",
+      "node:worker_threads",
       "node:zlib",
       "typegpu",
       "webgpu",
