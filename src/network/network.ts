@@ -32,7 +32,7 @@ import { arraysOf } from "./inputs.js";
 import { type Loss, lossCode } from "./losses.js";
 import { type Loaded, Passes } from "./passes.js";
 import { planOf } from "./plan.js";
-import { curvatureAlong, withoutTangents } from "./tangents.js";
+import { type AlongOperands, curvatureAlong, withoutTangents } from "./tangents.js";
 import { checkWeights, packWeights, unpackWeights } from "./weights.js";
 
 /** Patches of a whole batch would be k² times its images. On a GPU fewer chunks count, each some dispatches. */
@@ -275,11 +275,14 @@ export class Network implements Model {
     if (fisher?.kind === "monteCarlo") this.#passes.writeKey(fisher);
     const pass = this.#workspace.beginPass(facts);
     const parts = { built: this.#built, workspace: this.#workspace, passes: this.#passes };
+    const along = (recorder: Recorder, ...operands: AlongOperands) =>
+      curvatureAlong(recorder, parts, pass, ...operands);
     return {
       count: pass.count,
       fisher: pass.fisher,
       layers: this.#passes.curvature(pass),
-      curvatureAlong: (along, ...operands) => curvatureAlong(along, parts, pass, ...operands),
+      curvatureAlong: along,
+      curvatureInParts: along,
       ...(this.#built.repeats && { repeat: (other) => this.#repeat(facts, loaded, other) }),
     };
   }

@@ -83,10 +83,16 @@ export class Passes {
     return output.rows(count);
   }
 
-  /** Records q_jk of the loss along directions in the outputs, (K · count) × outputs, into K × K f32. */
-  lossCurvature(recorder: Recorder, count: number, tangents: Matrix, into: NumberPlace): void {
+  /** Records q_jk of the loss along directions in the outputs, (K · count) × outputs, into K × K f32, or as many `parts` of them. */
+  lossCurvature(
+    recorder: Recorder,
+    count: number,
+    tangents: Matrix,
+    into: NumberPlace,
+    parts: number | undefined,
+  ): void {
     const outputs = this.#built.output.rows(count);
-    lossCurvature(recorder, { kind: lossCode(this.#loss), outputs, tangents, into });
+    lossCurvature(recorder, { kind: lossCode(this.#loss), outputs, tangents, into, parts });
   }
 
   /**

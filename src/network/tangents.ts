@@ -22,25 +22,31 @@ export function withoutTangents(built: Pick<Built, "layers">): string | undefine
   return layer && `${layer.name}: layers of the kind ${layer.kind} have no tangent()`;
 }
 
-/** As `Pass.curvatureAlong`. */
+/** What the forms are of, and where they go. */
+export type AlongOperands = [
+  directions: readonly GPUBuffer[],
+  into: NumberPlace,
+  options?: { readonly examples?: number; readonly parts?: number },
+];
+
+/** As `Pass.curvatureAlong` and, with `parts`, `Pass.curvatureInParts`. */
 export function curvatureAlong(
   recorder: Recorder,
   { built, workspace, passes }: { built: Built; workspace: Workspace; passes: Passes },
   pass: RecordedPass,
-  directions: readonly GPUBuffer[],
-  into: NumberPlace,
-  { examples = workspace.batchSize }: { readonly examples?: number } = {},
+  ...[directions, into, { examples = workspace.batchSize, parts } = {}]: AlongOperands
 ): void {
   const { parameters, batchSize } = workspace;
   pass.requireCurrent(OPERATION);
   requireDirections(directions, parameters.length);
-  requireStored(OPERATION, "into", into, directions.length ** 2);
   requireSize(OPERATION, "examples", examples);
+  if (parts !== undefined) requireSize(OPERATION, "parts", parts);
+  requireStored(OPERATION, "into", into, directions.length ** 2 * (parts ?? 1));
   requireTangents(built);
   workspace.ensureTangents(directions.length * Math.min(examples, batchSize));
   const part = pass.part(Math.min(examples, pass.count));
   const tangents = recordTangents(recorder, built, parameters, part, directions);
-  passes.lossCurvature(recorder, part.count, tangents, into);
+  passes.lossCurvature(recorder, part.count, tangents, into, parts);
 }
 
 /** @throws UnsupportedLayerError where there are none, naming the layer */
