@@ -52,6 +52,7 @@ export {
   type Layer,
   type LayerKind,
   type LayerModule,
+  type LayerProduct,
   layerKinds,
   lossKernel,
   type Neighbours,

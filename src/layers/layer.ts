@@ -3,6 +3,7 @@ import type { Directions } from "../memory/directions.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
 import type { Curved, Trainable } from "../model/index.js";
 import type { Recorder } from "../pipeline/index.js";
+import type { LayerProduct } from "./layer-product.js";
 import type { Values } from "./values.js";
 
 /** One part of a network at work. Methods record; nothing is submitted. */
@@ -44,10 +45,11 @@ export interface TrainableLayer extends Layer, Trainable {
   gradient(recorder: Recorder, count: number, into: Matrix): PackedProduct[];
   /**
    * Writes V a, the tangents of the output as W alone moves, for each of several directions V: products that are left to do, or
-   * none where this records them itself. Then `tangent` adds to them. Without this they are had from `Curved.apply`, and
-   * added to what `tangent` writes.
+   * none where this records them itself. Then `tangent` adds to them. Where no input moves this has the last word instead, and multiplies
+   * by the derivative of a function that the layer applies (`Neighbours.activationAfter`). Without this the tangents are had from
+   * `Curved.apply`, and added to what `tangent` writes.
    */
-  alongWeights?(recorder: Recorder, count: number, directions: Directions): PackedProduct[];
+  alongWeights?(recorder: Recorder, count: number, directions: Directions): LayerProduct[];
   /** W to begin with, out × in without padding: a function of the sizes, the seed and the index alone. */
   initialWeights(seed: number, index: number): Float32Array;
 }

@@ -1,8 +1,9 @@
 import { requireStored } from "../curvature/blocks/stored.js";
 import { ArgumentError, UnsupportedLayerError } from "../errors.js";
 import { isTrainable, type Layer, type TrainableLayer } from "../layers/layer.js";
+import { layerProducts } from "../layers/layer-product.js";
 import { requireSize } from "../layers/sizes.js";
-import { axpy, copyStrided, type Matrix, multiplyPacked, paddedLength, paddedView } from "../linalg/index.js";
+import { axpy, copyStrided, type Matrix, paddedLength, paddedView } from "../linalg/index.js";
 import { copyInto } from "../linalg/layout/pack.js";
 import { Directions } from "../memory/directions.js";
 import type { ParameterStorage } from "../memory/parameters.js";
@@ -97,7 +98,7 @@ function recordTangents(
   const rows = buffers.length * count;
   const directions = new Directions(recorder, parameters, buffers);
   const trainable = layers.filter(isTrainable);
-  multiplyPacked(
+  layerProducts(
     recorder,
     trainable.flatMap((layer) => layer.alongWeights?.(recorder, count, directions) ?? []),
   );

@@ -100,10 +100,15 @@ const sizes: readonly [modules: readonly Module[], counts: readonly number[]][] 
   ],
   [
     [dense(17, 33), relu(), dense(33, 5, { bias: false }), logistic(), dense(5, 65)],
-    [65, 2],
+    [65, 12, 2],
   ],
   [[dense(5, 9), tanh(), leakyRelu(0.2), logistic(), dense(9, 3), tanh()], [33]],
   [[tanh(), dense(6, 131), relu()], [5]],
+  // Transposes of each direction that begin at a multiple of four, and such that do not.
+  [
+    [dense(4, 6), dense(6, 3)],
+    [8, 6],
+  ],
 ];
 
 for (const loss of losses) {
