@@ -1,4 +1,4 @@
-import type { Matrix, PackedProduct, StridedCopy } from "../linalg/index.js";
+import type { Matrix, PackedProduct, Steps, StridedCopy } from "../linalg/index.js";
 import type { Directions } from "../memory/directions.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
 import type { Curved, Trainable } from "../model/index.js";
@@ -43,6 +43,8 @@ export interface TrainableLayer extends Layer, Trainable {
   weightCopies?(): StridedCopy[];
   /** The product that is the mean loss's gradient, after the backward pass, into `into`; none where this records it itself. */
   gradient(recorder: Recorder, count: number, into: Matrix): PackedProduct[];
+  /** The gradient in steps, which are recorded side by side with those of other layers. Defaults to `gradient`. */
+  gradientSteps?(recorder: Recorder, count: number, into: Matrix): Steps;
   /**
    * Writes V a, the tangents of the output as W alone moves, for each of several directions V: products that are left to do, or
    * none where this records them itself. Then `tangent` adds to them. Where no input moves this has the last word instead, and multiplies

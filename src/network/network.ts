@@ -5,19 +5,20 @@ import type { InputForm } from "../layers/form.js";
 import type { LayerModule } from "../layers/kind.js";
 import type { Layer, TrainableLayer } from "../layers/layer.js";
 import { onesFills } from "../layers/values.js";
-import { copyStrided, paddedLength, paddedView } from "../linalg/index.js";
+import { copyStrided, inLockstep, paddedLength, paddedView } from "../linalg/index.js";
 import { type PassFacts, RecordedPass } from "../memory/recorded-pass.js";
 import { Workspace } from "../memory/workspace.js";
 import { isDatasetBatch } from "../model/batch.js";
-import type {
-  BatchInputs,
-  Curved,
-  DatasetBatch,
-  FisherOptions,
-  Model,
-  ModelBatch,
-  NumberPlace,
-  Pass,
+import {
+  type BatchInputs,
+  type Curved,
+  type DatasetBatch,
+  type FisherOptions,
+  gramSteps,
+  type Model,
+  type ModelBatch,
+  type NumberPlace,
+  type Pass,
 } from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
 import { MANAGER, RECORDER } from "../pipeline/rules.js";
@@ -189,10 +190,8 @@ export class Network implements Model {
       for (const count of [this.batchSize, 1]) {
         const facts = this.#record(recorder, { count, indexed }, this.#fisher);
         const curved = this.#passes.curvature(new RecordedPass(facts, () => true));
-        for (const [l, layer] of this.layers.entries()) {
-          if (layer.withoutKronecker !== undefined) continue;
-          recordStatistics(recorder, curved[l]!, this.#fisher !== undefined);
-        }
+        const layers = curved.filter((_, l) => this.layers[l]!.withoutKronecker === undefined);
+        recordStatistics(recorder, layers, this.#fisher !== undefined);
       }
     });
   }
@@ -465,13 +464,18 @@ export class Network implements Model {
   }
 }
 
-/** Records the sums that factors of a layer are made of, where the layer makes them itself. */
-function recordStatistics(recorder: Recorder, layer: Curved, withColumns: boolean): void {
-  for (const [statistics, size] of [
-    [layer.inputs(), layer.in],
-    ...(withColumns ? [[layer.outputs(), layer.out] as const] : []),
-  ] as const) {
-    if (!("gram" in statistics)) continue;
-    statistics.gram(recorder, paddedView(recorder.scratch(paddedLength(size, size)), 0, size, size));
-  }
+/** Records the sums that factors of layers are made of, where the layers make them themselves. */
+function recordStatistics(recorder: Recorder, layers: readonly Curved[], withColumns: boolean): void {
+  const sides = layers.flatMap((layer) => [
+    { statistics: layer.inputs(), size: layer.in },
+    ...(withColumns ? [{ statistics: layer.outputs(), size: layer.out }] : []),
+  ]);
+  inLockstep(
+    recorder,
+    sides.flatMap(({ statistics, size }) => {
+      if (!("gram" in statistics)) return [];
+      const into = paddedView(recorder.scratch(paddedLength(size, size)), 0, size, size);
+      return [gramSteps(recorder, statistics, into)];
+    }),
+  );
 }

@@ -1,8 +1,10 @@
 import {
   copyStrided,
+  inLockstep,
   type Matrix,
   multiplyPacked,
   type PackedProduct,
+  type Steps,
   type StridedCopy,
 } from "../../linalg/index.js";
 import { copyInto } from "../../linalg/layout/pack.js";
@@ -142,9 +144,13 @@ export class Conv2dLayer implements TrainableLayer {
   }
 
   gradient(recorder: Recorder, count: number, into: Matrix): PackedProduct[] {
-    const delta = this.output.delta!.rows(count * this.positions);
-    this.products.correlateBack(recorder, count, delta, this.weights.sum(recorder, into), 1 / count);
+    inLockstep(recorder, [this.gradientSteps(recorder, count, into)]);
     return [];
+  }
+
+  gradientSteps(recorder: Recorder, count: number, into: Matrix): Steps {
+    const delta = this.output.delta!.rows(count * this.positions);
+    return this.products.correlateBack(recorder, count, delta, this.weights.sum(recorder, into), 1 / count);
   }
 
   initialWeights(seed: number, index: number): Float32Array {

@@ -1,5 +1,5 @@
-import { type Matrix, padded, paddedLength, paddedView } from "../../linalg/index.js";
-import { SplitSum } from "../../linalg/products/split.js";
+import { type Matrix, padded, paddedLength, paddedView, type Steps } from "../../linalg/index.js";
+import { splitSum } from "../../linalg/products/split.js";
 import type { Workspace } from "../../memory/workspace.js";
 import type { Recorder } from "../../pipeline/index.js";
 import { recordAverage } from "../average-pool.js";
@@ -102,24 +102,25 @@ export class Correlation {
     }
   }
 
-  /** A sum for the whole kernel ← α Σ rows_t a_t'. */
-  correlateBack(
+  /** A sum for the whole kernel ← α Σ rows_t a_t', in steps. */
+  *correlateBack(
     recorder: Recorder,
     count: number,
     rows: Matrix,
     { target, finish }: Target,
     alpha: number,
-  ): void {
+  ): Steps {
     const chunks = this.chunks(count);
-    const sum = new SplitSum(recorder, target, longest(chunks));
-    for (const chunk of chunks)
-      sum.product(rowsOf(rows, chunk), this.#patches(recorder, count, chunk), alpha);
-    sum.finish();
+    yield* splitSum(recorder, target, longest(chunks), (sum) => {
+      for (const chunk of chunks) {
+        sum.product(rowsOf(rows, chunk), this.#patches(recorder, count, chunk), alpha);
+      }
+    });
     finish();
   }
 
-  /** `into` ← Σ a_t a_t' over examples and positions. */
-  gramOfPatches(recorder: Recorder, count: number, into: Matrix): void {
+  /** `into` ← Σ a_t a_t' over examples and positions, in steps. */
+  gramOfPatches(recorder: Recorder, count: number, into: Matrix): Steps {
     const source = this.#source(count);
     const most = this.#shifts?.examples(this.#workspace.chunkLength.most) ?? 0;
     // The form counts on pixels without gaps between them.
@@ -130,23 +131,20 @@ export class Correlation {
       gapless &&
       this.#shifts.pays(recorder.manager.handle.capabilities, count)
     ) {
-      this.#shifts.record(recorder, source, count, into, most);
-      return;
+      return this.#shifts.steps(recorder, source, count, into, most);
     }
     const chunks = this.chunks(count);
-    const sum = new SplitSum(recorder, into, longest(chunks));
-    for (const chunk of chunks) sum.gram(this.#patches(recorder, count, chunk));
-    sum.finish();
+    return splitSum(recorder, into, longest(chunks), (sum) => {
+      for (const chunk of chunks) sum.gram(this.#patches(recorder, count, chunk));
+    });
   }
 
-  /** `into` ← Σ ā ā' over examples, ā the mean patch. */
-  gramOfMeans(recorder: Recorder, count: number, into: Matrix): void {
+  /** `into` ← Σ ā ā' over examples, ā the mean patch, in steps. */
+  gramOfMeans(recorder: Recorder, count: number, into: Matrix): Steps {
     const means = paddedView(recorder.scratch(paddedLength(count, this.columns)), 0, count, this.columns);
     const chunk = { first: 0, rows: count };
     recordPatches(recorder, "means", this.geometry, chunk, this.#source(count), means);
-    const sum = new SplitSum(recorder, into, count);
-    sum.gram(means);
-    sum.finish();
+    return splitSum(recorder, into, count, (sum) => sum.gram(means));
   }
 
   /** Σ_t over each example's positions, one row an example (and column). */
