@@ -437,6 +437,7 @@ describe("public names", () => {
       type Layer
       type LayerKind
       type LayerModule
+      type LayerProduct
       type ManagerCounts
       type Neighbours
       type OutputPlaces
@@ -489,7 +490,13 @@ describe("public names", () => {
         .map((name) => `${room}: ${name}`),
     );
     expect(text(kept)).toMatchInlineSnapshot(`
-      "linalg: autotune
+      "linalg: asked
+      linalg: autotune
+      linalg: inLockstep
+      linalg: type Room
+      linalg: type Steps
+      model: gramInSteps
+      model: gramSteps
       curvature: CurvatureSums
       curvature: withoutMicroBatches"
     `);
