@@ -20,3 +20,4 @@ export {
 export type { FisherKind, FisherOptions } from "./fisher.js";
 export type { Model, NumberPlace, Pass } from "./model.js";
 export type { LayerSize, Trainable } from "./trainable.js";
+export { type Turns, turnsOf } from "./turns.js";

@@ -114,6 +114,7 @@ describe("public names", () => {
       Sgd
       ShaderError
       ShapeError
+      SubmissionError
       UnsupportedLayerError
       add
       averagePool2d
@@ -167,6 +168,7 @@ describe("public names", () => {
       sandwich
       saveRun
       sigmoidCrossEntropy
+      snapshot
       softmaxCrossEntropy
       solveNewton
       tanh
@@ -353,6 +355,7 @@ describe("public names", () => {
       type SgdOptions
       type ShapeLike
       type ShuffledOrder
+      type Snapshot
       type SolverEngine
       type StateTensor
       type Step
@@ -397,6 +400,7 @@ describe("public names", () => {
       Values
       activationBackwardKernel
       activationKernel
+      asked
       axpyKernel
       checkFinite
       checkView
@@ -409,6 +413,7 @@ describe("public names", () => {
       group
       guard
       guardKernel
+      inLockstep
       isAligned
       layerKinds
       lossKernel
@@ -448,9 +453,11 @@ describe("public names", () => {
       type RecordedPass
       type Recorder
       type Resources
+      type Room
       type RowLayout
       type SequenceForm
       type Site
+      type Steps
       type StridedCopy
       type Strides
       type Traits
@@ -490,13 +497,11 @@ describe("public names", () => {
         .map((name) => `${room}: ${name}`),
     );
     expect(text(kept)).toMatchInlineSnapshot(`
-      "linalg: asked
-      linalg: autotune
-      linalg: inLockstep
-      linalg: type Room
-      linalg: type Steps
+      "linalg: autotune
       model: gramInSteps
       model: gramSteps
+      model: turnsOf
+      model: type Turns
       curvature: CurvatureSums
       curvature: withoutMicroBatches"
     `);
