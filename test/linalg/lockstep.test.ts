@@ -25,6 +25,7 @@ kernelTest("in lockstep: pieces of different lengths share rooms and dispatches"
   const done: string[] = [];
   function* nothing(): Steps {
     done.push("nothing");
+    if (done.length > 1) yield 4;
   }
   inLockstep(recorder, [
     through(source, 7, 2, into, 0),
