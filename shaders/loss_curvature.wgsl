@@ -1,13 +1,13 @@
-// Quadratic forms of each example's loss Hessian Λ in its outputs, over K ≤ 4 directions d_j in them: d_j' Λ d_k for j ≤ k,
-// times `scale`:
+// Quadratic forms of the examples' loss Hessians Λ in their outputs, over K ≤ 4 directions d_j in them: Σ d_j' Λ d_k for j ≤ k,
+// times `scale`, in `parts` sums that are yet to be added up:
 // - half squared error:     Λ = I
 // - softmax cross entropy:  Λ = diag(p) − pp', so Σ_c p_c (d_jc − m_j)(d_kc − m_k) with m = Σ_c p_c d_c
 // - sigmoid cross entropy:  Λ = diag(σ(1 − σ))
 // The means m are taken of differences to the likeliest class's d, so that 1 − p keeps its digits where p is almost 1.
 //
 // Layout: outputs are examples × outputs in `values`; directions lie in `tangents`, K blocks of examples × outputs under each
-// other, offsets and strides in elements. Of example i the form of (j, k) goes to element (j·K + k)·examples + i of
-// `results`. A workgroup takes one example. Dispatched by src/network/loss-curvature.ts.
+// other, offsets and strides in elements. Part p of the form of (j, k), over examples p, p + parts …, goes to element
+// resultOffset + (j·K + k)·parts + p of `results`. A workgroup makes one part. Dispatched by src/network/loss-curvature.ts.
 //
 // Written by `npm run shaders` from source/loss_curvature.wgsl.
 
@@ -20,6 +20,8 @@ struct LossCurvatureProblem {
   valueStride: u32,
   tangentOffset: u32,
   tangentStride: u32,
+  parts: u32,
+  resultOffset: u32,
   scale: f32,
 }
 
@@ -59,70 +61,72 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let problem = problems[0];
-  let example = id.x + id.y * count.x;
-  if (example >= problem.examples) {
+  let part = id.x + id.y * count.x;
+  if (part >= problem.parts) {
     return;
   }
-  let z = problem.valueOffset + example * problem.valueStride;
-  var largest = 0.0;
-  var total = 1.0;
-  var base = vec4f();
-  var mean = vec4f();
-  if (problem.kind == SOFTMAX) {
-    // A thread without outputs of its own looks at the first.
-    var best = vec4f(values[z], 0.0, 0.0, 0.0);
-    for (var c = thread; c < problem.outputs; c += THREADS) {
-      best = larger(best, vec4f(values[z + c], f32(c), 0.0, 0.0));
-    }
-    rows[thread] = best;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-      if (thread < half) {
-        rows[thread] = larger(rows[thread], rows[thread + half]);
-      }
-      workgroupBarrier();
-    }
-    largest = rows[0].x;
-    base = along(problem, example, u32(rows[0].y));
-    workgroupBarrier();
-    var own = 0.0;
-    var sum = vec4f();
-    for (var c = thread; c < problem.outputs; c += THREADS) {
-      let e = exp(values[z + c] - largest);
-      own += e;
-      sum += e * (along(problem, example, c) - base);
-    }
-    numbers[thread] = own;
-    rows[thread] = sum;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-      if (thread < half) {
-        numbers[thread] += numbers[thread + half];
-      }
-      workgroupBarrier();
-    }
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-      if (thread < half) {
-        rows[thread] += rows[thread + half];
-      }
-      workgroupBarrier();
-    }
-    total = numbers[0];
-    mean = rows[0] / total;
-    workgroupBarrier();
-  }
   var sums = array<vec4f, 4>();
-  for (var c = thread; c < problem.outputs; c += THREADS) {
-    let d = along(problem, example, c) - base - mean;
-    var weight = 1.0;
+  for (var example = part; example < problem.examples; example += problem.parts) {
+    let z = problem.valueOffset + example * problem.valueStride;
+    var largest = 0.0;
+    var total = 1.0;
+    var base = vec4f();
+    var mean = vec4f();
     if (problem.kind == SOFTMAX) {
-      weight = exp(values[z + c] - largest) / total;
-    } else if (problem.kind == SIGMOID) {
-      let e = exp(-abs(values[z + c]));
-      weight = e / ((1.0 + e) * (1.0 + e));
+      // A thread without outputs of its own looks at the first.
+      var best = vec4f(values[z], 0.0, 0.0, 0.0);
+      for (var c = thread; c < problem.outputs; c += THREADS) {
+        best = larger(best, vec4f(values[z + c], f32(c), 0.0, 0.0));
+      }
+      rows[thread] = best;
+      workgroupBarrier();
+      for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        if (thread < half) {
+          rows[thread] = larger(rows[thread], rows[thread + half]);
+        }
+        workgroupBarrier();
+      }
+      largest = rows[0].x;
+      base = along(problem, example, u32(rows[0].y));
+      workgroupBarrier();
+      var own = 0.0;
+      var sum = vec4f();
+      for (var c = thread; c < problem.outputs; c += THREADS) {
+        let e = exp(values[z + c] - largest);
+        own += e;
+        sum += e * (along(problem, example, c) - base);
+      }
+      numbers[thread] = own;
+      rows[thread] = sum;
+      workgroupBarrier();
+      for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        if (thread < half) {
+          numbers[thread] += numbers[thread + half];
+        }
+        workgroupBarrier();
+      }
+      for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        if (thread < half) {
+          rows[thread] += rows[thread + half];
+        }
+        workgroupBarrier();
+      }
+      total = numbers[0];
+      mean = rows[0] / total;
+      workgroupBarrier();
     }
-    for (var j = 0u; j < problem.directions; j++) {
-      sums[j] += weight * d[j] * d;
+    for (var c = thread; c < problem.outputs; c += THREADS) {
+      let d = along(problem, example, c) - base - mean;
+      var weight = problem.scale;
+      if (problem.kind == SOFTMAX) {
+        weight *= exp(values[z + c] - largest) / total;
+      } else if (problem.kind == SIGMOID) {
+        let e = exp(-abs(values[z + c]));
+        weight *= e / ((1.0 + e) * (1.0 + e));
+      }
+      for (var j = 0u; j < problem.directions; j++) {
+        sums[j] += weight * d[j] * d;
+      }
     }
   }
   for (var j = 0u; j < problem.directions; j++) {
@@ -136,7 +140,7 @@ fn main(
     }
     if (thread == 0u) {
       for (var k = j; k < problem.directions; k++) {
-        results[(j * problem.directions + k) * problem.examples + example] = problem.scale * rows[0][k];
+        results[problem.resultOffset + (j * problem.directions + k) * problem.parts + part] = rows[0][k];
       }
     }
     workgroupBarrier();

@@ -1,11 +1,12 @@
-// Maximum pooling: the largest number of each window, with its cell y·W + x in the image beside it (the first of equals),
-// backwards: each input gathers the derivatives of the windows that took it; and along directions: each window takes the
-// derivative of the cell that it took. No padding; incomplete windows are left out.
+// Maximum pooling: the largest number of each window, with its cell y·W + x in the image beside it (the first of equals);
+// backwards: each input gathers the derivatives of the windows that took it, times φ' where the images are results of a function φ
+// that leaves its derivative to this; and along directions: each window takes the derivative of the cell that it took. No
+// padding; incomplete windows are left out.
 //
 // Layout: images hold one pixel (i·H + y)·W + x a row and a channel a column; offsets and strides count vec4, four channels
-// at a time. Of derivatives, several blocks of `examples` images lie under each other, and image i is of example i mod
-// examples. A workgroup takes one line of an output image (forward, along) or of an input image (back). Dispatched by
-// src/layers/max-pool.ts.
+// at a time. φ' is taken from the images, which are `values` there. Of derivatives, several blocks of `examples` images lie
+// under each other, and image i is of example i mod examples. A workgroup takes one line of an output image (forward, along) or
+// of an input image (back). Dispatched by src/layers/max-pool.ts.
 //
 // Written by `npm run shaders` from source/pool_max.wgsl.
 
@@ -23,14 +24,44 @@ struct MaxPoolProblem {
   sourceStride: u32,
   pooledOffset: u32,
   pooledStride: u32,
+  kind: u32,
+  slope: f32,
+  valueOffset: u32,
+  valueStride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<MaxPoolProblem>;
 @group(0) @binding(1) var<storage, read> source: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> pooled: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> chosen: array<vec4u>;
+@group(0) @binding(2) var<storage, read> values: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> pooled: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> chosen: array<vec4u>;
 
 override THREADS: u32 = 64;
+
+const KIND_RELU = 1u;
+const KIND_LEAKY_RELU = 2u;
+const KIND_TANH = 3u;
+const KIND_LOGISTIC = 4u;
+// At zero, relu and leakyRelu take the slope of the negative side.
+fn slopeAt(kind: u32, slope: f32, a: vec4f) -> vec4f {
+  switch (kind) {
+    case KIND_RELU: {
+      return select(vec4f(), vec4f(1.0), a > vec4f());
+    }
+    case KIND_LEAKY_RELU: {
+      return select(vec4f(slope), vec4f(1.0), a > vec4f());
+    }
+    case KIND_TANH: {
+      return (1.0 - a) * (1.0 + a);
+    }
+    case KIND_LOGISTIC: {
+      return a * (1.0 - a);
+    }
+    default: {
+      return vec4f(1.0);
+    }
+  }
+}
 
 @compute @workgroup_size(THREADS)
 fn forward(
@@ -82,6 +113,7 @@ fn back(
   let y = line % problem.height;
   let positions = problem.outHeight * problem.outWidth;
   let example = (image % problem.examples) * positions;
+  let valueLine = ((image % problem.examples) * problem.height + y) * problem.width;
   let lowY = select(0u, (y - problem.kernel.x) / problem.stride.x + 1u, y >= problem.kernel.x);
   let endY = min(y / problem.stride.x + 1u, problem.outHeight);
   for (var e = thread; e < problem.width * problem.quads; e += THREADS) {
@@ -99,7 +131,9 @@ fn back(
         sum += select(vec4f(), value, cells == cell);
       }
     }
-    pooled[problem.pooledOffset + (line * problem.width + x) * problem.pooledStride + quad] = sum;
+    let at = problem.valueOffset + (valueLine + x) * problem.valueStride + quad;
+    pooled[problem.pooledOffset + (line * problem.width + x) * problem.pooledStride + quad] =
+      sum * slopeAt(problem.kind, problem.slope, values[at]);
   }
 }
 

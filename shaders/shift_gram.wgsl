@@ -5,13 +5,14 @@
 //
 // Layout: columns of S are ordered (channel, ky, kx), S in elements. correlations holds, for (y, δy, part), channels rows of
 // (2·kx − 1) · pixel numbers, column (δx + kx − 1) · pixel + c'; part 0 is the whole line, then come the edge columns from
-// left to right. Of pairs of taps only those with δ ≥ 0, line by line, are there: S is symmetric. sums holds Σ a in column
-// sumColumn, a row for each column of S. A workgroup makes a row of S up to the diagonal, and its mirror image. Dispatched
-// by src/layers/conv/shift-gram.ts.
+// left to right. Of pairs of taps only those with δ ≥ 0, line by line, are there: S is symmetric. Elsewhere in there, from sumOffset
+// on, Σ a is a column with a row for each column of S. A workgroup makes a row of S up to the diagonal, and its mirror image.
+// Dispatched by src/layers/conv/shift-gram.ts, many convolutions at once.
 //
 // Written by `npm run shaders` from source/shift_gram.wgsl.
 
 struct ShiftGramProblem {
+  first: u32,
   channels: u32,
   pixel: u32,
   height: u32,
@@ -23,16 +24,16 @@ struct ShiftGramProblem {
   edge: u32,
   bias: u32,
   count: f32,
+  correlationOffset: u32,
+  sumOffset: u32,
   sumStride: u32,
-  sumColumn: u32,
   sOffset: u32,
   sStride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<ShiftGramProblem>;
 @group(0) @binding(1) var<storage, read> correlations: array<f32>;
-@group(0) @binding(2) var<storage, read> sums: array<f32>;
-@group(0) @binding(3) var<storage, read_write> s: array<f32>;
+@group(0) @binding(2) var<storage, read_write> s: array<f32>;
 
 override THREADS: u32 = 64;
 
@@ -59,7 +60,7 @@ fn correlation(problem: ShiftGramProblem, u: Tap, v: Tap) -> f32 {
   let parts = 1u + 2u * problem.edge;
   let line = (2u * problem.kernel.y - 1u) * problem.pixel;
   let slot = problem.channels * line;
-  let place = u.channel * line + (v.x + problem.kernel.y - 1u - u.x) * problem.pixel + v.channel;
+  let place = problem.correlationOffset + u.channel * line + (v.x + problem.kernel.y - 1u - u.x) * problem.pixel + v.channel;
   // Lines and columns under the tap, those outside the image left out, as are lines whose partner lies outside.
   let top = less(u.y, problem.padding.x);
   let bottom = min(less(problem.outHeight + u.y, problem.padding.x), less(problem.height, deltaY));
@@ -81,10 +82,23 @@ fn correlation(problem: ShiftGramProblem, u: Tap, v: Tap) -> f32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let problem = problems[0];
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let number = id.x + id.y * count.x;
+  // The last problem whose first workgroup is not after this one.
+  var index = 0u;
+  for (var end = arrayLength(&problems); end - index > 1u;) {
+    let middle = (index + end) / 2u;
+    let before = problems[middle].first <= number;
+    index = select(index, middle, before);
+    end = select(middle, end, before);
+  }
+  let problem = problems[index];
   let features = problem.channels * problem.kernel.x * problem.kernel.y;
-  let i = id.x;
+  let i = number - problem.first;
   if (i >= features + problem.bias) {
     return;
   }
@@ -93,7 +107,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
     var value = problem.count;
     if (i == features) {
       if (j < features) {
-        value = sums[j * problem.sumStride + problem.sumColumn];
+        value = correlations[problem.sumOffset + j * problem.sumStride];
       }
     } else {
       let other = tapOf(problem, j);

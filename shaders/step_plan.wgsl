@@ -16,7 +16,8 @@
 // well. A batch that is not taken, or in a step that waits or whose inverses are of other data, gets coefficients of 0.
 //
 // Layout: of L layers, `sums` receives the 7 numbers a layer of pieces/step_totals.wgsl, of which one thread then makes the rest;
-// behind them it holds the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ, then the parts of the sums. One workgroup.
+// behind them it holds the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ, each in PARTS parts (that of V'CU is not read), then
+// the parts of the sums. One workgroup.
 // Dispatched by src/optimizers/control/control.ts.
 //
 // Written by `npm run shaders` from source/step_plan.wgsl.
@@ -122,6 +123,7 @@ struct Outcome {
 @group(0) @binding(8) var<storage, read_write> outcome: array<Outcome>;
 
 override THREADS: u32 = 64;
+override PARTS: u32 = 1;
 
 // The bits of infinity, and the exponent of all that is not finite. WGSL lets a compiler assume that infinities and NaN do
 // not occur (x != x is no test), so the bits are looked at.
@@ -215,6 +217,8 @@ const MEMORY = 0.95;
 const SMOOTH = 0.9;
 const LARGEST_MOMENTUM = 0.95;
 
+var<workgroup> forms: array<vec3f, THREADS>;
+
 fn leave(result: Outcome) {
   for (var l = 0u; l < arrayLength(&layers); l++) {
     coefficients[l] = 0.0;
@@ -228,6 +232,20 @@ fn leave(result: Outcome) {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32) {
+  // U'CU, U'CV and V'CV.
+  var own = vec3f();
+  for (var part = thread; part < PARTS; part += THREADS) {
+    let at = SUMS * arrayLength(&layers) + part;
+    own += vec3f(sums[at], sums[at + PARTS], sums[at + 3u * PARTS]);
+  }
+  forms[thread] = own;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (thread < half) {
+      forms[thread] += forms[thread + half];
+    }
+    workgroupBarrier();
+  }
   for (var task = thread; task < arrayLength(&layers) * SUMS; task += THREADS) {
     sums[task / SUMS * SUMS + task % SUMS] = total(layers[task / SUMS], task % SUMS);
   }
@@ -273,13 +291,14 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     }
   }
   let ridge = state[0].lambda + settings.penalty;
-  let cuu = sums[SUMS * count] + ridge * result.updateSquared;
-  let cuv = sums[SUMS * count + 1u] + ridge * uv;
-  let cvv = sums[SUMS * count + 3u] + ridge * vv;
+  let form = forms[0];
+  let cuu = form.x + ridge * result.updateSquared;
+  let cuv = form.y + ridge * uv;
+  let cvv = form.z + ridge * vv;
   let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
   // And of what the step promised as a whole, by that batch's own slope and bend?
   let promise = state[0].promise;
-  let gained = gain_above(gv, sums[SUMS * count + 3u] + settings.penalty * vv, state[0].takenRate);
+  let gained = gain_above(gv, form.z + settings.penalty * vv, state[0].takenRate);
   if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(gained)) {
     state[0].promisedSlope = MEMORY * state[0].promisedSlope + (1.0 - MEMORY) * promise;
     state[0].gained = MEMORY * state[0].gained + (1.0 - MEMORY) * gained;
@@ -398,8 +417,8 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     state[0].slope = gu;
     state[0].promise = rate * gu + momentum * gv;
     state[0].takenRate = rate;
-    state[0].bend = rate * (sums[SUMS * count] + settings.penalty * result.updateSquared) +
-      momentum * (sums[SUMS * count + 1u] + settings.penalty * uv);
+    state[0].bend = rate * (form.x + settings.penalty * result.updateSquared) +
+      momentum * (form.y + settings.penalty * uv);
   }
   outcome[0] = result;
 }

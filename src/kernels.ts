@@ -12,6 +12,7 @@ export { HostOperations, packRows, type RowLayout, unpackRows } from "./host/ind
 // Operations on packed operands, and the checks between a step and the weights
 // Kernels
 export {
+  asked,
   axpyKernel,
   checkFinite,
   checkView,
@@ -25,6 +26,7 @@ export {
   group,
   guard,
   guardKernel,
+  inLockstep,
   isAligned,
   multiplyPacked,
   type PackedGram,
@@ -36,7 +38,9 @@ export {
   paddedLength,
   paddedView,
   partition,
+  type Room,
   requireShape,
+  type Steps,
   type StridedCopy,
   type Strides,
 } from "./linalg/index.js";
@@ -52,6 +56,7 @@ export {
   type Layer,
   type LayerKind,
   type LayerModule,
+  type LayerProduct,
   layerKinds,
   lossKernel,
   type Neighbours,

@@ -1,15 +1,19 @@
-// Maximum pooling: the largest number of each window, with its cell y·W + x in the image beside it (the first of equals),
-// backwards: each input gathers the derivatives of the windows that took it; and along directions: each window takes the
-// derivative of the cell that it took. No padding; incomplete windows are left out.
+// Maximum pooling: the largest number of each window, with its cell y·W + x in the image beside it (the first of equals);
+// backwards: each input gathers the derivatives of the windows that took it, times φ' where the images are results of a function φ
+// that leaves its derivative to this; and along directions: each window takes the derivative of the cell that it took. No
+// padding; incomplete windows are left out.
 //
 // Layout: images hold one pixel (i·H + y)·W + x a row and a channel a column; offsets and strides count vec4, four channels
-// at a time. Of derivatives, several blocks of `examples` images lie under each other, and image i is of example i mod
-// examples. A workgroup takes one line of an output image (forward, along) or of an input image (back). Dispatched by
-// src/layers/max-pool.ts.
+// at a time. φ' is taken from the images, which are `values` there. Of derivatives, several blocks of `examples` images lie
+// under each other, and image i is of example i mod examples. A workgroup takes one line of an output image (forward, along) or
+// of an input image (back). Dispatched by src/layers/max-pool.ts.
 
 # bindings("layers/max-pool", "maxPoolLayout");
 
 override THREADS: u32 = 64;
+
+# include("activation_kinds");
+# include("slope_at", { type: "vec4f" });
 
 @compute @workgroup_size(THREADS)
 fn forward(
@@ -61,6 +65,7 @@ fn back(
   let y = line % problem.height;
   let positions = problem.outHeight * problem.outWidth;
   let example = (image % problem.examples) * positions;
+  let valueLine = ((image % problem.examples) * problem.height + y) * problem.width;
   let lowY = select(0u, (y - problem.kernel.x) / problem.stride.x + 1u, y >= problem.kernel.x);
   let endY = min(y / problem.stride.x + 1u, problem.outHeight);
   for (var e = thread; e < problem.width * problem.quads; e += THREADS) {
@@ -78,7 +83,9 @@ fn back(
         sum += select(vec4f(), value, cells == cell);
       }
     }
-    pooled[problem.pooledOffset + (line * problem.width + x) * problem.pooledStride + quad] = sum;
+    let at = problem.valueOffset + (valueLine + x) * problem.valueStride + quad;
+    pooled[problem.pooledOffset + (line * problem.width + x) * problem.pooledStride + quad] =
+      sum * slopeAt(problem.kind, problem.slope, values[at]);
   }
 }
 

@@ -5,9 +5,9 @@
 //
 // Layout: columns of S are ordered (channel, ky, kx), S in elements. correlations holds, for (y, δy, part), channels rows of
 // (2·kx − 1) · pixel numbers, column (δx + kx − 1) · pixel + c'; part 0 is the whole line, then come the edge columns from
-// left to right. Of pairs of taps only those with δ ≥ 0, line by line, are there: S is symmetric. sums holds Σ a in column
-// sumColumn, a row for each column of S. A workgroup makes a row of S up to the diagonal, and its mirror image. Dispatched
-// by src/layers/conv/shift-gram.ts.
+// left to right. Of pairs of taps only those with δ ≥ 0, line by line, are there: S is symmetric. Elsewhere in there, from sumOffset
+// on, Σ a is a column with a row for each column of S. A workgroup makes a row of S up to the diagonal, and its mirror image.
+// Dispatched by src/layers/conv/shift-gram.ts, many convolutions at once.
 
 # bindings("layers/conv/shift-gram", "shiftGramLayout");
 
@@ -36,7 +36,7 @@ fn correlation(problem: ShiftGramProblem, u: Tap, v: Tap) -> f32 {
   let parts = 1u + 2u * problem.edge;
   let line = (2u * problem.kernel.y - 1u) * problem.pixel;
   let slot = problem.channels * line;
-  let place = u.channel * line + (v.x + problem.kernel.y - 1u - u.x) * problem.pixel + v.channel;
+  let place = problem.correlationOffset + u.channel * line + (v.x + problem.kernel.y - 1u - u.x) * problem.pixel + v.channel;
   // Lines and columns under the tap, those outside the image left out, as are lines whose partner lies outside.
   let top = less(u.y, problem.padding.x);
   let bottom = min(less(problem.outHeight + u.y, problem.padding.x), less(problem.height, deltaY));
@@ -58,10 +58,15 @@ fn correlation(problem: ShiftGramProblem, u: Tap, v: Tap) -> f32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let problem = problems[0];
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  # include("find_problem");
+  let problem = problems[index];
   let features = problem.channels * problem.kernel.x * problem.kernel.y;
-  let i = id.x;
+  let i = number - problem.first;
   if (i >= features + problem.bias) {
     return;
   }
@@ -70,7 +75,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
     var value = problem.count;
     if (i == features) {
       if (j < features) {
-        value = sums[j * problem.sumStride + problem.sumColumn];
+        value = correlations[problem.sumOffset + j * problem.sumStride];
       }
     } else {
       let other = tapOf(problem, j);

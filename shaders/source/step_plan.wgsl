@@ -16,12 +16,14 @@
 // well. A batch that is not taken, or in a step that waits or whose inverses are of other data, gets coefficients of 0.
 //
 // Layout: of L layers, `sums` receives the 7 numbers a layer of pieces/step_totals.wgsl, of which one thread then makes the rest;
-// behind them it holds the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ, then the parts of the sums. One workgroup.
+// behind them it holds the 2 × 2 forms U'CU, U'CV, V'CU, V'CV without λ, each in PARTS parts (that of V'CU is not read), then
+// the parts of the sums. One workgroup.
 // Dispatched by src/optimizers/control/control.ts.
 
 # bindings("optimizers/control/control", "stepPlanLayout");
 
 override THREADS: u32 = 64;
+override PARTS: u32 = 1;
 
 # include("finite");
 # include("step_totals");
@@ -34,6 +36,8 @@ const QUIET = 0.8;
 const MEMORY = 0.95;
 const SMOOTH = 0.9;
 const LARGEST_MOMENTUM = 0.95;
+
+var<workgroup> forms: array<vec3f, THREADS>;
 
 fn leave(result: Outcome) {
   for (var l = 0u; l < arrayLength(&layers); l++) {
@@ -48,6 +52,15 @@ fn leave(result: Outcome) {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32) {
+  // U'CU, U'CV and V'CV.
+  var own = vec3f();
+  for (var part = thread; part < PARTS; part += THREADS) {
+    let at = SUMS * arrayLength(&layers) + part;
+    own += vec3f(sums[at], sums[at + PARTS], sums[at + 3u * PARTS]);
+  }
+  forms[thread] = own;
+  workgroupBarrier();
+  # include("tree", { shared: "forms", half: "THREADS / 2u", lane: "thread", join: "sum" });
   # include("total_sums", { kinds: "SUMS", threads: "THREADS" });
   let count = arrayLength(&layers);
   var result = counted();
@@ -86,13 +99,14 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     }
   }
   let ridge = state[0].lambda + settings.penalty;
-  let cuu = sums[SUMS * count] + ridge * result.updateSquared;
-  let cuv = sums[SUMS * count + 1u] + ridge * uv;
-  let cvv = sums[SUMS * count + 3u] + ridge * vv;
+  let form = forms[0];
+  let cuu = form.x + ridge * result.updateSquared;
+  let cuv = form.y + ridge * uv;
+  let cvv = form.z + ridge * vv;
   let measured = settings.measures != 0u && finite(cuu) && finite(cuv) && finite(cvv) && finite(gu) && finite(gv);
   // And of what the step promised as a whole, by that batch's own slope and bend?
   let promise = state[0].promise;
-  let gained = gain_above(gv, sums[SUMS * count + 3u] + settings.penalty * vv, state[0].takenRate);
+  let gained = gain_above(gv, form.z + settings.penalty * vv, state[0].takenRate);
   if (state[0].judgeable != 0u && measured && finite(promise) && promise > 0.0 && finite(gained)) {
     state[0].promisedSlope = MEMORY * state[0].promisedSlope + (1.0 - MEMORY) * promise;
     state[0].gained = MEMORY * state[0].gained + (1.0 - MEMORY) * gained;
@@ -211,8 +225,8 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     state[0].slope = gu;
     state[0].promise = rate * gu + momentum * gv;
     state[0].takenRate = rate;
-    state[0].bend = rate * (sums[SUMS * count] + settings.penalty * result.updateSquared) +
-      momentum * (sums[SUMS * count + 1u] + settings.penalty * uv);
+    state[0].bend = rate * (form.x + settings.penalty * result.updateSquared) +
+      momentum * (form.y + settings.penalty * uv);
   }
   outcome[0] = result;
 }

@@ -24,7 +24,7 @@ import { pointwiseGeometry } from "./conv/geometry.js";
 import { refuseForm } from "./form.js";
 import type { LayerKind, LayerModule, Neighbours, Site } from "./kind.js";
 import type { TrainableLayer } from "./layer.js";
-import { layerProducts } from "./layer-product.js";
+import { beginAligned, type LayerProduct, layerProducts } from "./layer-product.js";
 import { POSITIONS, requireSize } from "./sizes.js";
 import type { Values } from "./values.js";
 
@@ -186,25 +186,29 @@ class DenseLayer implements TrainableLayer {
     ]);
   }
 
-  alongWeights(_recorder: Recorder, count: number, directions: Directions): PackedProduct[] {
-    const A = this.input.place.transposed(count, this.in);
-    return directions.transposed(this.#parameters).map((B, k) => ({
-      A,
-      B,
-      C: this.output.tangent!.rows(count, this.out, k * count),
-      transposed: false,
-      alpha: 1,
-      beta: 0,
-    }));
+  alongWeights(_recorder: Recorder, count: number, directions: Directions): LayerProduct[] {
+    const { input, output } = this;
+    const inputs = input.place.transposed(count, this.in);
+    const products = directions.transposed(this.#parameters).map((weights, k): LayerProduct => {
+      return { weights, inputs, rows: output.tangent!.rows(count, this.out, k * count) };
+    });
+    if (input.tangent) return products;
+    const activation = this.#neighbours.activationAfter;
+    const values = activation && output.rows(count);
+    const rows = products.length * count;
+    const turned = beginAligned(count, rows) ? this.#turnedTangents(rows) : undefined;
+    return products.map((product, k) => {
+      const own = turned && { ...turned, offset: turned.offset + k * count, cols: count };
+      return { ...product, activation, values, turned: own };
+    });
   }
 
   tangent(recorder: Recorder, count: number, rows: number): void {
     const { features, tangent } = this.input;
-    const { tangentTransposed, transposesOutput, activationAfter } = this.#neighbours;
-    const { tangent: place } = this.output;
-    const asked = transposesOutput && place!.storage.keepsTransposes;
+    const { tangentTransposed, activationAfter } = this.#neighbours;
     const inputs = tangent!.transposed(rows, features);
-    if (!tangentTransposed) {
+    const left = tangentTransposed === "aligned" ? beginAligned(count, rows) : tangentTransposed;
+    if (!left) {
       copyStrided(recorder, [copyInto(this.input.tangents(rows), inputs, true)]);
     }
     layerProducts(recorder, [
@@ -214,7 +218,7 @@ class DenseLayer implements TrainableLayer {
         inputs,
         rows: this.output.tangents(rows),
         adds: true,
-        turned: asked ? place!.transposed(rows) : undefined,
+        turned: this.#turnedTangents(rows),
         activation: activationAfter,
         values: activationAfter && this.output.rows(count),
       },
@@ -246,6 +250,13 @@ class DenseLayer implements TrainableLayer {
   #inputCopy(count: number): StridedCopy {
     const { place, features } = this.input;
     return copyInto(place.rows(count, features), place.transposed(count, features), true);
+  }
+
+  /** Where the transposes of the output's tangents go, where a product reads those next. */
+  #turnedTangents(rows: number): Matrix | undefined {
+    const { tangent } = this.output;
+    const asked = this.#neighbours.transposesOutput && tangent!.storage.keepsTransposes;
+    return asked ? tangent!.transposed(rows) : undefined;
   }
 
   get #delta(): RowPlace {

@@ -19,7 +19,7 @@ export type {
 } from "./form.js";
 export type { LayerKind, LayerModule, Neighbours, OutputPlaces, Site, Traits } from "./kind.js";
 export type { Layer, TrainableLayer } from "./layer.js";
-export type { Activation } from "./layer-product.js";
+export type { Activation, LayerProduct } from "./layer-product.js";
 export { maxPool2d } from "./max-pool.js";
 export { type OneHotModule, oneHot } from "./one-hot.js";
 export type { PoolModule, PoolOptions } from "./pool-windows.js";

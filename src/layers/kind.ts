@@ -49,8 +49,8 @@ export interface Neighbours {
   readonly loaded: boolean;
   /** The input's transpose is left by a layer before. */
   readonly inputTransposed: boolean;
-  /** So is that of the input's tangents. */
-  readonly tangentTransposed: boolean;
+  /** So is that of the input's tangents; `"aligned"`: where each direction's begin at a multiple of four. */
+  readonly tangentTransposed: boolean | "aligned";
   /** The transpose of the output's derivative is left by the layer after. */
   readonly deltaTransposed: boolean;
   /** A layer after reads the output's transpose: to be left here. */

@@ -90,6 +90,14 @@ export interface LayerProduct {
   readonly first?: number;
 }
 
+/**
+ * Whether each block of `count` of so many rows may have a product of its own that leaves its transpose beside the others': they write
+ * four columns at a time.
+ */
+export function beginAligned(count: number, rows: number): boolean {
+  return rows === count || count % 4 === 0;
+}
+
 /** Records products of layers, one dispatch for all that share their buffers; checks nothing. */
 export function layerProducts(recorder: Recorder, products: readonly LayerProduct[]): void {
   const { manager } = recorder;

@@ -1,8 +1,9 @@
-import type { Matrix, PackedProduct, StridedCopy } from "../linalg/index.js";
+import type { Matrix, PackedProduct, Steps, StridedCopy } from "../linalg/index.js";
 import type { Directions } from "../memory/directions.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
 import type { Curved, Trainable } from "../model/index.js";
 import type { Recorder } from "../pipeline/index.js";
+import type { LayerProduct } from "./layer-product.js";
 import type { Values } from "./values.js";
 
 /** One part of a network at work. Methods record; nothing is submitted. */
@@ -42,12 +43,15 @@ export interface TrainableLayer extends Layer, Trainable {
   weightCopies?(): StridedCopy[];
   /** The product that is the mean loss's gradient, after the backward pass, into `into`; none where this records it itself. */
   gradient(recorder: Recorder, count: number, into: Matrix): PackedProduct[];
+  /** The gradient in steps, which are recorded side by side with those of other layers. Defaults to `gradient`. */
+  gradientSteps?(recorder: Recorder, count: number, into: Matrix): Steps;
   /**
    * Writes V a, the tangents of the output as W alone moves, for each of several directions V: products that are left to do, or
-   * none where this records them itself. Then `tangent` adds to them. Without this they are had from `Curved.apply`, and
-   * added to what `tangent` writes.
+   * none where this records them itself. Then `tangent` adds to them. Where no input moves this has the last word instead, and multiplies
+   * by the derivative of a function that the layer applies (`Neighbours.activationAfter`). Without this the tangents are had from
+   * `Curved.apply`, and added to what `tangent` writes.
    */
-  alongWeights?(recorder: Recorder, count: number, directions: Directions): PackedProduct[];
+  alongWeights?(recorder: Recorder, count: number, directions: Directions): LayerProduct[];
   /** W to begin with, out × in without padding: a function of the sizes, the seed and the index alone. */
   initialWeights(seed: number, index: number): Float32Array;
 }

@@ -6,6 +6,8 @@ import { maxPoolOp } from "../reference/ops.js";
 import { positionsOf } from "./conv/geometry.js";
 import type { LayerKind, Site } from "./kind.js";
 import type { Layer } from "./layer.js";
+import type { Activation } from "./layer-product.js";
+import { ACTIVATION_CODES } from "./names.js";
 import {
   type PoolModule,
   type PoolOptions,
@@ -32,7 +34,7 @@ export const maxPoolKind: LayerKind<PoolModule> = {
   kind: "maxPool2d",
   treatment: "nothing to train",
   repeats: true,
-  traits: { sharesBuffer: true, sparesOutput: true },
+  traits: { sharesBuffer: true, sparesOutput: true, appliesDerivative: true },
   shape: (module, [input], name) => pooledForm(module, input!, name),
   build: (module, site) => new MaxPoolLayer(module, site),
   twin: ({ kernel, stride }) => maxPoolOp({ kernel, stride }),
@@ -52,12 +54,17 @@ export const MaxPoolProblem = d.struct({
   sourceStride: d.u32,
   pooledOffset: d.u32,
   pooledStride: d.u32,
+  kind: d.u32,
+  slope: d.f32,
+  valueOffset: d.u32,
+  valueStride: d.u32,
 });
 
 export const maxPoolLayout = tgpu
   .bindGroupLayout({
     problems: { storage: d.arrayOf(MaxPoolProblem), access: "readonly", visibility: ["compute"] },
     source: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
+    values: { storage: d.arrayOf(d.vec4f), access: "readonly", visibility: ["compute"] },
     pooled: { storage: d.arrayOf(d.vec4f), access: "mutable", visibility: ["compute"] },
     chosen: { storage: d.arrayOf(d.vec4u), access: "mutable", visibility: ["compute"] },
   })
@@ -76,6 +83,8 @@ class MaxPoolLayer implements Layer {
   readonly input: Values;
   readonly output: Values;
   readonly #windows: Windows;
+  /** The function whose results the input is, where its derivative is left to this. */
+  readonly #activation: Activation | undefined;
   /** The cell y · W + x that each output was taken from, laid out like the outputs. */
   readonly #chosen: () => GPUBuffer;
 
@@ -85,6 +94,7 @@ class MaxPoolLayer implements Layer {
     this.inputs = site.inputs;
     this.input = site.inputs[0]!;
     this.#windows = windowsOf(site.name, module, this.input.shape!);
+    this.#activation = site.neighbours.activationBefore;
     this.output = site.output();
     const { channels } = this.#windows.output;
     const positions = positionsOf(this.#windows.output);
@@ -116,12 +126,23 @@ class MaxPoolLayer implements Layer {
   ): void {
     const { input, output } = this.#windows;
     const quads = padded(output.channels) / 4;
-    const problem = { ...counts, quads, ...windowFields(this.#windows), ...quadOffsets(source, pooled) };
+    const values = this.input.rows(counts.examples);
+    const problem = {
+      ...counts,
+      quads,
+      ...windowFields(this.#windows),
+      ...quadOffsets(source, pooled),
+      kind: this.#activation ? ACTIVATION_CODES[this.#activation.kind] : 0,
+      slope: this.#activation?.slope ?? 0,
+      valueOffset: values.offset / 4,
+      valueStride: values.stride / 4,
+    };
     recorder.dispatch(
       kernels[direction],
       {
         problems: recorder.manager.table(MaxPoolProblem, [problem]),
         source: source.buffer,
+        values: values.buffer,
         pooled: pooled.buffer,
         chosen: this.#chosen(),
       },

@@ -24,6 +24,7 @@ export {
   paddedView,
   requireShape,
 } from "./layout/view.js";
+export { asked, inLockstep, type Room, type Steps } from "./lockstep.js";
 export {
   type AutotuneOptions,
   autotune,

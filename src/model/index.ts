@@ -7,13 +7,15 @@ export type {
   InputArray,
   ModelBatch,
 } from "./batch.js";
-export type {
-  CurvatureRows,
-  CurvatureStatistics,
-  Curved,
-  FactorGram,
-  FactorRows,
-  FactorStatistics,
+export {
+  type CurvatureRows,
+  type CurvatureStatistics,
+  type Curved,
+  type FactorGram,
+  type FactorRows,
+  type FactorStatistics,
+  gramInSteps,
+  gramSteps,
 } from "./curved.js";
 export type { FisherKind, FisherOptions } from "./fisher.js";
 export type { Model, NumberPlace, Pass } from "./model.js";

@@ -38,6 +38,20 @@ export interface Pass {
     options?: { readonly examples?: number },
   ): void;
   /**
+   * As `curvatureAlong`, with each form in so many parts, for a reader that adds them up itself and so saves the dispatch that would: part
+   * p of the form of D_j and D_k is element (j · K + k) · parts + p of the place, for j ≤ k; the others are left as they are. Absent:
+   * K-FAC asks `curvatureAlong`.
+   *
+   * @param into has room for K × K × `parts` f32
+   * @throws as `curvatureAlong`
+   */
+  curvatureInParts?(
+    recorder: Recorder,
+    directions: readonly GPUBuffer[],
+    into: NumberPlace,
+    options: { readonly examples?: number; readonly parts: number },
+  ): void;
+  /**
    * Asks whether `recordPass` with `fisher` would record the commands of this pass again for the batch that is loaded now, and so
    * would whatever was recorded of the pass and `recordLoss`. If so, makes that batch and the draws of `fisher` count for them, and
    * they may be sent again; the pass stays over. Absent: they never may.

@@ -162,8 +162,7 @@ function neighboursOf(
   const after = readers.get(node.name) ?? [];
   const alone = besides.length === 1;
   const leaves = ({ kind }: PlannedNode) => kind.traits?.leavesTransposes === true;
-  const depends = ({ name }: PlannedNode, on: "delta" | "tangent") =>
-    built.get(name)!.inputs.some((input) => input[on] !== undefined);
+  const depends = ({ name }: PlannedNode) => built.get(name)!.inputs.some(({ delta }) => delta !== undefined);
   const left = before !== undefined && leaves(before);
   const firstReader = besides.find(reads);
   const madeBeside = firstReader !== undefined && firstReader !== node;
@@ -173,27 +172,37 @@ function neighboursOf(
   const below = preceded ? nodes.find(({ name }) => name === preceded.inputs[0]) : before;
   const aloneBelow = alone && (!preceded || readers.get(preceded.inputs[0]!)!.length === 1);
   const applied = appliedBefore(node, nodes, readers);
+  // What makes the input's tangents: a function that the layer before applies has nothing to do there.
+  const applier = before && appliedBefore(before, nodes, readers) ? built.get(before.inputs[0]!) : undefined;
+  const maker = before && (applier && tangentsLeft(applier) ? applier : built.get(before.name));
   return {
     alone,
     loaded: before === undefined,
     inPlace: alone && before?.kind.traits?.sparesOutput === true,
     // The producer leaves it, or an earlier reader has made it.
     inputTransposed: left || madeBeside,
-    // The V a of a layer that reads what does not move are left as they are.
-    tangentTransposed: (left && depends(before, "tangent")) || madeBeside,
+    tangentTransposed: madeBeside || (left && tangentsLeft(maker!)),
     deltaTransposed: (after.length === 1 && leaves(after[0]!)) || isLastReader(node, { output }, readers),
     transposesOutput: (follower ? (readers.get(follower.name) ?? []) : after).some(reads),
     // The lowest such layer sends nothing further down.
-    transposesDelta: aloneBelow && below !== undefined && reads(below) && depends(below, "delta"),
+    transposesDelta: aloneBelow && below !== undefined && reads(below) && depends(below),
     activationAfter: follower?.kind.activation?.(follower.module),
     activationBefore: preceded?.kind.activation?.(preceded.module),
     done: {
       forward: applied,
       backward: derivedAfter(node, readers) !== undefined,
-      // Where the layer before moves, its `tangent` has the last word.
-      tangent: applied && depends(before!, "tangent"),
+      tangent: applied && tangentsLeft(built.get(before!.name)!) !== false,
     },
   };
+}
+
+/**
+ * Whether a layer leaves the tangents of its output, and their transposes, as its neighbours ask for them: `tangent` does, and
+ * `alongWeights` for each direction where no input moves.
+ */
+function tangentsLeft(layer: Layer): Neighbours["tangentTransposed"] {
+  if (layer.inputs.some(({ tangent }) => tangent !== undefined)) return true;
+  return isTrainable(layer) && layer.alongWeights !== undefined ? "aligned" : false;
 }
 
 /** Whether a node is a function that the layer before applies: one that alone reads what that makes. */

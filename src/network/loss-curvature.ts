@@ -13,6 +13,8 @@ export const LossCurvatureProblem = d.struct({
   valueStride: d.u32,
   tangentOffset: d.u32,
   tangentStride: d.u32,
+  parts: d.u32,
+  resultOffset: d.u32,
   scale: d.f32,
 });
 
@@ -42,8 +44,13 @@ export interface LossCurvatureOperands {
   outputs: Matrix;
   /** K directions in Z, (K · count) × outputs. */
   tangents: Matrix;
-  /** Receives K × K f32. */
+  /** Receives K × K f32, or K × K × parts. */
   into: NumberPlace;
+  /**
+   * In how many numbers each q_jk is left, to be added up by who reads them: number p of q_jk, j ≤ k, is element (j · K + k) · parts + p
+   * of the place. By default they are added up here.
+   */
+  parts?: number | undefined;
 }
 
 /**
@@ -51,10 +58,12 @@ export interface LossCurvatureOperands {
  * row of direction j. Summed in a fixed order; q is symmetric to the bit.
  */
 export function lossCurvature(recorder: Recorder, operands: LossCurvatureOperands): void {
-  const { kind, outputs, tangents, into } = operands;
+  const { kind, outputs, tangents, into, parts } = operands;
   const count = outputs.rows;
   const directions = tangents.rows / count;
-  const results = recorder.scratch(directions * directions * count);
+  const [results, resultOffset] = parts
+    ? [into.buffer, into.index]
+    : [recorder.scratch(directions * directions * count), 0];
   const problem = {
     kind,
     examples: count,
@@ -64,6 +73,8 @@ export function lossCurvature(recorder: Recorder, operands: LossCurvatureOperand
     valueStride: outputs.stride,
     tangentOffset: tangents.offset,
     tangentStride: tangents.stride,
+    parts: parts ?? count,
+    resultOffset,
     // Here rather than of the sum, which might be too large for a number where the mean is not.
     scale: 1 / count,
   };
@@ -71,8 +82,9 @@ export function lossCurvature(recorder: Recorder, operands: LossCurvatureOperand
   recorder.dispatch(
     lossCurvatureKernel,
     { problems, values: outputs.buffer, tangents: tangents.buffer, results },
-    count,
+    problem.parts,
   );
+  if (parts) return;
   const pairs = Array.from({ length: directions ** 2 }, (_, at) => at);
   reduce(
     recorder,

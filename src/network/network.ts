@@ -5,7 +5,7 @@ import type { InputForm } from "../layers/form.js";
 import type { LayerModule } from "../layers/kind.js";
 import type { Layer, TrainableLayer } from "../layers/layer.js";
 import { onesFills } from "../layers/values.js";
-import { copyStrided, paddedLength, paddedView } from "../linalg/index.js";
+import { copyStrided, inLockstep, paddedLength, paddedView } from "../linalg/index.js";
 import { type PassFacts, RecordedPass } from "../memory/recorded-pass.js";
 import { Workspace } from "../memory/workspace.js";
 import { copyBatch, isDatasetBatch, mapInputs } from "../model/batch.js";
@@ -14,6 +14,7 @@ import {
   type Curved,
   type DatasetBatch,
   type FisherOptions,
+  gramSteps,
   type Model,
   type ModelBatch,
   type NumberPlace,
@@ -33,7 +34,7 @@ import { arraysOf } from "./inputs.js";
 import { type Loss, lossCode } from "./losses.js";
 import { type Loaded, Passes } from "./passes.js";
 import { planOf } from "./plan.js";
-import { curvatureAlong, withoutTangents } from "./tangents.js";
+import { type AlongOperands, curvatureAlong, withoutTangents } from "./tangents.js";
 import { checkWeights, packWeights, unpackWeights } from "./weights.js";
 
 /** Patches of a whole batch would be k² times its images. On a GPU fewer chunks count, each some dispatches. */
@@ -194,10 +195,8 @@ export class Network implements Model {
       for (const count of [this.batchSize, 1]) {
         const facts = this.#record(recorder, { count, indexed }, this.#fisher);
         const curved = this.#passes.curvature(new RecordedPass(facts, () => true));
-        for (const [l, layer] of this.layers.entries()) {
-          if (layer.withoutKronecker !== undefined) continue;
-          recordStatistics(recorder, curved[l]!, this.#fisher !== undefined);
-        }
+        const layers = curved.filter((_, l) => this.layers[l]!.withoutKronecker === undefined);
+        recordStatistics(recorder, layers, this.#fisher !== undefined);
       }
     });
   }
@@ -292,11 +291,14 @@ export class Network implements Model {
     if (fisher?.kind === "monteCarlo") this.#passes.writeKey(fisher);
     const pass = this.#workspace.beginPass(facts);
     const parts = { built: this.#built, workspace: this.#workspace, passes: this.#passes };
+    const along = (recorder: Recorder, ...operands: AlongOperands) =>
+      curvatureAlong(recorder, parts, pass, ...operands);
     return {
       count: pass.count,
       fisher: pass.fisher,
       layers: this.#passes.curvature(pass),
-      curvatureAlong: (along, ...operands) => curvatureAlong(along, parts, pass, ...operands),
+      curvatureAlong: along,
+      curvatureInParts: along,
       ...(this.#built.repeats && { repeat: (other) => this.#repeat(facts, loaded, other) }),
     };
   }
@@ -487,13 +489,18 @@ export class Network implements Model {
   }
 }
 
-/** Records the sums that factors of a layer are made of, where the layer makes them itself. */
-function recordStatistics(recorder: Recorder, layer: Curved, withColumns: boolean): void {
-  for (const [statistics, size] of [
-    [layer.inputs(), layer.in],
-    ...(withColumns ? [[layer.outputs(), layer.out] as const] : []),
-  ] as const) {
-    if (!("gram" in statistics)) continue;
-    statistics.gram(recorder, paddedView(recorder.scratch(paddedLength(size, size)), 0, size, size));
-  }
+/** Records the sums that factors of layers are made of, where the layers make them themselves. */
+function recordStatistics(recorder: Recorder, layers: readonly Curved[], withColumns: boolean): void {
+  const sides = layers.flatMap((layer) => [
+    { statistics: layer.inputs(), size: layer.in },
+    ...(withColumns ? [{ statistics: layer.outputs(), size: layer.out }] : []),
+  ]);
+  inLockstep(
+    recorder,
+    sides.flatMap(({ statistics, size }) => {
+      if (!("gram" in statistics)) return [];
+      const into = paddedView(recorder.scratch(paddedLength(size, size)), 0, size, size);
+      return [gramSteps(recorder, statistics, into)];
+    }),
+  );
 }

@@ -1,11 +1,14 @@
 import type { TrainableLayer } from "../layers/layer.js";
 import {
+  asked,
   axpy,
   copyStrided,
+  inLockstep,
   type Matrix,
   multiplyPacked,
   paddedLength,
   paddedView,
+  type Steps,
   type StridedCopy,
 } from "../linalg/index.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
@@ -83,10 +86,16 @@ export class Passes {
     return output.rows(count);
   }
 
-  /** Records q_jk of the loss along directions in the outputs, (K · count) × outputs, into K × K f32. */
-  lossCurvature(recorder: Recorder, count: number, tangents: Matrix, into: NumberPlace): void {
+  /** Records q_jk of the loss along directions in the outputs, (K · count) × outputs, into K × K f32, or as many `parts` of them. */
+  lossCurvature(
+    recorder: Recorder,
+    count: number,
+    tangents: Matrix,
+    into: NumberPlace,
+    parts: number | undefined,
+  ): void {
     const outputs = this.#built.output.rows(count);
-    lossCurvature(recorder, { kind: lossCode(this.#loss), outputs, tangents, into });
+    lossCurvature(recorder, { kind: lossCode(this.#loss), outputs, tangents, into, parts });
   }
 
   /**
@@ -126,9 +135,9 @@ export class Passes {
     const { layers, trainable } = this.#built;
     const rows = (1 + columns) * count;
     for (const layer of [...layers].reverse()) layer.backward(recorder, count, rows);
-    multiplyPacked(
+    inLockstep(
       recorder,
-      trainable.flatMap(([first]) => first!.gradient(recorder, count, first!.G)),
+      trainable.map(([first]) => gradientSteps(recorder, first!, count)),
     );
     // Where W is used again, its derivative there is added.
     for (const [first, ...others] of trainable) {
@@ -156,6 +165,12 @@ export class Passes {
       return curved.length === 1 ? curved[0]! : new TiedCurved(curved, pass);
     });
   }
+}
+
+/** G of a layer, in steps. */
+function* gradientSteps(recorder: Recorder, layer: TrainableLayer, count: number): Steps {
+  if (layer.gradientSteps) yield* layer.gradientSteps(recorder, count, layer.G);
+  else yield asked(multiplyPacked, layer.gradient(recorder, count, layer.G));
 }
 
 /** The copies that a layer's places need of W: those of its first place, and what others keep for themselves. */

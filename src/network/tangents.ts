@@ -1,8 +1,9 @@
 import { requireStored } from "../curvature/blocks/stored.js";
 import { ArgumentError, UnsupportedLayerError } from "../errors.js";
 import { isTrainable, type Layer, type TrainableLayer } from "../layers/layer.js";
+import { layerProducts } from "../layers/layer-product.js";
 import { requireSize } from "../layers/sizes.js";
-import { axpy, copyStrided, type Matrix, multiplyPacked, paddedLength, paddedView } from "../linalg/index.js";
+import { axpy, copyStrided, type Matrix, paddedLength, paddedView } from "../linalg/index.js";
 import { copyInto } from "../linalg/layout/pack.js";
 import { Directions } from "../memory/directions.js";
 import type { ParameterStorage } from "../memory/parameters.js";
@@ -22,25 +23,31 @@ export function withoutTangents(built: Pick<Built, "layers">): string | undefine
   return layer && `${layer.name}: layers of the kind ${layer.kind} have no tangent()`;
 }
 
-/** As `Pass.curvatureAlong`. */
+/** What the forms are of, and where they go. */
+export type AlongOperands = [
+  directions: readonly GPUBuffer[],
+  into: NumberPlace,
+  options?: { readonly examples?: number; readonly parts?: number },
+];
+
+/** As `Pass.curvatureAlong` and, with `parts`, `Pass.curvatureInParts`. */
 export function curvatureAlong(
   recorder: Recorder,
   { built, workspace, passes }: { built: Built; workspace: Workspace; passes: Passes },
   pass: RecordedPass,
-  directions: readonly GPUBuffer[],
-  into: NumberPlace,
-  { examples = workspace.batchSize }: { readonly examples?: number } = {},
+  ...[directions, into, { examples = workspace.batchSize, parts } = {}]: AlongOperands
 ): void {
   const { parameters, batchSize } = workspace;
   pass.requireCurrent(OPERATION);
   requireDirections(directions, parameters.length);
-  requireStored(OPERATION, "into", into, directions.length ** 2);
   requireSize(OPERATION, "examples", examples);
+  if (parts !== undefined) requireSize(OPERATION, "parts", parts);
+  requireStored(OPERATION, "into", into, directions.length ** 2 * (parts ?? 1));
   requireTangents(built);
   workspace.ensureTangents(directions.length * Math.min(examples, batchSize));
   const part = pass.part(Math.min(examples, pass.count));
   const tangents = recordTangents(recorder, built, parameters, part, directions);
-  passes.lossCurvature(recorder, part.count, tangents, into);
+  passes.lossCurvature(recorder, part.count, tangents, into, parts);
 }
 
 /** @throws UnsupportedLayerError where there are none, naming the layer */
@@ -91,7 +98,7 @@ function recordTangents(
   const rows = buffers.length * count;
   const directions = new Directions(recorder, parameters, buffers);
   const trainable = layers.filter(isTrainable);
-  multiplyPacked(
+  layerProducts(
     recorder,
     trainable.flatMap((layer) => layer.alongWeights?.(recorder, count, directions) ?? []),
   );

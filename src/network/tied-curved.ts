@@ -7,7 +7,7 @@ import {
   requireShape,
   type StridedCopy,
 } from "../linalg/index.js";
-import { SplitSum } from "../linalg/products/split.js";
+import { recordSplitSum } from "../linalg/products/split.js";
 import type { RecordedPass } from "../memory/recorded-pass.js";
 import type { CurvatureRows, Curved, FactorGram, FactorStatistics } from "../model/index.js";
 import type { Recorder } from "../pipeline/index.js";
@@ -142,9 +142,8 @@ function sumGrams(recorder: Recorder, places: readonly FactorStatistics[], into:
     const part = index === 0 ? into : scratch(recorder, into.rows, into.cols);
     if ("gram" in statistics) statistics.gram(recorder, part);
     else {
-      const sum = new SplitSum(recorder, part, statistics.rows.rows);
-      sum.gram(statistics.rows);
-      sum.finish();
+      const { rows } = statistics;
+      recordSplitSum(recorder, part, rows.rows, (sum) => sum.gram(rows));
     }
     if (index > 0) axpy(recorder, [{ alpha: 1, X: part, Y: into }]);
   }

@@ -32,8 +32,9 @@ const kernels = { plain: kernel, withVelocity: withConstants(kernel, { VELOCITY:
 
 /** Numbers of a layer in the shaders' `sums`. */
 const SUMS = 7;
-/** Of the quadratic model, behind them. */
+/** Of the quadratic model, behind them, each in at most so many parts: one for each of the examples that most batches are measured by. */
 const FORMS = 4;
+export const FORM_PARTS = 128;
 /** Numbers that a workgroup of `step_sums` adds up, and the sums it leaves; the shader's CHUNK. */
 const CHUNK = 4096;
 const PARTS = 6;
@@ -56,7 +57,7 @@ export interface SumsOperands {
  * workgroup that looks at a layer, and are added up where they are read: `shaders/source/pieces/step_totals.wgsl`.
  */
 export class StepSums {
-  /** Seven numbers a layer, the four of the quadratic model, and the parts. */
+  /** Seven numbers a layer, the four of the quadratic model in their parts, and the parts of the seven. */
   readonly buffer: GPUBuffer;
   /** Element where the four forms of the quadratic model are to be put. */
   readonly forms: number;
@@ -67,7 +68,7 @@ export class StepSums {
     this.#model = model;
     const { layers } = model;
     this.forms = SUMS * layers.length;
-    let length = this.forms + FORMS;
+    let length = this.forms + FORMS * FORM_PARTS;
     this.#places = layers.map(({ G: { rows, cols } }) => {
       const chunks = Math.ceil((rows * cols) / CHUNK);
       const parts = length;

@@ -275,7 +275,7 @@ export class StepTail {
       const forms = { buffer: sums, index: this.sums.forms };
       const directions = { update: update.buffer, velocity: this.velocity! };
       controlled.control.measure(recorder, forms, controlled.step, directions);
-      controlled.control.plan(recorder, { rows, ...shared });
+      controlled.control.plan(recorder, { rows, ...shared }, controlled.step.pass);
     } else {
       const table = this.#manager.table(LayerStep, rows);
       recorder.dispatch(coefficientsKernel, { ...shared, layers: table, settings: this.#settings.buffer }, 1);

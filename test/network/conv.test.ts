@@ -8,6 +8,7 @@ import {
   flatten,
   globalAveragePool,
   halfSquaredError,
+  leakyRelu,
   logistic,
   type Module,
   maxPool2d,
@@ -119,21 +120,23 @@ networkTest("conv2d: each channel a group", async (t) => {
   await check(t, modules, [3, 4, 4], "depthwise");
 });
 
-const pools: Record<string, Module> = {
-  "maximum of 2": maxPool2d(2),
-  "overlapping maxima": maxPool2d(3, { stride: 2 }),
-  "maxima with gaps": maxPool2d([2, 1], { stride: 3 }),
-  "maximum of everything": maxPool2d([6, 7]),
-  "mean of 2": averagePool2d(2),
-  "overlapping means": averagePool2d([3, 2], { stride: 1 }),
-  "means with gaps": averagePool2d(1, { stride: [2, 3] }),
+const pools: Record<string, Module[]> = {
+  "maximum of 2": [maxPool2d(2)],
+  "overlapping maxima": [maxPool2d(3, { stride: 2 })],
+  "maxima with gaps": [maxPool2d([2, 1], { stride: 3 })],
+  "maximum of everything": [maxPool2d([6, 7])],
+  "maximum of a logistic function": [logistic(), maxPool2d(2)],
+  "overlapping maxima of a leaky function": [leakyRelu(0.3), maxPool2d(3, { stride: 2 })],
+  "mean of 2": [averagePool2d(2)],
+  "overlapping means": [averagePool2d([3, 2], { stride: 1 })],
+  "means with gaps": [averagePool2d(1, { stride: [2, 3] })],
 };
 
-for (const [name, module] of Object.entries(pools)) {
+for (const [name, pool] of Object.entries(pools)) {
   networkTest(`pool: ${name}`, async (t) => {
     const modules = [
       conv2d(2, 5, 1),
-      module,
+      ...pool,
       tanh(),
       conv2d(5, 6, [1, 1], { positions: "reduce" }),
       globalAveragePool(),

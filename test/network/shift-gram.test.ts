@@ -2,7 +2,7 @@
 
 import { convGeometry } from "../../src/layers/conv/geometry.js";
 import { ShiftGram } from "../../src/layers/conv/shift-gram.js";
-import { padded } from "../../src/linalg/index.js";
+import { inLockstep, padded } from "../../src/linalg/index.js";
 import { conv2d } from "../../src/network/index.js";
 import { assert, assertEqual, kernelTest } from "../harness/kernel-test.js";
 import { managerOf, run } from "../linalg/helpers.js";
@@ -51,7 +51,7 @@ for (const item of CASES) {
         const rows = count * height * width;
         const source = { buffer: t.upload(values), offset: 0, rows, cols: channels, stride: pixel };
         const into = { buffer: S, offset: 0, rows: size, cols: size, stride: padded(size) };
-        new ShiftGram(geometry).record(recorder, source, count, into, most);
+        inLockstep(recorder, [new ShiftGram(geometry).steps(recorder, source, count, into, most)]);
       });
       const found = await t.download(S);
       const expected = patchGram(values, pixel, item, count);

@@ -100,10 +100,15 @@ const sizes: readonly [modules: readonly Module[], counts: readonly number[]][] 
   ],
   [
     [dense(17, 33), relu(), dense(33, 5, { bias: false }), logistic(), dense(5, 65)],
-    [65, 2],
+    [65, 12, 2],
   ],
   [[dense(5, 9), tanh(), leakyRelu(0.2), logistic(), dense(9, 3), tanh()], [33]],
   [[tanh(), dense(6, 131), relu()], [5]],
+  // Transposes of each direction that begin at a multiple of four, and such that do not.
+  [
+    [dense(4, 6), dense(6, 3)],
+    [8, 6],
+  ],
 ];
 
 for (const loss of losses) {
@@ -299,6 +304,34 @@ kernelTest("tangents: all kernels are found without recording", async (t) => {
   assertEqual(manager.counts.pipelines, pipelines, "pipelines");
 });
 
+kernelTest("tangents: forms in parts add up to the forms", async (t) => {
+  const manager = managerOf(t);
+  const K = 3;
+  for (const loss of losses) {
+    const net = new Network(manager, [dense(3, 7), tanh(), dense(7, 70)], loss, { batchSize: 11 });
+    const recorded = pass(net, manager, randomGraphBatch(t.random(1), { input: 3 }, 11, net));
+    const { buffers } = randomDirections(t, net, K);
+    const whole = await formsAlong(t, manager, recorded, buffers);
+    // Fewer parts than examples, as many, and more: these are 0.
+    for (const parts of [1, 4, 11, 128]) {
+      const buffer = t.poisoned(5 + K * K * parts);
+      const options = { parts };
+      run(manager, (recorder) =>
+        recorded.curvatureInParts!(recorder, buffers, { buffer, index: 5 }, options),
+      );
+      const found = (await t.download(buffer)).subarray(5);
+      for (let j = 0; j < K; j++) {
+        for (let k = j; k < K; k++) {
+          const at = j * K + k;
+          const sum = found.subarray(at * parts, (at + 1) * parts).reduce((total, part) => total + part, 0);
+          assertClose([sum], [whole[at]!], 1e-5, `${loss.kind}, ${parts} parts: (${j}, ${k})`);
+        }
+      }
+    }
+    net.dispose();
+  }
+});
+
 kernelTest("tangents: bad arguments are refused before anything is recorded", async (t) => {
   const manager = managerOf(t);
   const net = new Network(manager, [dense(3, 4), tanh(), dense(4, 2)], halfSquaredError(), { batchSize: 4 });
@@ -326,6 +359,10 @@ kernelTest("tangents: bad arguments are refused before anything is recorded", as
     const some = () => recorded.curvatureAlong!(recorder, buffers, { buffer, index: 0 }, { examples });
     await assertThrows(some, ArgumentError, /examples/);
   }
+  const inParts = (parts: number) => () =>
+    recorded.curvatureInParts!(recorder, buffers, { buffer, index: 0 }, { parts });
+  for (const parts of [0, 1.5, Number.NaN]) await assertThrows(inParts(parts), ArgumentError, /parts/);
+  await assertThrows(inParts(2), ArgumentError, /into.*room for 8, got 0/);
   const loss = (index: number) => () => net.recordLoss(recorder, { buffer, index });
   await assertThrows(loss(3), ArgumentError, /into.*room for 2, got 3/);
   net.load(batch);

@@ -1,7 +1,7 @@
 /** The verdicts, λ, rates and momenta that the GPU decides on, and the quadratic forms behind them, against their f64 twins. */
 import { readFromArrayBuffer } from "typegpu";
 import { project } from "../../src/curvature/kernels/contract.js";
-import type { Model } from "../../src/model/index.js";
+import type { Model, Pass } from "../../src/model/index.js";
 import {
   add,
   conv2d,
@@ -22,6 +22,7 @@ import { type ControlPlan, StepControl } from "../../src/optimizers/control/cont
 import { quadraticForms } from "../../src/optimizers/control/forms.js";
 import { StepState } from "../../src/optimizers/control/state.js";
 import { OptimizerMemory } from "../../src/optimizers/memory.js";
+import { FORM_PARTS } from "../../src/optimizers/sums.js";
 import {
   type ControlLayer,
   initialControlState,
@@ -115,9 +116,18 @@ class Pair {
     write(this.#after, [after, 0.5]);
     // Each number in two parts, as two workgroups leave them; behind the places of the totals and the forms.
     const parts = (numbers: number[]) => [0.25, 0.75].flatMap((share) => numbers.map((x) => share * x));
+    // Every other step gets the forms in parts, of which that of V'CU is not read.
+    const inParts = this.number % 2 === 0;
+    const placedForms = inParts
+      ? [forms[0], forms[1], POISON, forms[2]].flatMap(formParts)
+      : [forms[0], forms[1], forms[1], forms[2]];
+    const nothing = () => {};
+    const pass = {
+      ...(inParts && { curvatureAlong: nothing, curvatureInParts: nothing }),
+    } as Partial<Pass> as Pass;
     const sums = t.upload([
       ...Array.from({ length: 7 * LAYERS }, () => POISON),
-      ...[forms[0], forms[1], forms[1], forms[2]],
+      ...placedForms,
       ...layers.flatMap(({ gu, gg, uu, gv, uv, vv, previous }) => [
         ...parts([gu, gg, uu, gv, uv, vv]),
         ...parts([POISON, previous]),
@@ -130,13 +140,13 @@ class Pair {
     );
     const [coefficients, applied, outcome] = [t.poisoned(LAYERS), t.poisoned(6), t.poisoned(6)];
     const rows = layers.map((_, l) => {
-      const start = 7 * LAYERS + 4 + 16 * l;
+      const start = 7 * LAYERS + placedForms.length + 16 * l;
       return { flag: l, ready: 2 * l, words: 2, parts: start, chunks: 2, slopes: start + 12, groups: 2 };
     });
     run(managerOf(t), (recorder) => {
       this.control.write(settings);
       this.control.judge(recorder);
-      this.control.plan(recorder, { rows, sums, flags, ready, coefficients, applied, outcome });
+      this.control.plan(recorder, { rows, sums, flags, ready, coefficients, applied, outcome }, pass);
       this.control.measureRatio(recorder);
     });
 
@@ -200,6 +210,12 @@ class Pair {
     };
     assert(text[told].test(String(status)), `${what}: status of ${told}: ${status}`);
   }
+}
+
+/** A number in as many parts as `step_plan` takes. */
+function formParts(number: number): number[] {
+  const shares = Array.from({ length: FORM_PARTS }, (_, part) => 2 * part + 1);
+  return shares.map((share) => (number * share) / FORM_PARTS ** 2);
 }
 
 /** Sums in f32 cancel: what is small beside its terms is known less well. */

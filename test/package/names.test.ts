@@ -402,6 +402,7 @@ describe("public names", () => {
       Values
       activationBackwardKernel
       activationKernel
+      asked
       axpyKernel
       checkFinite
       checkView
@@ -414,6 +415,7 @@ describe("public names", () => {
       group
       guard
       guardKernel
+      inLockstep
       isAligned
       layerKinds
       lossKernel
@@ -442,6 +444,7 @@ describe("public names", () => {
       type Layer
       type LayerKind
       type LayerModule
+      type LayerProduct
       type ManagerCounts
       type Neighbours
       type OutputPlaces
@@ -452,9 +455,11 @@ describe("public names", () => {
       type RecordedPass
       type Recorder
       type Resources
+      type Room
       type RowLayout
       type SequenceForm
       type Site
+      type Steps
       type StridedCopy
       type Strides
       type Traits
@@ -496,6 +501,8 @@ describe("public names", () => {
     );
     expect(text(kept)).toMatchInlineSnapshot(`
       "linalg: autotune
+      model: gramInSteps
+      model: gramSteps
       model: turnsOf
       model: type Turns
       curvature: CurvatureSums

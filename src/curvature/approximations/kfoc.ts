@@ -1,6 +1,6 @@
 import { copy, type Matrix, matmul, multiplyPacked, padded, paddedView, reduce } from "../../linalg/index.js";
 import { scoped } from "../../linalg/layout/scoped.js";
-import { SplitSum } from "../../linalg/products/split.js";
+import { recordSplitSum } from "../../linalg/products/split.js";
 import type { Recorder } from "../../pipeline/index.js";
 import { scratchRows } from "../blocks/examples.js";
 import { project, weigh } from "../kernels/contract.js";
@@ -91,9 +91,7 @@ function sumVectors(recorder: Recorder, rows: Rows, factor: Matrix, into: Matrix
   project(recorder, { ...steps, positions: ownColumns, b: own, bSteps: along, z: images, zSteps: along });
   const weighed = scratchRows(recorder, other.rows, other.cols);
   weigh(recorder, { ...steps, positions: otherColumns, b: other, bSteps: along, z: weighed, zSteps: along });
-  const sum = new SplitSum(recorder, into, other.rows);
-  sum.product(other, weighed, 1 / divisor);
-  sum.finish();
+  recordSplitSum(recorder, into, other.rows, (sum) => sum.product(other, weighed, 1 / divisor));
 }
 
 /** Several positions: the Jacobians themselves, a bounded number at a time, side by side as one wide matrix. */
@@ -110,18 +108,18 @@ function sumJacobians(
   // The same numbers with the Jacobians one below the other.
   const stacked = (view: Matrix, K: number) => paddedView(view.buffer, 0, height * K, width);
   const images = scratchRows(recorder, height, chunk * padded(width));
-  const sum = new SplitSum(recorder, into, height * chunk);
-  for (let first = 0; first < total; first += chunk) {
-    const K = Math.min(chunk, total - first);
-    const all = K * padded(width);
-    const X = paddedView(wide.buffer, 0, height, all);
-    const Y = paddedView(images.buffer, 0, height, all);
-    if (chunk < total || !side.formed) formSide(recorder, rows, side, X, { first, count: K });
-    multiplyPacked(recorder, [{ A: unit, B: X, C: Y, transposed: false, alpha: 1, beta: 0 }]);
-    sum.product(stacked(X, K), stacked(Y, K), 1 / rows.divisor);
-  }
+  recordSplitSum(recorder, into, height * chunk, (sum) => {
+    for (let first = 0; first < total; first += chunk) {
+      const K = Math.min(chunk, total - first);
+      const all = K * padded(width);
+      const X = paddedView(wide.buffer, 0, height, all);
+      const Y = paddedView(images.buffer, 0, height, all);
+      if (chunk < total || !side.formed) formSide(recorder, rows, side, X, { first, count: K });
+      multiplyPacked(recorder, [{ A: unit, B: X, C: Y, transposed: false, alpha: 1, beta: 0 }]);
+      sum.product(stacked(X, K), stacked(Y, K), 1 / rows.divisor);
+    }
+  });
   side.formed = true;
-  sum.finish();
 }
 
 function formSide(

@@ -1,7 +1,14 @@
 import { ArgumentError } from "../../errors.js";
 import { blend } from "../../linalg/blend.js";
-import { checkFinite, gramPacked, type Matrix, paddedLength, paddedView } from "../../linalg/index.js";
-import type { FactorGram, FactorRows, FactorStatistics } from "../../model/index.js";
+import {
+  checkFinite,
+  gramPacked,
+  inLockstep,
+  type Matrix,
+  paddedLength,
+  paddedView,
+} from "../../linalg/index.js";
+import { type FactorGram, type FactorRows, type FactorStatistics, gramSteps } from "../../model/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { BlockUpdate } from "./block.js";
 import type { LayerShape } from "./examples.js";
@@ -117,10 +124,14 @@ function recordGrams(
   const lengths = sides.map(({ S }) => paddedLength(S.rows, S.cols));
   const buffer = recorder.scratch(lengths.reduce((sum, length) => sum + length, 0));
   let offset = 0;
-  return sides.map((side, index) => {
+  const placed = sides.map((side, index) => {
     const T = paddedView(buffer, offset, side.S.rows, side.S.cols);
     offset += lengths[index]!;
-    side.statistics.gram(recorder, T);
     return { ...side, T };
   });
+  inLockstep(
+    recorder,
+    placed.map(({ statistics, T }) => gramSteps(recorder, statistics, T)),
+  );
+  return placed;
 }

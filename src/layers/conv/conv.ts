@@ -1,8 +1,10 @@
 import {
   copyStrided,
+  inLockstep,
   type Matrix,
   multiplyPacked,
   type PackedProduct,
+  type Steps,
   type StridedCopy,
 } from "../../linalg/index.js";
 import { copyInto } from "../../linalg/layout/pack.js";
@@ -14,6 +16,7 @@ import type { Recorder } from "../../pipeline/index.js";
 import { initialWeights } from "../../random/index.js";
 import type { LayerModule, Neighbours, Site } from "../kind.js";
 import type { TrainableLayer } from "../layer.js";
+import type { LayerProduct } from "../layer-product.js";
 import type { Values } from "../values.js";
 import { Correlation, rowsOf } from "./correlation.js";
 import { ConvCurvature, groupedKind } from "./curvature.js";
@@ -89,8 +92,8 @@ export class Conv2dLayer implements TrainableLayer {
 
   forward(recorder: Recorder, count: number): void {
     const into = this.output.place.rows(count * this.positions);
-    const { activationAfter } = this.#neighbours;
-    this.products.correlate(recorder, count, this.weights.transposed, into, activationAfter);
+    const { activationAfter: activation } = this.#neighbours;
+    this.products.correlate(recorder, count, this.weights.transposed, into, { activation });
   }
 
   backward(recorder: Recorder, _count: number, examples: number): void {
@@ -108,8 +111,11 @@ export class Conv2dLayer implements TrainableLayer {
     }
   }
 
-  alongWeights(recorder: Recorder, count: number, directions: Directions): PackedProduct[] {
+  alongWeights(recorder: Recorder, count: number, directions: Directions): LayerProduct[] {
     const { products, weights, positions } = this;
+    // Where the input moves, `tangent` has the last word.
+    const activation = this.input.tangent ? undefined : this.#neighbours.activationAfter;
+    const last = { activation, values: activation && this.output.rows(count) };
     const block = count * positions;
     const into = (k: number) => this.output.tangent!.rows(block, this.out, k * block);
     const all = weights.transposesOf(directions);
@@ -117,12 +123,12 @@ export class Conv2dLayer implements TrainableLayer {
       products.correlateAll(
         recorder,
         count,
-        all.map((V, k) => ({ weights: V, into: into(k) })),
+        all.map((V, k) => ({ weights: V, into: into(k), ...last })),
       );
     } else {
       // With several groups, the whole kernel has room for one direction at a time.
       for (const [k, V] of weights.directionsOf(directions).entries()) {
-        products.correlate(recorder, count, weights.direction(recorder, V), into(k));
+        products.correlate(recorder, count, weights.direction(recorder, V), into(k), last);
       }
     }
     return [];
@@ -138,9 +144,13 @@ export class Conv2dLayer implements TrainableLayer {
   }
 
   gradient(recorder: Recorder, count: number, into: Matrix): PackedProduct[] {
-    const delta = this.output.delta!.rows(count * this.positions);
-    this.products.correlateBack(recorder, count, delta, this.weights.sum(recorder, into), 1 / count);
+    inLockstep(recorder, [this.gradientSteps(recorder, count, into)]);
     return [];
+  }
+
+  gradientSteps(recorder: Recorder, count: number, into: Matrix): Steps {
+    const delta = this.output.delta!.rows(count * this.positions);
+    return this.products.correlateBack(recorder, count, delta, this.weights.sum(recorder, into), 1 / count);
   }
 
   initialWeights(seed: number, index: number): Float32Array {

@@ -1,14 +1,17 @@
-import { type Matrix, padded, paddedLength, paddedView } from "../../linalg/index.js";
-import { SplitSum } from "../../linalg/products/split.js";
+import { type Matrix, padded, paddedLength, paddedView, type Steps } from "../../linalg/index.js";
+import { splitSum } from "../../linalg/products/split.js";
 import type { Workspace } from "../../memory/workspace.js";
 import type { Recorder } from "../../pipeline/index.js";
 import { recordAverage } from "../average-pool.js";
-import { type Activation, type LayerProduct, layerProducts } from "../layer-product.js";
+import { type LayerProduct, layerProducts } from "../layer-product.js";
 import type { Values } from "../values.js";
 import { type Chunk, type ConvGeometry, chunkRows, chunksOf, positionsOf } from "./geometry.js";
 import { recordPatches } from "./patches.js";
 import { ShiftGram } from "./shift-gram.js";
 import type { Target } from "./weights.js";
+
+/** What becomes of a product's results. */
+type LastWord = Pick<LayerProduct, "activation" | "values">;
 
 /** Chunks of a batch that small patches may be split into: each costs some dispatches. */
 const CHUNKS = 16;
@@ -54,24 +57,24 @@ export class Correlation {
     return this.#input.place.rows(count * positionsOf(this.geometry.input));
   }
 
-  /** `into` ← one row W a_t for each position, from W' of the whole kernel, or φ of it. */
-  correlate(recorder: Recorder, count: number, weights: Matrix, into: Matrix, activation?: Activation): void {
-    this.correlateAll(recorder, count, [{ weights, into, activation }]);
+  /** `into` ← one row W a_t for each position, from W' of the whole kernel, or φ of it, or that times φ' at φ's results `values`. */
+  correlate(recorder: Recorder, count: number, weights: Matrix, into: Matrix, last: LastWord = {}): void {
+    this.correlateAll(recorder, count, [{ weights, into, ...last }]);
   }
 
   /** `correlate` with several weights, whose patches are made once. */
   correlateAll(
     recorder: Recorder,
     count: number,
-    all: readonly { weights: Matrix; into: Matrix; activation?: Activation | undefined }[],
+    all: readonly ({ weights: Matrix; into: Matrix } & LastWord)[],
   ): void {
     for (const chunk of this.chunks(count)) {
       const inputs = this.#workspace.patches(this.columns, chunk.rows);
       recordPatches(recorder, "transposed", this.geometry, chunk, this.#source(count), inputs);
       layerProducts(
         recorder,
-        all.map(({ weights, into, activation }): LayerProduct => {
-          return { weights, inputs, rows: rowsOf(into, chunk), activation };
+        all.map(({ weights, into, ...last }): LayerProduct => {
+          return { weights, inputs, rows: rowsOf(into, chunk), first: chunk.first, ...last };
         }),
       );
     }
@@ -87,7 +90,7 @@ export class Correlation {
     source: Matrix,
     weights: Matrix,
     into: Matrix,
-    along: Pick<LayerProduct, "activation" | "values">,
+    last: LastWord,
   ): void {
     const geometry = { ...this.geometry, bias: false };
     const kernel = { ...weights, rows: geometry.features };
@@ -95,28 +98,29 @@ export class Correlation {
       const inputs = this.#workspace.patches(geometry.features, chunk.rows);
       recordPatches(recorder, "transposed", geometry, chunk, source, inputs);
       const rows = rowsOf(into, chunk);
-      layerProducts(recorder, [{ weights: kernel, inputs, rows, first: chunk.first, adds: true, ...along }]);
+      layerProducts(recorder, [{ weights: kernel, inputs, rows, first: chunk.first, adds: true, ...last }]);
     }
   }
 
-  /** A sum for the whole kernel ← α Σ rows_t a_t'. */
-  correlateBack(
+  /** A sum for the whole kernel ← α Σ rows_t a_t', in steps. */
+  *correlateBack(
     recorder: Recorder,
     count: number,
     rows: Matrix,
     { target, finish }: Target,
     alpha: number,
-  ): void {
+  ): Steps {
     const chunks = this.chunks(count);
-    const sum = new SplitSum(recorder, target, longest(chunks));
-    for (const chunk of chunks)
-      sum.product(rowsOf(rows, chunk), this.#patches(recorder, count, chunk), alpha);
-    sum.finish();
+    yield* splitSum(recorder, target, longest(chunks), (sum) => {
+      for (const chunk of chunks) {
+        sum.product(rowsOf(rows, chunk), this.#patches(recorder, count, chunk), alpha);
+      }
+    });
     finish();
   }
 
-  /** `into` ← Σ a_t a_t' over examples and positions. */
-  gramOfPatches(recorder: Recorder, count: number, into: Matrix): void {
+  /** `into` ← Σ a_t a_t' over examples and positions, in steps. */
+  gramOfPatches(recorder: Recorder, count: number, into: Matrix): Steps {
     const source = this.#source(count);
     const most = this.#shifts?.examples(this.#workspace.chunkLength.most) ?? 0;
     // The form counts on pixels without gaps between them.
@@ -127,23 +131,20 @@ export class Correlation {
       gapless &&
       this.#shifts.pays(recorder.manager.handle.capabilities, count)
     ) {
-      this.#shifts.record(recorder, source, count, into, most);
-      return;
+      return this.#shifts.steps(recorder, source, count, into, most);
     }
     const chunks = this.chunks(count);
-    const sum = new SplitSum(recorder, into, longest(chunks));
-    for (const chunk of chunks) sum.gram(this.#patches(recorder, count, chunk));
-    sum.finish();
+    return splitSum(recorder, into, longest(chunks), (sum) => {
+      for (const chunk of chunks) sum.gram(this.#patches(recorder, count, chunk));
+    });
   }
 
-  /** `into` ← Σ ā ā' over examples, ā the mean patch. */
-  gramOfMeans(recorder: Recorder, count: number, into: Matrix): void {
+  /** `into` ← Σ ā ā' over examples, ā the mean patch, in steps. */
+  gramOfMeans(recorder: Recorder, count: number, into: Matrix): Steps {
     const means = paddedView(recorder.scratch(paddedLength(count, this.columns)), 0, count, this.columns);
     const chunk = { first: 0, rows: count };
     recordPatches(recorder, "means", this.geometry, chunk, this.#source(count), means);
-    const sum = new SplitSum(recorder, into, count);
-    sum.gram(means);
-    sum.finish();
+    return splitSum(recorder, into, count, (sum) => sum.gram(means));
   }
 
   /** Σ_t over each example's positions, one row an example (and column). */

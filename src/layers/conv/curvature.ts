@@ -1,8 +1,14 @@
 import { UnsupportedLayerError } from "../../errors.js";
-import { type Matrix, packed, packedTarget, requireShape } from "../../linalg/index.js";
-import { SplitSum } from "../../linalg/products/split.js";
+import { inLockstep, type Matrix, packed, packedTarget, requireShape } from "../../linalg/index.js";
+import { splitSum } from "../../linalg/products/split.js";
 import type { RecordedPass } from "../../memory/recorded-pass.js";
-import type { CurvatureRows, Curved, FactorGram, LayerSize } from "../../model/index.js";
+import {
+  type CurvatureRows,
+  type Curved,
+  type FactorGram,
+  gramInSteps,
+  type LayerSize,
+} from "../../model/index.js";
 import type { Recorder } from "../../pipeline/index.js";
 import type { Values } from "../values.js";
 import type { Correlation } from "./correlation.js";
@@ -59,12 +65,10 @@ export class ConvCurvature implements Curved {
     const { count } = this;
     const { products, treatment } = this.#layer;
     if (treatment === "reduce") {
-      return { gram: (recorder, into) => products.gramOfMeans(recorder, count, into), scale: 1 / count };
+      return gramInSteps((recorder, into) => products.gramOfMeans(recorder, count, into), 1 / count);
     }
-    return {
-      gram: (recorder, into) => products.gramOfPatches(recorder, count, into),
-      scale: 1 / (count * this.positions),
-    };
+    const scale = 1 / (count * this.positions);
+    return gramInSteps((recorder, into) => products.gramOfPatches(recorder, count, into), scale);
   }
 
   /** @throws as `inputs`, and ArgumentError when the pass was recorded without columns. */
@@ -72,13 +76,10 @@ export class ConvCurvature implements Curved {
     this.#requireOneGroup();
     const { rows, divisor } = this.#columns("outputs");
     const { products, treatment } = this.#layer;
-    const gram = (recorder: Recorder, into: Matrix) => {
+    return gramInSteps((recorder, into) => {
       const stacked = treatment === "reduce" ? products.positionSums(recorder, rows) : rows;
-      const sum = new SplitSum(recorder, into, stacked.rows);
-      sum.gram(stacked);
-      sum.finish();
-    };
-    return { gram, scale: 1 / divisor };
+      return splitSum(recorder, into, stacked.rows, (sum) => sum.gram(stacked));
+    }, 1 / divisor);
   }
 
   /** As `Curved.apply`. @throws ShapeError for another shape, ArgumentError once the pass is over */
@@ -102,13 +103,8 @@ export class ConvCurvature implements Curved {
     requireShape(operation, "rows", rows, count * this.positions, this.out);
     requireShape(operation, "into", into, this.out, this.in);
     const { products, weights } = this.#layer;
-    products.correlateBack(
-      recorder,
-      count,
-      packed(recorder, rows, false),
-      weights.sum(recorder, into),
-      alpha,
-    );
+    const own = packed(recorder, rows, false);
+    inLockstep(recorder, [products.correlateBack(recorder, count, own, weights.sum(recorder, into), alpha)]);
   }
 
   curvatureRows(): CurvatureRows {

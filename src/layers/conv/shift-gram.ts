@@ -1,7 +1,20 @@
 import tgpu, { d } from "typegpu";
 import code from "../../../shaders/shift_gram.wgsl?raw";
 import type { Capabilities } from "../../device/index.js";
-import { copyStrided, type Matrix, multiplyPacked, padded, paddedView } from "../../linalg/index.js";
+import {
+  asked,
+  copyStrided,
+  group,
+  type Matrix,
+  multiplyPacked,
+  type PackedProduct,
+  padded,
+  paddedView,
+  partition,
+  type Room,
+  type Steps,
+  type StridedCopy,
+} from "../../linalg/index.js";
 import { lowerArea, tileShape } from "../../linalg/products/choice.js";
 import { tilesOf } from "../../linalg/products/tiles.js";
 import { defineKernel, type Recorder } from "../../pipeline/index.js";
@@ -9,6 +22,7 @@ import type { ConvGeometry } from "./geometry.js";
 import { recordPatches } from "./patches.js";
 
 export const ShiftGramProblem = d.struct({
+  first: d.u32,
   channels: d.u32,
   pixel: d.u32,
   height: d.u32,
@@ -20,8 +34,9 @@ export const ShiftGramProblem = d.struct({
   edge: d.u32,
   bias: d.u32,
   count: d.f32,
+  correlationOffset: d.u32,
+  sumOffset: d.u32,
   sumStride: d.u32,
-  sumColumn: d.u32,
   sOffset: d.u32,
   sStride: d.u32,
 });
@@ -30,7 +45,6 @@ export const shiftGramLayout = tgpu
   .bindGroupLayout({
     problems: { storage: d.arrayOf(ShiftGramProblem), access: "readonly", visibility: ["compute"] },
     correlations: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
-    sums: { storage: d.arrayOf(d.f32), access: "readonly", visibility: ["compute"] },
     s: { storage: d.arrayOf(d.f32), access: "mutable", visibility: ["compute"] },
   })
   .$idx(0);
@@ -104,33 +118,39 @@ export class ShiftGram {
 
   /** Most examples that are taken together, with at most so many elements in one buffer; 0 where that is too few. */
   examples(elements: number): number {
-    if (this.#correlationLength > elements) return 0;
-    const [fixed, each] = [this.#imageLength(0), this.#imageLength(1) - this.#imageLength(0)];
+    if (this.#correlationLength + this.#sumLength > elements) return 0;
+    const [fixed, each] = [this.#operandLength(0), this.#operandLength(1) - this.#operandLength(0)];
     return Math.floor(Math.min(LONGEST / this.#pitch, (elements - fixed) / each));
   }
 
   /**
-   * Records `into` ← Σ aa', with the bias's 1 if there is one: features (+ 1) square with aligned rows.
+   * The steps of `into` ← Σ aa', with the bias's 1 if there is one: features (+ 1) square with aligned rows.
    *
    * @param source pixels of the images, one a row, (i · H + y) · W + x, without gaps
    * @param most examples to take together, at least 1
    */
-  record(recorder: Recorder, source: Matrix, count: number, into: Matrix, most: number): void {
+  *steps(recorder: Recorder, source: Matrix, count: number, into: Matrix, most: number): Steps {
     const { bias, positions, features } = this.#geometry;
-    const size = features + (bias ? 1 : 0);
-    const correlations = recorder.scratch(this.#correlationLength);
-    const sums = paddedView(recorder.scratch(size * 4), 0, size, 4);
+    const operands = yield this.#operandLength(Math.min(most, count));
+    const results = yield this.#correlationLength + this.#sumLength;
+    const sums = paddedView(results.buffer, results.offset + this.#correlationLength, this.#size, 4);
     for (let first = 0; first < count; first += most) {
       const examples = Math.min(most, count - first);
       const beta = first > 0 ? 1 : 0;
-      this.#correlate(
-        recorder,
-        this.#spread(recorder, source, first, examples),
-        examples,
-        correlations,
-        beta,
-      );
-      if (bias) this.#sumPatches(recorder, source, { first, rows: examples }, sums, beta);
+      const { images, copies } = this.#spread(recorder, source, first, examples, operands);
+      yield asked(copyStrided, copies);
+      const products = this.#correlations(images, examples, results, beta);
+      if (bias) {
+        const means = paddedView(
+          operands.buffer,
+          operands.offset + this.#imageLength(examples),
+          examples,
+          this.#size,
+        );
+        recordPatches(recorder, "means", this.#geometry, { first, rows: examples }, source, means);
+        products.push(this.#sumOfPatches(means, sums, beta));
+      }
+      yield asked(multiplyPacked, products);
     }
     const { input, output, kernel, padding } = this.#geometry;
     const problem = {
@@ -145,13 +165,13 @@ export class ShiftGram {
       edge: this.#edge,
       bias: bias ? 1 : 0,
       count: count * positions,
+      correlationOffset: results.offset,
+      sumOffset: sums.offset + (features % 4),
       sumStride: sums.stride,
-      sumColumn: features % 4,
       sOffset: into.offset,
       sStride: into.stride,
     };
-    const problems = recorder.manager.table(ShiftGramProblem, [problem]);
-    recorder.dispatch(shiftGramKernel, { problems, correlations, sums: sums.buffer, s: into.buffer }, size);
+    yield asked(assemble, [{ problem, correlations: results.buffer, s: into.buffer }]);
   }
 
   /** Multiplications of the products, those of a tile's unused numbers with them. */
@@ -174,6 +194,21 @@ export class ShiftGram {
     return this.#geometry.input.height * this.#geometry.kernel[0] * (1 + 2 * this.#edge) * this.#slot;
   }
 
+  /** Numbers of Σ a, in four columns. */
+  get #sumLength(): number {
+    return this.#geometry.bias ? 4 * this.#size : 0;
+  }
+
+  /** Columns of a patch. */
+  get #size(): number {
+    return this.#geometry.features + (this.#geometry.bias ? 1 : 0);
+  }
+
+  /** Numbers of the images and of their mean patches. */
+  #operandLength(count: number): number {
+    return this.#imageLength(count) + (this.#geometry.bias ? count * padded(this.#size) : 0);
+  }
+
   #imageLength(count: number): number {
     return (this.#geometry.input.height * count + 2) * this.#pitch * this.#pixel;
   }
@@ -185,12 +220,18 @@ export class ShiftGram {
   }
 
   /** The images line by line, (y, i, x), between zeros: a pixel's partner is always so many rows away. */
-  #spread(recorder: Recorder, source: Matrix, first: number, count: number): Matrix {
+  #spread(
+    recorder: Recorder,
+    source: Matrix,
+    first: number,
+    count: number,
+    { buffer, offset }: Room,
+  ): { images: Matrix; copies: StridedCopy[] } {
     const { height, width } = this.#geometry.input;
     const [pixel, pitch] = [this.#pixel, this.#pitch];
-    const buffer = recorder.scratch(this.#imageLength(count));
-    recorder.clear(buffer);
-    copyStrided(recorder, [
+    recorder.clear(buffer, 4 * offset, 4 * this.#imageLength(count));
+    const start = offset + pitch * pixel;
+    const copies = [
       {
         source: {
           buffer: source.buffer,
@@ -199,70 +240,74 @@ export class ShiftGram {
           row: height * width * pixel,
           col: 1,
         },
-        target: { buffer, offset: pitch * pixel, batch: count * pitch * pixel, row: pitch * pixel, col: 1 },
+        target: { buffer, offset: start, batch: count * pitch * pixel, row: pitch * pixel, col: 1 },
         batch: height,
         rows: count,
         cols: width * pixel,
       },
-    ]);
-    return {
-      buffer,
-      offset: pitch * pixel,
-      rows: height * count * pitch,
-      cols: this.#geometry.input.channels,
-      stride: pixel,
-    };
+    ];
+    const [rows, cols] = [height * count * pitch, this.#geometry.input.channels];
+    return { images: { buffer, offset: start, rows, cols, stride: pixel }, copies };
   }
 
-  #correlate(recorder: Recorder, images: Matrix, count: number, correlations: GPUBuffer, beta: number): void {
+  #correlations(images: Matrix, count: number, into: Room, beta: number): PackedProduct[] {
     const { input, kernel } = this.#geometry;
     const [pixel, pitch, edge] = [this.#pixel, this.#pitch, this.#edge];
     const reach = kernel[1] - 1;
-    multiplyPacked(
-      recorder,
-      this.#products.map((product) => {
-        const { y, deltaY, part } = product;
-        const x = part === 0 ? 0 : part <= edge ? part - 1 : input.width - 1 - 2 * edge + part;
-        const rows = part === 0 ? count * pitch : count;
-        const stride = part === 0 ? pixel : pitch * pixel;
-        const left = deltaY === 0 ? 0 : -reach;
-        const start = (y * count * pitch + x) * pixel;
-        const partner = start + (deltaY * count * pitch + left) * pixel;
-        const slot = ((y * kernel[0] + deltaY) * (1 + 2 * edge) + part) * this.#slot;
-        const cols = this.#columns(product);
-        return {
-          A: { ...images, offset: images.offset + start, rows, stride },
-          // Rows overlap: a row is the pixels from the leftmost partner to the rightmost.
-          B: { ...images, offset: images.offset + partner, rows, cols, stride },
-          C: {
-            buffer: correlations,
-            offset: slot + (left + reach) * pixel,
-            rows: input.channels,
-            cols,
-            stride: (2 * reach + 1) * pixel,
-          },
-          transposed: false,
-          alpha: 1,
-          beta,
-        };
-      }),
-    );
+    return this.#products.map((product) => {
+      const { y, deltaY, part } = product;
+      const x = part === 0 ? 0 : part <= edge ? part - 1 : input.width - 1 - 2 * edge + part;
+      const rows = part === 0 ? count * pitch : count;
+      const stride = part === 0 ? pixel : pitch * pixel;
+      const left = deltaY === 0 ? 0 : -reach;
+      const start = (y * count * pitch + x) * pixel;
+      const partner = start + (deltaY * count * pitch + left) * pixel;
+      const slot = ((y * kernel[0] + deltaY) * (1 + 2 * edge) + part) * this.#slot;
+      const cols = this.#columns(product);
+      return {
+        A: { ...images, offset: images.offset + start, rows, stride },
+        // Rows overlap: a row is the pixels from the leftmost partner to the rightmost.
+        B: { ...images, offset: images.offset + partner, rows, cols, stride },
+        C: {
+          buffer: into.buffer,
+          offset: into.offset + slot + (left + reach) * pixel,
+          rows: input.channels,
+          cols,
+          stride: (2 * reach + 1) * pixel,
+        },
+        transposed: false,
+        alpha: 1,
+        beta,
+      };
+    });
   }
 
   /** Adds Σ a to a column of `sums`: means over positions, times their 1, over examples. */
-  #sumPatches(
-    recorder: Recorder,
-    source: Matrix,
-    chunk: { first: number; rows: number },
-    sums: Matrix,
-    beta: number,
-  ): void {
+  #sumOfPatches(means: Matrix, sums: Matrix, beta: number): PackedProduct {
     const size = sums.rows;
-    const means = paddedView(recorder.scratch(chunk.rows * padded(size)), 0, chunk.rows, size);
-    recordPatches(recorder, "means", this.#geometry, chunk, source, means);
     const last = size - 1 - ((size - 1) % 4);
     const B = { ...means, offset: means.offset + last, cols: size - last };
     const C = { ...sums, cols: size - last };
-    multiplyPacked(recorder, [{ A: means, B, C, transposed: false, alpha: this.#geometry.positions, beta }]);
+    return { A: means, B, C, transposed: false, alpha: this.#geometry.positions, beta };
+  }
+}
+
+/** What `shift_gram` puts together of one convolution. */
+interface Assembly {
+  readonly problem: Omit<d.Infer<typeof ShiftGramProblem>, "first">;
+  readonly correlations: GPUBuffer;
+  readonly s: GPUBuffer;
+}
+
+/** Records the matrices of several convolutions, one dispatch for all that share their buffers. */
+function assemble(recorder: Recorder, all: readonly Assembly[]): void {
+  for (const part of partition(all, ({ correlations, s }) => [correlations, s])) {
+    const { rows, groups } = group(
+      part.map(({ problem }) => problem),
+      ({ channels, kernel, bias }) => channels * kernel.x * kernel.y + bias,
+    );
+    const { correlations, s } = part[0]!;
+    const problems = recorder.manager.table(ShiftGramProblem, rows);
+    recorder.dispatch(shiftGramKernel, { problems, correlations, s }, groups);
   }
 }

@@ -5,12 +5,13 @@ import ratioCode from "../../../shaders/step_ratio.wgsl?raw";
 import type { StoredNumber } from "../../curvature/index.js";
 import { axpy } from "../../linalg/index.js";
 import type { Model, Pass } from "../../model/index.js";
-import { defineKernel, type Recorder } from "../../pipeline/index.js";
+import { defineKernel, type Recorder, withConstants } from "../../pipeline/index.js";
 import { pair } from "../accumulation.js";
 import type { OptimizerMemory } from "../memory.js";
 import type { BufferRange, StateTensor } from "../ranges.js";
 import type { Settings } from "../settings.js";
 import { AppliedStep, LayerStep, Outcome } from "../structs.js";
+import { FORM_PARTS } from "../sums.js";
 import { quadraticForms } from "./forms.js";
 import { type ControlNumbers, type ControlReport, controlReport, STATE_WORDS, StepState } from "./state.js";
 
@@ -69,6 +70,8 @@ export const stepRatioLayout = tgpu
 
 const judgeKernel = defineKernel({ name: "step_judge", code: judgeCode, layout: stepJudgeLayout });
 const planKernel = defineKernel({ name: "step_plan", code: planCode, layout: stepPlanLayout });
+/** By whether the forms come in parts. */
+const planKernels = { whole: planKernel, inParts: withConstants(planKernel, { PARTS: FORM_PARTS }) };
 const ratioKernel = defineKernel({ name: "step_ratio", code: ratioCode, layout: stepRatioLayout });
 
 /** The words of `shaders/source/pieces/damping_rules.wgsl`. */
@@ -206,6 +209,8 @@ export class StepControl {
   /**
    * Records the forms of the quadratic model along U and V, where this step measures it. Of a batch in micro-batches it is that of
    * the one whose pass it is, a part of the batch as it is of any large one.
+   *
+   * @param forms has room for four numbers, each in `FORM_PARTS` parts
    */
   measure(
     recorder: Recorder,
@@ -216,19 +221,22 @@ export class StepControl {
     if (!this.#measures) return;
     if (this.#exact(pass)) {
       const examples = Math.min(pass.count, Math.max(FORM_EXAMPLES, Math.ceil(whole / 4)));
-      pass.curvatureAlong!(recorder, [update, velocity], forms, { examples });
+      const directions = [update, velocity];
+      if (this.#inParts(pass)) {
+        pass.curvatureInParts!(recorder, directions, forms, { examples, parts: FORM_PARTS });
+      } else pass.curvatureAlong!(recorder, directions, forms, { examples });
       return;
     }
     const along = (buffer: GPUBuffer) => this.#model.layers.map(({ G }) => ({ ...G, buffer }));
     quadraticForms(recorder, pass, [along(update), along(velocity)], forms.buffer, forms.index);
   }
 
-  /** Records how far the step goes. */
-  plan(recorder: Recorder, tail: ControlledTail): void {
+  /** Records how far the step goes, by the forms of the pass. */
+  plan(recorder: Recorder, tail: ControlledTail, pass: Pass): void {
     const { rows, ...buffers } = tail;
     const layers = recorder.manager.table(LayerStep, [...rows]);
     const bindings = { ...buffers, layers, settings: this.#settings.buffer, state: this.state };
-    recorder.dispatch(planKernel, bindings, 1);
+    recorder.dispatch(planKernels[this.#inParts(pass) ? "inParts" : "whole"], bindings, 1);
   }
 
   /** Records the reduction ratio where the damping's rule asks for it, after the weights have changed; the pass is over then. */
@@ -260,6 +268,11 @@ export class StepControl {
   /** What the bytes of `readBack` say; numbers of `set` were set. */
   report(bytes: ArrayBuffer, set?: Partial<ControlNumbers>): ControlReport {
     return controlReport(bytes, set);
+  }
+
+  /** The forms come in parts, which `step_plan` adds up. */
+  #inParts(pass: Pass): boolean {
+    return this.#exact(pass) && pass.curvatureInParts !== undefined;
   }
 
   /** The form along directions is of the exact Gauss-Newton matrix. */
