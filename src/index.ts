@@ -107,6 +107,7 @@ export {
   CheckpointError,
   DataError,
   DeviceLostError,
+  FeatureError,
   KfacError,
   type KfacErrorCode,
   LimitError,

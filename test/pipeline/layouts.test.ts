@@ -58,11 +58,13 @@ const definitions = Object.entries(texts).flatMap(([path, text]) => {
   );
 });
 
-/** The bindings of a WGSL text, one line each, with every struct spelt out in place of its name. */
+/** The bindings of a WGSL text, one line each, with every struct and alias spelt out in place of its name. */
 function bindingsOf(wgsl: string): string[] {
   const text = wgsl.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\/\/.*$/gm, "");
   const structs = new Map<string, string>();
   for (const [, name, body] of text.matchAll(/\bstruct\s+(\w+)\s*\{([^}]*)\}/g)) structs.set(name!, body!);
+  const aliases = new Map<string, string>();
+  for (const [, name, type] of text.matchAll(/\balias\s+(\w+)\s*=\s*([^;]+);/g)) aliases.set(name!, type!);
   const spellOut = (type: string): string =>
     type
       .replace(/\s+/g, "")
@@ -71,7 +73,7 @@ function bindingsOf(wgsl: string): string[] {
       )
       .replace(/\w+/g, (word) => {
         const body = structs.get(word);
-        if (body === undefined) return word;
+        if (body === undefined) return aliases.get(word) ?? word;
         const fields = splitFields(body).map((field) => {
           const [, attributes = "", name, fieldType] =
             /^((?:@\w+(?:\([^)]*\))?\s*)*)(\w+)\s*:\s*([\s\S]+)$/.exec(field)!;
