@@ -1,4 +1,4 @@
-import type { Matrix } from "../linalg/index.js";
+import type { Matrix, Precision } from "../linalg/index.js";
 import type { Recorder } from "../pipeline/index.js";
 import type { LayerSize } from "./trainable.js";
 
@@ -18,8 +18,11 @@ export interface FactorRows {
  * in `FactorRows`.
  */
 export interface FactorGram {
-  /** Records `into` ← Σ aa' (or Σ bb'), d × d with aligned rows, whatever it held before. */
-  gram(recorder: Recorder, into: Matrix): void;
+  /**
+   * Records `into` ← Σ aa' (or Σ bb'), d × d with aligned rows, whatever it held before. With `precision` it may round the columns
+   * to that before they are multiplied, where it makes them.
+   */
+  gram(recorder: Recorder, into: Matrix, precision?: Precision): void;
   scale: number;
 }
 

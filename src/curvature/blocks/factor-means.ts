@@ -1,6 +1,13 @@
 import { ArgumentError } from "../../errors.js";
 import { blend } from "../../linalg/blend.js";
-import { checkFinite, gramPacked, type Matrix, paddedLength, paddedView } from "../../linalg/index.js";
+import {
+  checkFinite,
+  gramPacked,
+  type Matrix,
+  type Precision,
+  paddedLength,
+  paddedView,
+} from "../../linalg/index.js";
 import type { FactorGram, FactorRows, FactorStatistics } from "../../model/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { BlockUpdate } from "./block.js";
@@ -69,12 +76,15 @@ interface Side<T extends FactorStatistics> {
 /**
  * Records Ā ← βĀ + (1 − β) mean AᵢAᵢ' and B̄ likewise for layers of a block. A batch with numbers that are not finite is
  * left out: then the flags of its layer are not 0 afterwards (bit 1 for A, 2 for B, 8 where `skip` says so).
+ *
+ * @param precision that columns are rounded to before they are multiplied
  */
 export function accumulateFactors(
   recorder: Recorder,
   updates: readonly BlockUpdate[],
   means: FactorPairs,
   state: FactorState,
+  precision: Precision,
   skip?: StoredNumber,
 ): void {
   // All are asked before anything is recorded: they may refuse.
@@ -89,6 +99,7 @@ export function accumulateFactors(
   const sums = recordGrams(
     recorder,
     sides.filter((side): side is Side<FactorGram> => "gram" in side.statistics),
+    precision,
   );
   recorder.clear(state.flags);
   checkFinite(recorder, state.flags, [
@@ -104,6 +115,7 @@ export function accumulateFactors(
     recorder,
     stacked.map(({ statistics, S, scale }) => ({ A: statistics.rows, S, scale })),
     state.scales,
+    precision,
   );
   blend(recorder, sums, state.scales);
 }
@@ -112,6 +124,7 @@ export function accumulateFactors(
 function recordGrams(
   recorder: Recorder,
   sides: readonly Side<FactorGram>[],
+  precision: Precision,
 ): (Side<FactorGram> & { T: Matrix })[] {
   if (sides.length === 0) return [];
   const lengths = sides.map(({ S }) => paddedLength(S.rows, S.cols));
@@ -120,7 +133,7 @@ function recordGrams(
   return sides.map((side, index) => {
     const T = paddedView(buffer, offset, side.S.rows, side.S.cols);
     offset += lengths[index]!;
-    side.statistics.gram(recorder, T);
+    side.statistics.gram(recorder, T, precision);
     return { ...side, T };
   });
 }

@@ -1,4 +1,4 @@
-import { type Matrix, padded, paddedLength, paddedView } from "../../linalg/index.js";
+import { type Matrix, type Precision, padded, paddedLength, paddedView } from "../../linalg/index.js";
 import { SplitSum } from "../../linalg/products/split.js";
 import type { Workspace } from "../../memory/workspace.js";
 import type { Recorder } from "../../pipeline/index.js";
@@ -115,8 +115,8 @@ export class Correlation {
     finish();
   }
 
-  /** `into` ← Σ a_t a_t' over examples and positions. */
-  gramOfPatches(recorder: Recorder, count: number, into: Matrix): void {
+  /** `into` ← Σ a_t a_t' over examples and positions; patches are rounded to `precision`, correlations are of f32. */
+  gramOfPatches(recorder: Recorder, count: number, into: Matrix, precision?: Precision): void {
     const source = this.#source(count);
     const most = this.#shifts?.examples(this.#workspace.chunkLength.most) ?? 0;
     // The form counts on pixels without gaps between them.
@@ -131,17 +131,17 @@ export class Correlation {
       return;
     }
     const chunks = this.chunks(count);
-    const sum = new SplitSum(recorder, into, longest(chunks));
+    const sum = new SplitSum(recorder, into, longest(chunks), precision);
     for (const chunk of chunks) sum.gram(this.#patches(recorder, count, chunk));
     sum.finish();
   }
 
   /** `into` ← Σ ā ā' over examples, ā the mean patch. */
-  gramOfMeans(recorder: Recorder, count: number, into: Matrix): void {
+  gramOfMeans(recorder: Recorder, count: number, into: Matrix, precision?: Precision): void {
     const means = paddedView(recorder.scratch(paddedLength(count, this.columns)), 0, count, this.columns);
     const chunk = { first: 0, rows: count };
     recordPatches(recorder, "means", this.geometry, chunk, this.#source(count), means);
-    const sum = new SplitSum(recorder, into, count);
+    const sum = new SplitSum(recorder, into, count, precision);
     sum.gram(means);
     sum.finish();
   }

@@ -1,5 +1,5 @@
 import { UnsupportedLayerError } from "../../errors.js";
-import { type Matrix, packed, packedTarget, requireShape } from "../../linalg/index.js";
+import { type Matrix, type Precision, packed, packedTarget, requireShape } from "../../linalg/index.js";
 import { SplitSum } from "../../linalg/products/split.js";
 import type { RecordedPass } from "../../memory/recorded-pass.js";
 import type { CurvatureRows, Curved, FactorGram, LayerSize } from "../../model/index.js";
@@ -59,10 +59,13 @@ export class ConvCurvature implements Curved {
     const { count } = this;
     const { products, treatment } = this.#layer;
     if (treatment === "reduce") {
-      return { gram: (recorder, into) => products.gramOfMeans(recorder, count, into), scale: 1 / count };
+      return {
+        gram: (recorder, into, precision) => products.gramOfMeans(recorder, count, into, precision),
+        scale: 1 / count,
+      };
     }
     return {
-      gram: (recorder, into) => products.gramOfPatches(recorder, count, into),
+      gram: (recorder, into, precision) => products.gramOfPatches(recorder, count, into, precision),
       scale: 1 / (count * this.positions),
     };
   }
@@ -72,9 +75,9 @@ export class ConvCurvature implements Curved {
     this.#requireOneGroup();
     const { rows, divisor } = this.#columns("outputs");
     const { products, treatment } = this.#layer;
-    const gram = (recorder: Recorder, into: Matrix) => {
+    const gram = (recorder: Recorder, into: Matrix, precision?: Precision) => {
       const stacked = treatment === "reduce" ? products.positionSums(recorder, rows) : rows;
-      const sum = new SplitSum(recorder, into, stacked.rows);
+      const sum = new SplitSum(recorder, into, stacked.rows, precision);
       sum.gram(stacked);
       sum.finish();
     };

@@ -149,6 +149,7 @@ function halfGrams(
   const { summands, sums } = inParts(recorder, rounded, { counts, scale: 0, least: 1 });
   recordGrams(recorder, summands, recorder.manager.table(Scale, [{ alpha: HALF_UNIT, beta: 0 }]), inHalf);
   blend(recorder, sums, pairs);
+  recorder.release(pairs, halves[0]!.A.buffer, sums[0]!.T.buffer);
 }
 
 /**

@@ -58,7 +58,7 @@ export interface Halves {
  * Records the operands of products rounded to f16, each matrix times a power of two of its own, in scratch.
  *
  * @param scales pairs (α, β) of f32, which may be written on the GPU
- * @returns the rounded operands, and for each product the (α, β) by which `HALF_UNIT` times the product of the rounded ones
+ * @returns the rounded operands, all in one buffer, and for each product the (α, β) by which `HALF_UNIT` times the product of the rounded ones
  *   becomes what α times that of the given ones is; not finite where they are not, unless α is 0
  */
 export function roundToHalf(
@@ -103,6 +103,7 @@ export function roundToHalf(
   for (const kernel of [peaks, rounding]) {
     for (const { bindings, groups } of parts) recorder.dispatch(kernel, bindings, groups);
   }
+  recorder.release(largests);
   const half = ({ x, offset }: { x: Matrix; offset: number }) => paddedView(buffer, offset, x.rows, x.cols);
   return { halves: places.map(({ left, right }) => ({ A: half(left), B: half(right) })), pairs };
 }

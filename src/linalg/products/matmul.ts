@@ -151,6 +151,7 @@ function multiplyHalf(recorder: Recorder, products: readonly Omit<PackedProduct,
     products.map(({ C }, scale) => ({ T: rounded[scale]!.C, S: C, scale })),
     pairs,
   );
+  recorder.release(pairs, scratch, halves[0]!.A.buffer);
 }
 
 /**

@@ -6,6 +6,7 @@ import { type Matrix, paddedLength, paddedView } from "../layout/view.js";
 import { gramPacked } from "./gram.js";
 import { multiplyPacked } from "./matmul.js";
 import { partials, partsOf, rowsInParts } from "./parts.js";
+import type { Precision } from "./precision.js";
 
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
 
@@ -20,17 +21,20 @@ export class SplitSum {
   readonly #unpack: () => void;
   readonly #parts: number;
   readonly #partials: Matrix;
+  readonly #precision: Precision;
   #first = true;
 
   /**
    * @param into receives the sum, whatever it held before
    * @param longest rows of the longest chunk
+   * @param precision that Gram matrices round their operands to
    */
-  constructor(recorder: Recorder, into: Matrix, longest: number) {
+  constructor(recorder: Recorder, into: Matrix, longest: number, precision: Precision = "f32") {
     const { capabilities } = recorder.manager.handle;
     const { rows, cols } = into;
     this.#parts = partsOf(capabilities, [{ m: rows, n: cols, k: longest }])[0]!;
     this.#recorder = recorder;
+    this.#precision = precision;
     const { target, unpack } = packedTarget(recorder, into, false);
     this.#target = target;
     this.#unpack = unpack;
@@ -61,6 +65,7 @@ export class SplitSum {
       this.#recorder,
       partials(this.#partials, this.#parts).map((S, part) => ({ A: rows[part]!, S, scale })),
       this.#scales(),
+      this.#precision,
     );
     this.#first = false;
   }
