@@ -159,6 +159,7 @@ export {
   type Matrix,
   type MatrixView,
   matmul,
+  type Precision,
   type ProductSize,
   type Reduction,
   reduce,

@@ -87,6 +87,7 @@ describe("public names", () => {
       EkfacBlock
       Engine
       FALLBACKS
+      FeatureError
       FitAbortedError
       FullBlock
       GgnBlock
@@ -331,6 +332,7 @@ describe("public names", () => {
       type PipelineManager
       type PoolModule
       type PoolOptions
+      type Precision
       type PreconditionOperands
       type PreconditionedLayer
       type PreconditionerOptions
@@ -489,7 +491,9 @@ describe("public names", () => {
         .map((name) => `${room}: ${name}`),
     );
     expect(text(kept)).toMatchInlineSnapshot(`
-      "linalg: autotune
+      "linalg: PRECISION
+      linalg: autotune
+      linalg: requirePrecision
       curvature: CurvatureSums
       curvature: withoutMicroBatches"
     `);
