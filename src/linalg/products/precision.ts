@@ -9,8 +9,8 @@ export const PRECISIONS = ["f32", "f16"] as const;
  * What the inputs of a product are rounded to. Products and sums are of f32 either way, and so is everything in memory.
  *
  * `"f16"` rounds each number to 11 bits, the nearest, times a power of two of its matrix's that brings the largest into the range of f16.
- * So nothing overflows, and nothing vanishes but what is some 2²⁸ times as small as the largest: a sum of products errs by
- * 2⁻¹⁰ Σ|a||b| at most, beside the rounding of f32. It needs the feature `shader-f16`.
+ * So nothing overflows, and nothing vanishes but what is some 2²⁸ times as small as the largest; beside that a sum of products
+ * errs by 2⁻¹⁰ Σ|a||b| at most, and by the rounding of f32. It needs the feature `shader-f16`.
  */
 export type Precision = (typeof PRECISIONS)[number];
 
