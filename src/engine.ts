@@ -1,6 +1,7 @@
 import type { Model } from "./curvature/index.js";
 import { type PreconditionedLayer, Preconditioner, type PreconditionerOptions } from "./curvature/index.js";
 import { type DatasetSource, gpuDataset } from "./data/resident.js";
+import { type SavedNetwork, type SavedOptimizer, type Snapshot, snapshot } from "./data/snapshot.js";
 import { type Capabilities, type DeviceHandle, type DeviceOptions, openDevice } from "./device/index.js";
 import type { DeviceLostError } from "./errors.js";
 import { HostOperations } from "./host/index.js";
@@ -130,6 +131,19 @@ export class Engine extends HostOperations implements Disposable {
     options: FitOptions<R>,
   ): Promise<FitHistory> {
     return training.fit(net, optimizer, data, options);
+  }
+
+  /**
+   * Weights and optimiser state at one point of a run, in main memory: after the steps asked for so far, before any asked for later.
+   *
+   *     const { weights, state } = await engine.snapshot(net, optimizer);
+   *     net.setWeights(weights);
+   *     optimizer.restore(state);
+   *
+   * @throws (by rejection) ArgumentError for what is no network or optimiser, or is disposed of, DeviceLostError
+   */
+  snapshot(net: SavedNetwork, optimizer: SavedOptimizer): Promise<Snapshot> {
+    return snapshot(net, optimizer);
   }
 
   /**

@@ -15,6 +15,7 @@ export type KfacErrorCode =
   | "feature"
   | "device-lost"
   | "out-of-memory"
+  | "submission"
   | "shader"
   | "not-positive-definite"
   | "aborted";
@@ -212,6 +213,23 @@ export class OutOfMemoryError extends KfacError {
     );
     this.operation = operation;
     this.bytes = bytes;
+  }
+}
+
+/** The GPU refused commands: nothing of them was done, and what was to be read back was not computed. */
+export class SubmissionError extends KfacError {
+  override readonly name = "SubmissionError";
+  /** The device's own words. */
+  readonly detail: string;
+
+  constructor(detail: string, options?: ErrorOptions) {
+    const [first = ""] = detail.trim().split("\n");
+    super(
+      "submission",
+      `The GPU refused the commands and did nothing of them (${first.replace(/\.$/, "")}); do not destroy buffers that are in use, nor mix those of several devices.`,
+      options,
+    );
+    this.detail = detail;
   }
 }
 

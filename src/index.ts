@@ -96,7 +96,9 @@ export {
   restoreRun,
   type SavedNetwork,
   type SavedOptimizer,
+  type Snapshot,
   saveRun,
+  snapshot,
   type Tensor,
 } from "./data/index.js";
 export type { Capabilities, DeviceOptions } from "./device/index.js";
@@ -117,6 +119,7 @@ export {
   ShaderError,
   ShapeError,
   type ShapeLike,
+  SubmissionError,
   UnsupportedLayerError,
 } from "./errors.js";
 export {

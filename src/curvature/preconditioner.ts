@@ -118,6 +118,7 @@ export class Preconditioner implements Disposable {
   readonly #mean: boolean;
   readonly #flags: GPUBuffer;
   readonly #examples: number[];
+  #disposed = false;
 
   /**
    * @throws ArgumentError for bad options or names that repeat, UnsupportedLayerError for a layer without Kronecker form where
@@ -163,6 +164,7 @@ export class Preconditioner implements Disposable {
   }
 
   set damping(value: number) {
+    this.#assertUsable("damping");
     this.curvature.damping = value;
   }
 
@@ -179,6 +181,7 @@ export class Preconditioner implements Disposable {
 
   /** As `accumulate`, for several layers by their names in one grouped call. @throws as `accumulate`; nothing is recorded then */
   accumulateAll(encoder: GPUCommandEncoder, statistics: Readonly<Record<string, LayerStatistics>>): void {
+    this.#assertUsable("accumulate");
     requireEncoder("accumulate", encoder);
     must("accumulate", "statistics", statistics, BY_NAME);
     const given = Object.entries(statistics).map(([name, own]) => this.#checkStatistics(name, own));
@@ -202,6 +205,7 @@ export class Preconditioner implements Disposable {
 
   /** Records what renews the solution of every layer: K-FAC's damped inverses, other blocks' bases. @throws as `accumulate` */
   refresh(encoder: GPUCommandEncoder): void {
+    this.#assertUsable("refresh");
     requireEncoder("refresh", encoder);
     this.#record(encoder, (recorder) => this.curvature.refresh(recorder));
   }
@@ -222,6 +226,7 @@ export class Preconditioner implements Disposable {
     encoder: GPUCommandEncoder,
     operands: Readonly<Record<string, PreconditionOperands>>,
   ): void {
+    this.#assertUsable("precondition");
     requireEncoder("precondition", encoder);
     must("precondition", "operands", operands, BY_NAME);
     const given = Object.entries(operands).map(([name, own]) => this.#checkOperands(name, own));
@@ -263,6 +268,7 @@ export class Preconditioner implements Disposable {
 
   /** Reads how every layer stands. Waits for the GPU: for now and then, not for every step. */
   async status(): Promise<LayerStatus[]> {
+    this.#assertUsable("status");
     const recorder = this.#manager.record();
     const bytes = recorder.read(this.curvature.state);
     recorder.submit();
@@ -270,6 +276,7 @@ export class Preconditioner implements Disposable {
   }
 
   dispose(): void {
+    this.#disposed = true;
     this.curvature.dispose();
     this.#manager.destroyBuffer(this.#flags);
   }
@@ -278,10 +285,19 @@ export class Preconditioner implements Disposable {
     this.dispose();
   }
 
+  /** @throws ArgumentError once it is disposed of */
+  #assertUsable(operation: string): void {
+    if (!this.#disposed) return;
+    const message = "is disposed of; make another one";
+    throw new ArgumentError(`preconditioner.${operation}`, "preconditioner", message);
+  }
+
   /** The caller's encoder gets its passes back ended, whatever happens. */
   #record(encoder: GPUCommandEncoder, body: (recorder: Recorder) => void): void {
     const recorder = this.#manager.record(encoder);
     try {
+      // Nobody knows when it is submitted, and λ may be another then.
+      this.curvature.recordSettings(recorder);
       body(recorder);
     } finally {
       recorder.end();

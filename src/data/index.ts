@@ -13,4 +13,5 @@ export { type IdxArray, type IdxData, parseIdx } from "./idx.js";
 export { type LabelledData, type LabelledImages, labelledData, readIdx } from "./labelled.js";
 export { microBatches } from "./micro-batches.js";
 export type { DatasetSource } from "./resident.js";
-export { restoreRun, type SavedNetwork, type SavedOptimizer, saveRun } from "./run.js";
+export { restoreRun, saveRun } from "./run.js";
+export { type SavedNetwork, type SavedOptimizer, type Snapshot, snapshot } from "./snapshot.js";

@@ -1,20 +1,14 @@
 /** What a training run needs to continue bitwise, as a checkpoint. */
-import { must, OBJECT, objectLike } from "../arguments.js";
+import { must, OBJECT } from "../arguments.js";
 import { CheckpointError } from "../errors.js";
-import type { Network } from "../network/index.js";
-import type { Optimizer } from "../optimizers/index.js";
 import { type Checkpoint, type JsonObject, requireCheckpoint } from "./checkpoint.js";
-
-/** What a checkpoint needs of a network. */
-export type SavedNetwork = Pick<Network, "layers" | "weights" | "setWeights">;
-/** What a checkpoint needs of an optimiser. */
-export type SavedOptimizer = Pick<Optimizer, "state" | "restore">;
+import { requireRun, type SavedNetwork, type SavedOptimizer, snapshot } from "./snapshot.js";
 
 const WEIGHTS = "weights/";
 const OPTIMIZER = "optimizer/";
 
 /**
- * Weights and optimiser state as they are after everything submitted so far; no step may be in flight. `meta` is what the
+ * Weights and optimiser state as they are after the steps asked for so far. `meta` is what the
  * caller wants to find again: sizes, counters, settings.
  *
  * @throws ArgumentError for what is no network or optimiser
@@ -26,8 +20,7 @@ export async function saveRun(
 ): Promise<Checkpoint> {
   requireRun("saveRun", network, optimizer);
   must("saveRun", "meta", meta, OBJECT);
-  const weights = await network.weights();
-  const state = await optimizer.state();
+  const { weights, state } = await snapshot(network, optimizer);
   return {
     meta,
     tensors: Object.fromEntries([
@@ -66,12 +59,4 @@ export async function restoreRun(
     .map(([name, tensor]) => [name.slice(OPTIMIZER.length), tensor] as const);
   optimizer.restore(Object.fromEntries(state));
   network.setWeights(weights);
-}
-
-const NETWORK = objectLike("a network", "weights", "setWeights");
-const OPTIMIZER_LIKE = objectLike("an optimiser", "state", "restore");
-
-function requireRun(operation: string, network: SavedNetwork, optimizer: SavedOptimizer): void {
-  must(operation, "network", network, NETWORK);
-  must(operation, "optimizer", optimizer, OPTIMIZER_LIKE);
 }

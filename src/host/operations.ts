@@ -1,7 +1,7 @@
 import { ANYTHING, FLAG, LIST, must, NON_NEGATIVE, NUMBER, OBJECT, optionsOf } from "../arguments.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import { eigh } from "../linalg/eigh.js";
-import { invert } from "../linalg/invert.js";
+import { InvertStatus, invert } from "../linalg/invert.js";
 import type { MatrixView } from "../linalg/layout/view.js";
 import { gram } from "../linalg/products/gram.js";
 import { matmul } from "../linalg/products/matmul.js";
@@ -10,10 +10,14 @@ import { sandwich } from "../linalg/products/sandwich.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
 import { DeviceMatrices, type HostMatrix, readMatrices, readMatrix, requireMatrix } from "./transfer.js";
 
-/** What to do with the inverse of a matrix, and how it went: bits of `InvertStatus`, 0 when all is well. */
+/** The inverse of a matrix, and how it went. */
 export interface HostInverse {
+  /** Zero where it failed. */
   inverse: HostMatrix;
+  /** 0, or why there is no inverse: `InvertStatus.notPositiveDefinite`, `nonFinite`. */
   status: number;
+  /** A damping was asked for that f32 hardly notices beside the matrix's numbers; the inverse is as good as without. */
+  dampingBelowFloor: boolean;
 }
 
 /** S = V Λ V', and how it went: bits of `EighStatus`, 0 when all is well. */
@@ -125,7 +129,12 @@ export class HostOperations {
       recorder.submit();
       const inverses = await reading;
       const statuses = new Uint32Array(await words);
-      return inverses.map((inverse, index) => ({ inverse, status: statuses[index]! }));
+      const low = InvertStatus.dampingBelowFloor;
+      return inverses.map((inverse, index) => ({
+        inverse,
+        status: statuses[index]! & ~low,
+        dampingBelowFloor: damping > 0 && (statuses[index]! & low) !== 0,
+      }));
     });
   }
 

@@ -18,3 +18,4 @@ export type {
 export type { FisherKind, FisherOptions } from "./fisher.js";
 export type { Model, NumberPlace, Pass } from "./model.js";
 export type { LayerSize, Trainable } from "./trainable.js";
+export { type Turns, turnsOf } from "./turns.js";

@@ -1,4 +1,4 @@
-import type { Recorder } from "../pipeline/index.js";
+import type { Recorder, Resources } from "../pipeline/index.js";
 import type { ModelBatch } from "./batch.js";
 import type { Curved } from "./curved.js";
 import type { FisherOptions } from "./fisher.js";
@@ -47,6 +47,8 @@ export interface Pass {
 
 /** What an optimiser trains: a `Network`, or anything of the caller's that keeps weights and gradients like one. */
 export interface Model {
+  /** Whose device holds its memory. Optimisers of another one refuse the model; absent: nobody checks. */
+  readonly manager?: Resources;
   readonly layers: readonly Trainable[];
   /** All W in one buffer, and all G in another with the same layout; padding between them is zero. */
   readonly parameters: GPUBuffer;

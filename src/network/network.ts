@@ -8,16 +8,17 @@ import { onesFills } from "../layers/values.js";
 import { copyStrided, paddedLength, paddedView } from "../linalg/index.js";
 import { type PassFacts, RecordedPass } from "../memory/recorded-pass.js";
 import { Workspace } from "../memory/workspace.js";
-import { isDatasetBatch } from "../model/batch.js";
-import type {
-  BatchInputs,
-  Curved,
-  DatasetBatch,
-  FisherOptions,
-  Model,
-  ModelBatch,
-  NumberPlace,
-  Pass,
+import { copyBatch, isDatasetBatch, mapInputs } from "../model/batch.js";
+import {
+  type BatchInputs,
+  type Curved,
+  type DatasetBatch,
+  type FisherOptions,
+  type Model,
+  type ModelBatch,
+  type NumberPlace,
+  type Pass,
+  turnsOf,
 } from "../model/index.js";
 import type { Kernel, PipelineManager, Recorder } from "../pipeline/index.js";
 import { MANAGER, RECORDER } from "../pipeline/rules.js";
@@ -96,7 +97,8 @@ export class Network implements Model {
   readonly features: number;
   readonly outputs: number;
   readonly loss: Loss;
-  readonly #manager: PipelineManager;
+  readonly manager: PipelineManager;
+  readonly #turns = turnsOf(this);
   readonly #workspace: Workspace;
   readonly #built: Built;
   readonly #passes: Passes;
@@ -131,7 +133,7 @@ export class Network implements Model {
     this.#workspace = new Workspace(manager, { batchSize, chunkBytes: { most: chunkBytes, best } });
     const built = buildLayers(plan, this.#workspace);
     const { ports, layers, trainable, output } = built;
-    this.#manager = manager;
+    this.manager = manager;
     this.#built = built;
     this.layers = trainable.map(([first]) => first!);
     this.batchSize = batchSize;
@@ -153,11 +155,12 @@ export class Network implements Model {
       this.dispose();
       throw error;
     }
-    this.setWeights(this.layers.map((layer, l) => layer.initialWeights(seed, l)));
+    const initial = this.layers.map((layer, l) => layer.initialWeights(seed, l));
+    manager.refusals.writing(() => this.setWeights(initial));
     const recorder = manager.record();
     const values = [...ports.map((port) => port.values), ...layers.map((layer) => layer.output)];
     copyStrided(recorder, onesFills(values, batchSize));
-    recorder.submit();
+    recorder.submit({ watched: true });
   }
 
   /** Two f32 of the last recorded pass: the mean loss, and the share of examples classified right (or 0). */
@@ -184,7 +187,7 @@ export class Network implements Model {
   get kernels(): readonly Kernel[] {
     this.#workspace.ensureDeltas(this.#deltaRows);
     const indexed = this.loss.kind === "softmaxCrossEntropy";
-    return this.#manager.collect((recorder) => {
+    return this.manager.collect((recorder) => {
       // The last chunk of a data set may be small, and small products may have kernels of their own.
       for (const count of [this.batchSize, 1]) {
         const facts = this.#record(recorder, { count, indexed }, this.#fisher);
@@ -214,27 +217,39 @@ export class Network implements Model {
       });
   }
 
-  /** W of each layer, out × in without padding, as it is after everything submitted so far. */
+  /**
+   * W of each layer, out × in without padding, as it is after everything asked for before.
+   *
+   * @throws (by rejection) ArgumentError once it is disposed of, DeviceLostError
+   */
   async weights(): Promise<Float32Array[]> {
-    const recorder = this.#manager.record();
-    const reading = recorder.read(this.parameters, 0, 4 * this.length);
-    recorder.submit();
+    const read = () => {
+      this.#assertUsable("weights");
+      const recorder = this.manager.record();
+      const reading = recorder.read(this.parameters, 0, 4 * this.length);
+      recorder.submit();
+      return { reading };
+    };
+    const { reading } = this.#turns.free ? read() : await this.#turns.take(read);
     return unpackWeights(this.layers, new Float32Array(await reading));
   }
 
   /**
-   * Replaces all weights: out × in of each layer, without padding.
+   * Replaces all weights: out × in of each layer, without padding. Where steps asked for before still wait, it comes after them.
    *
-   * @throws ArgumentError for a wrong number of arrays, ShapeError for a wrong length, DataError for a value that is
-   *   not finite. Then nothing has changed.
+   * @throws ArgumentError for a wrong number of arrays or once it is disposed of, ShapeError for a wrong length, DataError for a value that
+   *   is not finite. Then nothing has changed.
    */
   setWeights(weights: readonly Float32Array[]): void {
+    this.#assertUsable("setWeights");
+    this.manager.handle.assertUsable();
     checkWeights(this.layers, weights);
-    this.#manager.device.queue.writeBuffer(
-      this.parameters,
-      0,
-      packWeights(this.layers, weights, this.length),
-    );
+    const packed = packWeights(this.layers, weights, this.length);
+    const write = () => {
+      if (!this.#disposed) this.manager.device.queue.writeBuffer(this.parameters, 0, packed);
+    };
+    if (this.#turns.free) write();
+    else this.#turns.take(write);
   }
 
   /**
@@ -243,7 +258,7 @@ export class Network implements Model {
    * @throws ArgumentError, ShapeError or DataError for a batch that does not fit. Then the batch before is still loaded.
    */
   load(batch: ModelBatch): void {
-    this.#loaded = this.#write("load", batch);
+    this.#loaded = this.manager.refusals.writing(() => this.#write("load", batch));
   }
 
   /**
@@ -329,13 +344,15 @@ export class Network implements Model {
       const { signal } = optionsOf("predict", SIGNALLED, given as { signal?: AbortSignal } | undefined);
       const resident = gpuBatchOf("predict", batch);
       this.#gathering.checkInputs("predict", resident.dataset);
-      return predict(this.#evaluated, resident, resident.count, signal);
+      return this.#turns.within(() => predict(this.#evaluated, resident, resident.count, signal));
     }
     const inputs = data as BatchInputs;
     const count = given as number;
     const { signal } = optionsOf("predict", SIGNALLED, options);
     checkInputs("predict", inputs, count, { ...this.#shape, batchSize: Number.MAX_SAFE_INTEGER });
-    return predict(this.#evaluated, inputs, count, signal);
+    // What has to wait must not change meanwhile.
+    const own = this.#turns.free ? inputs : mapInputs(inputs, (array) => array.slice());
+    return this.#turns.within(() => predict(this.#evaluated, own, count, signal));
   }
 
   /**
@@ -354,14 +371,16 @@ export class Network implements Model {
     data: ModelBatch | GpuDataset | ((start: number, end: number) => ModelBatch),
     options: { total?: number; signal?: AbortSignal } = {},
   ): Promise<Evaluation> {
-    return evaluate(this.#evaluated, data instanceof GpuDataset ? data.all : data, options);
+    const batch = data instanceof GpuDataset ? data.all : data;
+    const own = this.#turns.free || typeof batch === "function" ? batch : copyBatch(batch);
+    return this.#turns.within(() => evaluate(this.#evaluated, own, options));
   }
 
   /** Frees all memory of the network. */
   dispose(): void {
     this.#disposed = true;
     this.#workspace.dispose();
-    for (const buffer of this.#buffers) this.#manager.destroyBuffer(buffer);
+    for (const buffer of this.#buffers) this.manager.destroyBuffer(buffer);
     this.#buffers.length = 0;
     this.#loaded = undefined;
   }
@@ -383,7 +402,7 @@ export class Network implements Model {
 
   get #evaluated(): Evaluated {
     return {
-      manager: this.#manager,
+      manager: this.manager,
       ports: this.#built.ports,
       outputs: this.outputs,
       batchSize: this.batchSize,
@@ -448,7 +467,7 @@ export class Network implements Model {
     if (inputs instanceof GpuBatch) this.#gathering.write(inputs);
     else {
       for (const [port, array] of arraysOf("load", this.#built.ports, inputs)) {
-        port.write(this.#manager.device.queue, array, count);
+        port.write(this.manager.device.queue, array, count);
       }
     }
     this.#forget();

@@ -1,6 +1,6 @@
 import { FUNCTION, LIST, must, objectLike } from "../arguments.js";
-import { ArgumentError } from "../errors.js";
-import type { Model } from "../model/index.js";
+import { ArgumentError, DeviceLostError } from "../errors.js";
+import { type Model, type Turns, turnsOf } from "../model/index.js";
 import type { Kernel, PipelineManager } from "../pipeline/index.js";
 import { kernelKey } from "../pipeline/kernel.js";
 import { MANAGER } from "../pipeline/rules.js";
@@ -30,7 +30,6 @@ import type { Schedule } from "./schedules.js";
 import type { ChangesOf, OptionSchema, OptionsOf, ResolvedOptions, SettingsOf } from "./schema.js";
 import { requireSeam, type Seam, seamTensors } from "./seam.js";
 import { StepTail } from "./tail.js";
-import { Turns } from "./turns.js";
 
 /** All options of the optimisers that a kind of direction makes. */
 export type SchemaOf<K extends DirectionKind> = WithStepOptions<K["options"]>;
@@ -85,7 +84,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
   readonly #average: WeightAverage | undefined;
   readonly #schema: OptionSchema;
   readonly #tensors: Readonly<Record<string, StateTensor>>;
-  readonly #turns = new Turns();
+  readonly #turns: Turns;
   /** Kernels known to be compiled, and the kinds of step all of whose kernels are. */
   readonly #compiled = new Set<string>();
   readonly #seen = new Set<string>();
@@ -105,8 +104,10 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     must(name, "manager", manager, MANAGER);
     must(name, "model", model, MODEL);
     must(name, "model.layers", model.layers, LIST);
+    requireDevice(name, manager, model);
     this.name = name;
     this.#manager = manager;
+    this.#turns = turnsOf(model);
     this.#model = model;
     this.#schema = { ...STEP_OPTIONS, ...kind.options };
     this.#options = resolveOptions(name, this.#schema, options);
@@ -211,7 +212,7 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
         "must be above 0, got 0: there is no mean",
       );
     }
-    return this.#turns.take(async () => {
+    return this.#turns.open(async () => {
       this.#assertUsable("withAverage");
       await this.#manager.prepare(SWAP_KERNELS);
       this.#assertUsable("withAverage");
@@ -267,9 +268,9 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
       unminded(outcome);
       return record;
     });
-    // Whoever disposes of an optimiser knows that what waits is refused.
-    sent.catch(() => {
-      if (this.#disposed) unminded(outcome);
+    // Whoever disposes of an optimiser or an engine, or loses a device, knows that what waits is refused.
+    sent.catch((error) => {
+      if (this.#disposed || error instanceof DeviceLostError) unminded(outcome);
     });
     return outcome;
   }
@@ -474,6 +475,13 @@ export class Optimizer<K extends DirectionKind = DirectionKind> implements Dispo
     this.#steps = plan.number;
     return { record };
   }
+}
+
+/** @throws ArgumentError for a model whose memory is another device's */
+function requireDevice(name: string, manager: PipelineManager, { manager: other }: Model): void {
+  if (other === undefined || other.device === manager.device) return;
+  const message = "must be on the optimiser's own device; make it with the engine that made the model";
+  throw new ArgumentError(name, "model", message);
 }
 
 /** A record that nobody waits for may fail to arrive (the engine was disposed of) without ending the process. */

@@ -4,7 +4,7 @@ import type { StepCommands } from "./commands.js";
 import type { Step, StepPlan } from "./direction.js";
 import type { MicroBatch, MicroBatches } from "./micro-batches.js";
 
-/** Records and submits. What `record` throws leaves nothing borrowed. */
+/** Records and submits; a refusal is told by what is read back next. What `record` throws leaves nothing borrowed. */
 export function submitted<T>(manager: PipelineManager, record: (recorder: CommandRecorder) => T): T {
   const recorder = manager.record();
   let result: T;
@@ -14,7 +14,7 @@ export function submitted<T>(manager: PipelineManager, record: (recorder: Comman
     recorder.end();
     throw error;
   }
-  recorder.submit();
+  recorder.submit({ watched: true });
   return result;
 }
 

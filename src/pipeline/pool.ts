@@ -10,6 +10,8 @@ export class BufferPool {
   readonly #create: (label: string, size: number, usage: GPUBufferUsageFlags) => GPUBuffer;
   readonly #destroy: (buffer: GPUBuffer) => void;
   readonly #cap: number;
+  /** Of no use, but still lent when that became known. */
+  readonly #dropped = new WeakSet<GPUBuffer>();
   #idleBytes = 0;
 
   constructor(
@@ -42,7 +44,7 @@ export class BufferPool {
    * may then lie idle beyond the cap, but is not destroyed under the commands.
    */
   give(buffer: GPUBuffer, keep = false): void {
-    if (!keep && this.#idleBytes + buffer.size > this.#cap) {
+    if (this.#dropped.has(buffer) || (!keep && this.#idleBytes + buffer.size > this.#cap)) {
       this.#destroy(buffer);
       return;
     }
@@ -50,6 +52,19 @@ export class BufferPool {
     if (list) list.push(buffer);
     else this.#idle.set(key(buffer.size, buffer.usage), [buffer]);
     this.#idleBytes += buffer.size;
+  }
+
+  /** Destroys a buffer that is of no use: now if it lies idle, otherwise when it comes back. */
+  drop(buffer: GPUBuffer): void {
+    const list = this.#idle.get(key(buffer.size, buffer.usage));
+    const index = list?.indexOf(buffer) ?? -1;
+    if (index < 0) {
+      this.#dropped.add(buffer);
+      return;
+    }
+    list!.splice(index, 1);
+    this.#idleBytes -= buffer.size;
+    this.#destroy(buffer);
   }
 
   dispose(): void {

@@ -1,4 +1,4 @@
-import { ArgumentError } from "../errors.js";
+import { ArgumentError, type KfacError } from "../errors.js";
 import type { Kernel } from "./kernel.js";
 import { type Command, Recording } from "./recording.js";
 import type { Binding, Resources } from "./resources.js";
@@ -299,7 +299,8 @@ export class CommandRecorder implements Recorder {
     this.#giveBack();
   }
 
-  submit(): void {
+  /** @param watched whether a refusal is told by the next read-back, where this one has none */
+  submit({ watched = false } = {}): void {
     if (!this.#own)
       throw new ArgumentError(
         "submit",
@@ -307,21 +308,31 @@ export class CommandRecorder implements Recorder {
         "must have an encoder of its own; this one is submitted by whoever made it",
       );
     this.#endPass();
-    const { device, pool, profiler } = this.manager;
+    const { device, pool, profiler, refusals } = this.manager;
     profiler?.resolve(this.encoder);
-    device.queue.submit([this.encoder.finish()]);
+    const commands = () => this.encoder.finish();
+    let refused: Promise<KfacError | undefined> | undefined;
+    if (this.#readbacks.length > 0) refused = refusals.submit(commands);
+    else if (watched) refusals.send(commands);
+    else device.queue.submit([commands()]);
     this.#giveBack();
     for (const { staging, bytes, resolve, reject } of this.#readbacks) {
-      staging
-        .mapAsync(GPUMapMode.READ, 0, bytes)
-        .then(() => {
+      refusals
+        .writing(() => staging.mapAsync(GPUMapMode.READ, 0, bytes))
+        .then(async () => {
           const data = staging.getMappedRange(0, bytes).slice(0);
           staging.unmap();
           pool.give(staging);
-          resolve(data);
+          // Refused commands have written nothing: what lies there is what somebody else read.
+          const error = await refused;
+          if (error) reject(error);
+          else resolve(data);
         })
         // Of the mapping, or of the range: a buffer may be destroyed in between.
-        .catch(async (error) => reject(await this.manager.handle.explain(error)));
+        .catch(async (error) => {
+          this.manager.destroyBuffer(staging);
+          reject((await refused) ?? (await this.manager.handle.explain(error)));
+        });
     }
     this.#readbacks.length = 0;
   }

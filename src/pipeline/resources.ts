@@ -7,6 +7,7 @@ import { Compiler } from "./compile.js";
 import type { Kernel } from "./kernel.js";
 import { BufferPool } from "./pool.js";
 import type { Profiler } from "./profiler.js";
+import { Refusals } from "./refusals.js";
 import { RememberedRecordings } from "./remembered.js";
 import { standIn } from "./stand-in.js";
 
@@ -41,6 +42,8 @@ export class Resources {
   repeats = true;
   /** Recordings of an earlier era are made anew: something that they were chosen by has changed. */
   era = 0;
+  /** What the device refused. */
+  readonly refusals: Refusals;
   /** What operations recorded, by what they were given. */
   readonly remembered = new RememberedRecordings();
   /** Kernels are being collected: tables are not made, since nothing will read them. */
@@ -65,6 +68,7 @@ export class Resources {
     const layoutOf = (kernel: Kernel) => this.#root.unwrap(kernel.layout);
     this.#compiler = new Compiler(handle.device, layoutOf, rowThreads);
     this.#tables = new LruCache(CACHE_CAPACITY, (table) => this.#release(table));
+    this.refusals = new Refusals(handle.device, (buffer) => this.pool.drop(buffer));
     this.pool = new BufferPool(
       (label, size, usage) => this.createBuffer(label, size, usage),
       (buffer) => this.destroyBuffer(buffer),
@@ -106,7 +110,7 @@ export class Resources {
     if (usage & GPUBufferUsage.STORAGE && size > maxStorageBufferBindingSize) {
       throw new LimitError("maxStorageBufferBindingSize", size, maxStorageBufferBindingSize);
     }
-    const buffer = this.device.createBuffer({ label, size, usage });
+    const buffer = this.refusals.createBuffer({ label, size, usage });
     this.#owned.add(buffer);
     this.#counts.buffers++;
     this.#counts.liveBytes += size;
@@ -124,32 +128,28 @@ export class Resources {
     if (!this.#owned.delete(buffer)) return;
     this.#counts.liveBytes -= buffer.size;
     this.#destroyed++;
+    this.refusals.forget(buffer);
     buffer.destroy();
   }
 
-  /** Runs allocations in an out-of-memory scope. @throws OutOfMemoryError (after which nothing of it is left) */
+  /** Runs allocations, and waits until it is known that there is memory for them. @throws OutOfMemoryError (after which nothing of it is left) */
   async allocating<T>(operation: string, allocate: () => T): Promise<T> {
     this.handle.assertUsable();
     const before = new Set(this.#owned);
-    // Read at once: whoever allocates while this waits for the scope keeps what is theirs.
+    // Read at once: whoever allocates while this waits keeps what is theirs.
     const made = () => [...this.#owned].filter((buffer) => !before.has(buffer));
-    this.device.pushErrorScope("out-of-memory");
     let result: T;
     try {
       result = allocate();
     } catch (error) {
-      const buffers = made();
-      await this.device.popErrorScope();
-      for (const buffer of buffers) this.destroyBuffer(buffer);
+      for (const buffer of made()) this.destroyBuffer(buffer);
       throw error;
     }
     const buffers = made();
-    if (await this.device.popErrorScope()) {
-      const bytes = buffers.reduce((sum, buffer) => sum + buffer.size, 0);
-      for (const buffer of buffers) this.destroyBuffer(buffer);
-      throw new OutOfMemoryError(operation, bytes);
-    }
-    return result;
+    if (!(await this.refusals.lacks(buffers))) return result;
+    const bytes = buffers.reduce((sum, buffer) => sum + buffer.size, 0);
+    for (const buffer of buffers) this.destroyBuffer(buffer);
+    throw new OutOfMemoryError(operation, bytes);
   }
 
   /**
@@ -167,7 +167,7 @@ export class Resources {
       table = this.createBuffer(
         "table",
         Math.max(16, bytes.byteLength),
-        GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+        GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
       );
       this.device.queue.writeBuffer(table, 0, bytes);
       this.#tables.set(key, table);
@@ -190,14 +190,15 @@ export class Resources {
     }
     let group = this.#bindGroups.get(key);
     if (!group) {
-      group = this.device.createBindGroup({
+      const descriptor = {
         label: kernel.name,
         layout: this.#root.unwrap(kernel.layout),
         entries: names.map((name, binding) => {
           const bound = bindings[name] as Binding;
           return { binding, resource: "buffer" in bound ? bound : { buffer: bound } };
         }),
-      });
+      };
+      group = this.refusals.making(() => this.device.createBindGroup(descriptor));
       this.#bindGroups.set(key, group);
       this.#counts.bindGroups++;
     }

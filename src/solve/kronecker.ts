@@ -109,7 +109,7 @@ async function regularStep(
     BBtInverse: inverseB.value,
     step: step.value,
     refinement: { rounds: step.rounds, residual: step.residual },
-    low: damping > 0 && ((invertedA.status | invertedB.status) & InvertStatus.dampingBelowFloor) !== 0,
+    low: invertedA.dampingBelowFloor || invertedB.dampingBelowFloor,
   };
 }
 

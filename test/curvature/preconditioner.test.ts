@@ -260,6 +260,51 @@ for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
   }
 }
 
+kernelTest("preconditioner: λ is that of the call that recorded, whenever it is submitted", async (t) => {
+  const layer = LAYERS[0]!;
+  const data = dataOf(t.random(5), layer, 16);
+  const p = open(t, {}, [layer]);
+  accumulate(t, p, layer.name, data);
+  const [first, second] = [0, 1].map(() => t.device.createCommandEncoder());
+  p.refresh(first!);
+  p.damping = 5;
+  p.refresh(second!);
+  p.damping = 0.3;
+  const expected = factors(layer, data);
+  for (const [encoder, damping] of [
+    [first!, DAMPING],
+    [second!, 5],
+  ] as const) {
+    t.device.queue.submit([encoder.finish()]);
+    const U = await update(t, p, layer.name, data.G);
+    const wanted = precondition(expected, data.G, damping).update;
+    assertClose(U, wanted.data, updateBound(expected, damping), `λ = ${damping}`);
+  }
+  p.dispose();
+});
+
+kernelTest("preconditioner: once disposed of, it refuses everything", async (t) => {
+  const layer = LAYERS[0]!;
+  const p = open(t, {}, [layer]);
+  const rows = statistics(t, dataOf(t.random(5), layer, 16));
+  const G = target(t, layer.out, layer.in);
+  p.dispose();
+  p.dispose();
+  const gone = /^preconditioner\.\w+: preconditioner is disposed of; make another/;
+  const encoder = t.device.createCommandEncoder();
+  assertThrows(() => p.accumulate(encoder, layer.name, rows), ArgumentError, gone);
+  assertThrows(() => p.refresh(encoder), ArgumentError, gone);
+  assertThrows(() => p.precondition(encoder, layer.name, { G, into: G }), ArgumentError, gone);
+  assertThrows(
+    () => {
+      p.damping = 1;
+    },
+    ArgumentError,
+    gone,
+  );
+  await assertThrows(() => p.status(), ArgumentError, gone);
+});
+
 kernelTest("preconditioner: the first batch is bad: U is zero until a good one comes", async (t) => {
   const p = open(t);
   const random = t.random(8);

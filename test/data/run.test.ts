@@ -1,5 +1,7 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { threadId } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { decodeCheckpoint, encodeCheckpoint, restoreRun, saveRun } from "../../src/data/index.js";
 import { readCheckpoint, replaceFile, writeCheckpoint } from "../../src/data/node/index.js";
@@ -87,15 +89,27 @@ describe("checkpoints on disk", () => {
     replaceFile(file, Uint8Array.of(1, 2, 3));
     const bad = { meta: {}, tensors: { "weights/0": Float32Array.of(Number.NaN) } };
     expect(() => writeCheckpoint(file, bad)).toThrow(CheckpointError);
+    // Another process is at it: that file is its own.
+    writeFileSync(`${file}.tmp`, "half");
+    writeFileSync(`${file}.1-0.tmp`, "half");
     // A folder stands where the new file is made.
-    mkdirSync(`${file}.tmp`);
+    mkdirSync(`${file}.${process.pid}-${threadId}.tmp`);
     expect(() => replaceFile(file, Uint8Array.of(9))).toThrow(DataError);
+    for (const other of [`${file}.tmp`, `${file}.1-0.tmp`]) expect(readFileSync(other, "utf8")).toBe("half");
     expect([...readFileSync(file)]).toEqual([1, 2, 3]);
     const nowhere = join(folder, "nowhere", "file");
     expect(() => replaceFile(nowhere, Uint8Array.of(9))).toThrow(
       /^.*file: cannot be written \(the folder .*nowhere does not exist\)/,
     );
     expect(existsSync(nowhere)).toBe(false);
+  });
+
+  it("are refused where they are no file, at once", () => {
+    const folder = temporaryFolder();
+    expect(() => readCheckpoint(folder)).toThrow(/^Checkpoint file: .* cannot be read: it is a folder/);
+    const pipe = join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    expect(() => readCheckpoint(pipe)).toThrow(/^Checkpoint file: .*pipe cannot be read: it is no file/);
   });
 
   it("leave nothing else behind", () => {

@@ -29,7 +29,7 @@ kernelTest("autotune: keys of dispatches tell sizes, order, halves and counts", 
   assertEqual(keyOf([a, a, b, a]), "2*1x2x3 4x4x5l 1x2x3", "key");
 });
 
-kernelTest(
+trainingTest(
   "autotune: what work asks for is timed with every tile, remembered, and taken from then on",
   async (t) => {
     const storage = new Memory();

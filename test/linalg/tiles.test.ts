@@ -64,11 +64,15 @@ kernelTest(
     assert(parts(gram(512, 4096))[0]! > 1, "36 tiles are too few for 4,096 examples");
     assertEqual(parts(gram(64, 4096)).join(), "1", "64 × 4096");
     assertEqual(nameOf(gpu, [gram(64, 4096)]), "sliced", "64 × 4096");
+    assertEqual(parts(gram(64, 16384)).join(), "1", "64 × 16384");
+    assertEqual(nameOf(gpu, [gram(64, 16384)]), "sliced", "64 × 16384");
     assertEqual(parts(gram(64, 128), gram(2048, 128)).join(), "1,1", "short sums");
-    assert(
-      parts(gram(64, 1 << 20))[0]! >= 1 << 7 || parts(gram(64, 1 << 20))[0] === 64,
-      "rounding: at most 8,192 terms or 64 parts",
-    );
+    // Rounding: at most 8,192 terms a thread, of which a sum has 64 here.
+    const [own] = parts(gram(64, 1 << 20));
+    const half = { m: 64, n: 64, k: (1 << 20) / own!, lower: true };
+    assertEqual(nameOf(gpu, Array<ProductSize>(own!).fill(half)), "sliced", "a million examples");
+    assert((1 << 20) / own! <= 64 * 8192, `${own} parts of a million examples`);
+    assert(parts(gram(2048, 1 << 15))[0] === 1, "parts would need more memory than they are given");
     for (const [index, count] of parts(gram(512, 1 << 14), gram(10, 70)).entries()) {
       assert(count <= [64, 1][index]!, `parts of fewer than 64 terms: ${count}`);
     }
@@ -81,13 +85,23 @@ kernelTest("tiles: the time of a dispatch grows with what it does, and falls wit
     const time = (...products: ProductSize[]) => duration(gpu, name, products);
     const one = time(...repeated(1, 300));
     assert(time(...repeated(1, 300, 300, 1024)) > one, `${name}: longer sums`);
-    assert(time(...repeated(1, 600)) > one, `${name}: larger results`);
-    assert(time(...repeated(2, 300)) > one, `${name}: more of them`);
-    assert(time(gram(600, 512)) < time({ m: 600, n: 600, k: 512 }), `${name}: half of a symmetric one`);
+    assert(time(...repeated(1, 2000)) > one, `${name}: larger results`);
+    assert(time(...repeated(20, 300)) > one, `${name}: more of them`);
+    assert(time(gram(2000, 512)) < time({ m: 2000, n: 2000, k: 512 }), `${name}: half of a symmetric one`);
     assert(
-      duration(adapter(t, false, 32, "qualcomm"), name, repeated(1, 600)) > time(...repeated(1, 600)),
+      duration(adapter(t, false, 32, "qualcomm"), name, repeated(1, 2000)) > time(...repeated(1, 2000)),
       name,
     );
+  }
+});
+
+kernelTest("tiles: workgroups that have a processor each take as long as one", (t) => {
+  const gpu = adapter(t, false, 32);
+  for (const name of ["workgroup64", "workgroup128", "sliced"] as const) {
+    const { rows, cols } = TILES[name];
+    const time = (groups: number) => duration(gpu, name, [{ m: groups * rows, n: cols, k: 512 }]);
+    assertEqual(time(100), time(1), `${name}: as many as there are`);
+    assert(time(101) > 1.5 * time(100), `${name}: one more is a second wave`);
   }
 });
 

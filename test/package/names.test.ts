@@ -115,6 +115,7 @@ describe("public names", () => {
       Sgd
       ShaderError
       ShapeError
+      SubmissionError
       UnsupportedLayerError
       add
       averagePool2d
@@ -168,6 +169,7 @@ describe("public names", () => {
       sandwich
       saveRun
       sigmoidCrossEntropy
+      snapshot
       softmaxCrossEntropy
       solveNewton
       tanh
@@ -355,6 +357,7 @@ describe("public names", () => {
       type SgdOptions
       type ShapeLike
       type ShuffledOrder
+      type Snapshot
       type SolverEngine
       type StateTensor
       type Step
@@ -494,6 +497,8 @@ describe("public names", () => {
       "linalg: PRECISION
       linalg: autotune
       linalg: requirePrecision
+      model: turnsOf
+      model: type Turns
       curvature: CurvatureSums
       curvature: withoutMicroBatches"
     `);

@@ -12,6 +12,7 @@ import {
   OutOfMemoryError,
   ShaderError,
   ShapeError,
+  SubmissionError,
   UnsupportedLayerError,
 } from "../../src/errors.js";
 
@@ -28,6 +29,10 @@ const all: [string, KfacError][] = [
   ["limit", new LimitError("maxBufferSize", 10, 5)],
   ["device-lost", new DeviceLostError("unknown", "driver reset")],
   ["out-of-memory", new OutOfMemoryError("createBuffer", 1024)],
+  [
+    "submission",
+    new SubmissionError("[Buffer (unlabeled)] used in submit while destroyed.\n - While calling"),
+  ],
   ["shader", new ShaderError("gram", 12, "unknown identifier")],
   ["not-positive-definite", new NotPositiveDefiniteError("solve", "S", 3)],
   ["aborted", new AbortedError("train", new Error("stop"))],

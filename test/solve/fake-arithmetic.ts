@@ -94,7 +94,7 @@ export const fakeArithmetic: Arithmetic = {
     rounded.data.forEach((x, k) => {
       rounded.data[k] = x * (1 + 1e-4 * Math.sin(k + 1));
     });
-    return { inverse: rounded, status };
+    return { inverse: rounded, status: status & 3, dampingBelowFloor: damping > 0 && (status & 4) !== 0 };
   },
   sandwich: async (P, G, Q) => toF32(sandwich(toF64(P), toF64(G), toF64(Q))),
   eigh: async (S) => {

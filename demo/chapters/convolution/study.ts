@@ -159,7 +159,9 @@ async function train(
   steps: number,
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  const stream = new BatchStream(examples, TRAINING_BATCH, SEED);
+  const { count, inputs, labels } = examples;
+  using data = engine.dataset({ count, inputs, targets: labels, classes: CLASSES });
+  const stream = new BatchStream(data, TRAINING_BATCH, SEED);
   const kfac = engine.kfac(network, { ...TRAINING, seed: SEED });
   let loss: number | undefined;
   try {

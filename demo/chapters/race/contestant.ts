@@ -1,6 +1,6 @@
 // One network with its optimiser.
 import {
-  type Batch,
+  type DatasetBatch,
   dense,
   type Engine,
   type Kfac,
@@ -75,7 +75,7 @@ export class Contestant {
   }
 
   /** A few steps, sent one after another; resolves when the last one's record is back. */
-  async turn(count: number, batch: (step: number) => Batch): Promise<TurnOutcome> {
+  async turn(count: number, batch: (step: number) => DatasetBatch): Promise<TurnOutcome> {
     const batches = Array.from({ length: count }, (_, k) => batch(this.steps + k));
     const start = performance.now();
     const records = await Promise.all(batches.map((one) => this.#optimizer.step(one)));

@@ -1,6 +1,6 @@
 // K-FAC, Adam and SGD on the same batches from the same weights, in turns of a few steps.
-import type { Engine, LayerStatus } from "kfac-webgpu";
-import { BatchStream, type Examples, head } from "../../assets/batches.js";
+import type { Engine, GpuDataset, LayerStatus } from "kfac-webgpu";
+import { BatchStream, type Examples } from "../../assets/batches.js";
 import type { Digits } from "../../assets/digits.js";
 import { examplesOf } from "../../assets/load.js";
 import { Contestant, type KfacRecord, type Snapshot } from "./contestant.js";
@@ -12,6 +12,13 @@ import { KINDS, type Kind, type LiveSettings, MEASURE_EVERY, type RacePlan, SAMP
 interface Checkpoint {
   step: number;
   snapshots: Record<Kind, Snapshot>;
+}
+
+/** The digits on an engine's GPU. */
+interface RaceData {
+  stream: BatchStream;
+  train: GpuDataset;
+  test: GpuDataset;
 }
 
 /** Milliseconds of running between two checkpoints. */
@@ -27,9 +34,9 @@ export class Race {
   readonly train: Examples;
   readonly test: Examples;
   readonly #classes: number;
-  readonly #stream: BatchStream;
   readonly #pace = new Pace();
   #engine: Engine;
+  #data: RaceData;
   #settings: LiveSettings;
   /** What the contestants were made or last adjusted with. */
   #applied: LiveSettings;
@@ -44,8 +51,8 @@ export class Race {
     this.train = examplesOf(digits.train, digits, plan.shrink);
     this.test = examplesOf(digits.test, digits, plan.shrink);
     this.#classes = digits.classes;
-    this.#stream = new BatchStream(this.train, plan.batchSize, plan.seed);
     this.#engine = engine;
+    this.#data = this.#upload();
     this.#settings = settings;
     this.#applied = settings;
     this.#contestants = this.#makeContestants();
@@ -61,7 +68,7 @@ export class Race {
   }
 
   get stepsPerEpoch(): number {
-    return this.#stream.stepsPerEpoch;
+    return this.#data.stream.stepsPerEpoch;
   }
 
   /** How K-FAC's factors stood at the last step. */
@@ -98,8 +105,8 @@ export class Race {
     try {
       for (const [done, contestant] of throwaway.entries()) {
         onProgress?.(done, KINDS.length);
-        await contestant.turn(2, (step) => this.#stream.batch(step));
-        await contestant.network.evaluate(head(this.test, 10));
+        await contestant.turn(2, (step) => this.#data.stream.batch(step));
+        await contestant.network.evaluate(this.#data.test.range(0, 10));
         signal.throwIfAborted();
       }
     } finally {
@@ -121,7 +128,9 @@ export class Race {
       // After a failure in between, some may be ahead.
       const count = target - contestant.steps;
       if (count <= 0) continue;
-      const { milliseconds, records } = await contestant.turn(count, (index) => this.#stream.batch(index));
+      const { milliseconds, records } = await contestant.turn(count, (index) =>
+        this.#data.stream.batch(index),
+      );
       longest = Math.max(longest, milliseconds);
       this.#last = records.at(-1) ?? this.#last;
       this.#trouble = records.filter(({ verdict }) => verdict !== "taken").at(-1) ?? this.#trouble;
@@ -143,7 +152,9 @@ export class Race {
 
   /** Goes on from the last checkpoint (or from the start) on another engine. */
   moveTo(engine: Engine): void {
+    this.#release();
     this.#engine = engine;
+    this.#data = this.#upload();
     this.#contestants = this.#makeContestants();
     this.#applied = this.#settings;
     const { step, snapshots } = this.#checkpoint ?? { step: -1, snapshots: undefined };
@@ -157,7 +168,20 @@ export class Race {
   }
 
   dispose(): void {
+    this.#release();
+  }
+
+  #release(): void {
     for (const contestant of this.#contestants) contestant.dispose();
+    this.#data.train.dispose();
+    this.#data.test.dispose();
+  }
+
+  #upload(): RaceData {
+    const [train, test] = [this.train, this.test].map(({ count, inputs, labels }) =>
+      this.#engine.dataset({ count, inputs, targets: labels, classes: this.#classes }),
+    ) as [GpuDataset, GpuDataset];
+    return { train, test, stream: new BatchStream(train, this.plan.batchSize, this.plan.seed) };
   }
 
   #makeContestants(): readonly Contestant[] {
@@ -175,10 +199,10 @@ export class Race {
   }
 
   async #measure(): Promise<void> {
-    const sample = head(this.train, SAMPLE);
+    const { train, test } = this.#data;
     for (const { kind, network, steps, seconds } of this.#contestants) {
-      const { loss } = await network.evaluate(sample);
-      const { accuracy } = await network.evaluate(head(this.test, this.test.count));
+      const { loss } = await network.evaluate(train.range(0, SAMPLE));
+      const { accuracy } = await network.evaluate(test.all);
       this.log.add(kind, { step: steps, seconds, loss, accuracy });
     }
   }

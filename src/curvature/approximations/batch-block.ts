@@ -49,6 +49,10 @@ export class BatchBlock implements Block {
     this.#close();
   }
 
+  recordSettings(recorder: Recorder): void {
+    this.#settings.record(recorder);
+  }
+
   get damping(): number {
     return this.#settings.damping;
   }

@@ -280,7 +280,7 @@ class Desk implements Disposable {
     this.#image = make("compare: HU");
     const recorder = manager.record();
     copy(recorder, { source: checkView("compareCurvature", "G", G), target: this.G });
-    recorder.submit();
+    recorder.submit({ watched: true });
   }
 
   gradient(): Promise<Float32Array> {

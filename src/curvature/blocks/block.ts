@@ -109,6 +109,11 @@ export interface Block extends Disposable {
   /** β of moving means; counts from the next batch on. Absent where there are none. @throws ArgumentError outside [0, 1) */
   emaDecay?: number;
   /**
+   * Records λ and β as they are now, where kernels read them from a buffer that is written when they are set: for commands that are submitted
+   * later. Absent where there is nothing to record.
+   */
+  recordSettings?(recorder: Recorder): void;
+  /**
    * What the block's commands follow from beside the arguments of its methods, as a text: while it stays, the commands of
    * `accumulate`, `refresh` and `precondition` may be sent again without asking the block. λ and β need not be in it where they
    * are in a uniform that is written when they are set. Undefined, or without this member, the block is always asked.

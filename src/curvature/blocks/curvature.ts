@@ -259,6 +259,11 @@ export class Curvature implements Disposable {
     );
   }
 
+  /** As `Block.recordSettings`, of all blocks. */
+  recordSettings(recorder: Recorder): void {
+    for (const block of this.blocks) block.recordSettings?.(recorder);
+  }
+
   /** Records U ← (H̃ + λI)⁻¹ G of some of the layers; zero until a layer's first successful refresh. */
   precondition(recorder: Recorder, items: readonly BlockItem[]): void {
     this.#each(items, (block, own) => block.precondition(recorder, own));

@@ -1,3 +1,4 @@
+import type { Recorder } from "../../pipeline/index.js";
 import type { FactorState } from "./factor-state.js";
 import type { StoredNumber } from "./stored.js";
 
@@ -24,6 +25,10 @@ export abstract class MeanBlock {
 
   set emaDecay(value: number) {
     this.state.settings.decay = value;
+  }
+
+  recordSettings(recorder: Recorder): void {
+    this.state.settings.record(recorder);
   }
 
   get storedDamping(): StoredNumber | undefined {

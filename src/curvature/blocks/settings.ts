@@ -1,5 +1,5 @@
 import { d } from "typegpu";
-import type { PipelineManager } from "../../pipeline/index.js";
+import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import { requireDamping, requireDecay } from "./options.js";
 import { requireStored, type StoredNumber } from "./stored.js";
 
@@ -67,6 +67,12 @@ export class BlockSettings implements Disposable {
   /** Whether λ is known to be 0. */
   get undamped(): boolean {
     return this.#stored === undefined && this.#damping === 0;
+  }
+
+  /** Records λ and β as they are now: for commands that are submitted later, when these may be others. */
+  record(recorder: Recorder): void {
+    const numbers = this.#manager.table(FactorSettings, [{ damping: this.#damping, decay: this.#decay }]);
+    recorder.copy(numbers, 0, this.buffer, 0, 8);
   }
 
   dispose(): void {

@@ -1,17 +1,16 @@
 /** Checkpoints on disk. */
 
-import { readFileSync } from "node:fs";
 import { must } from "../../arguments.js";
 import { CheckpointError } from "../../errors.js";
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from "../checkpoint.js";
-import { FILE, reason, replaceFile } from "./files.js";
+import { FILE, readFile, reason, replaceFile } from "./files.js";
 
 /** @throws CheckpointError for a file that is missing or no checkpoint */
 export function readCheckpoint(file: string): Checkpoint {
   must("readCheckpoint", "file", file, FILE);
   let bytes: Uint8Array;
   try {
-    bytes = readFileSync(file);
+    bytes = readFile(file);
   } catch (error) {
     throw new CheckpointError("file", `${file} cannot be read: ${reason(error)}`, { cause: error });
   }

@@ -1,12 +1,40 @@
 /** Files that are whole at every moment. */
 
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
+import { threadId } from "node:worker_threads";
 import { instanceOf, must, TEXT } from "../../arguments.js";
 import { DataError } from "../../errors.js";
 
 /** A path. */
 export const FILE = { ...TEXT, words: "the name of a file" };
+
+/**
+ * The bytes of a file. What is none, such as a pipe, on which a read might wait for ever, is refused.
+ *
+ * @throws Error for what is no file, and what the file system throws
+ */
+export function readFile(file: string): Uint8Array {
+  const { O_RDONLY, O_NONBLOCK = 0 } = constants;
+  const handle = openSync(file, O_RDONLY | O_NONBLOCK);
+  try {
+    const stat = fstatSync(handle);
+    if (!stat.isFile()) throw new Error(stat.isDirectory() ? "it is a folder" : "it is no file");
+    return readFileSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
 
 /**
  * Writes the whole file beside the old one and puts it in its place, so that `file` is complete at every moment. Takes no
@@ -17,7 +45,8 @@ export const FILE = { ...TEXT, words: "the name of a file" };
 export function replaceFile(file: string, bytes: Uint8Array): void {
   must("replaceFile", "file", file, FILE);
   must("replaceFile", "bytes", bytes, instanceOf(Uint8Array));
-  const temporary = `${file}.tmp`;
+  // Another process, or thread, may be about to do the same.
+  const temporary = `${file}.${process.pid}-${threadId}.tmp`;
   try {
     const handle = openSync(temporary, "w");
     try {

@@ -1,13 +1,13 @@
 /** Data sets as folders of IDX files, named as MNIST's are. */
 
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { must, TEXT } from "../../arguments.js";
 import { DataError } from "../../errors.js";
 import { type IdxArray, parseIdx } from "../idx.js";
 import { damagedGzip, isGzip, type LabelledData, type LabelledImages, labelledData } from "../labelled.js";
-import { reason } from "./files.js";
+import { readFile, reason } from "./files.js";
 
 /**
  * Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and, where present, the same with t10k; also with a dot
@@ -64,7 +64,7 @@ function list(folder: string): string[] {
 function readIdxFile(path: string): IdxArray {
   let bytes: Uint8Array;
   try {
-    bytes = readFileSync(path);
+    bytes = readFile(path);
   } catch (error) {
     throw new DataError(path, `cannot be read (${reason(error)})`);
   }

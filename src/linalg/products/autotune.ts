@@ -2,7 +2,7 @@ import { FUNCTION, must, objectLike, optionsOf, type Rules } from "../../argumen
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import { type Matrix, paddedLength, paddedView } from "../layout/view.js";
 import { fastest, keyOf, type Measured, measuredOn, runnable } from "./choice.js";
-import type { ProductSize } from "./cost.js";
+import { type ProductSize, takesWhole } from "./cost.js";
 import { gramPacked } from "./gram.js";
 import { multiplyPacked } from "./matmul.js";
 import type { TileName } from "./tiles.js";
@@ -67,7 +67,7 @@ export async function autotune(
     const known = measured.tiles.get(keyOf(products));
     const milliseconds = known ? {} : await measure(manager, measured, products);
     const tile = measured.tiles.get(keyOf(products));
-    if (tile) results.push({ products, tile, untuned: fastest(capabilities, products).tile, milliseconds });
+    if (tile) results.push({ products, tile, untuned: fastest(capabilities, products), milliseconds });
   }
   // What was recorded before may use other tiles.
   manager.era++;
@@ -123,8 +123,9 @@ async function measure(
   try {
     if (!operands.allocate()) return {};
     const { capabilities } = manager.handle;
-    const likely = fastest(capabilities, products).tile;
-    for (const tile of new Set([likely, ...runnable(capabilities)])) {
+    const likely = fastest(capabilities, products);
+    const others = runnable(capabilities).filter((tile) => takesWhole(tile, products));
+    for (const tile of new Set([likely, ...others])) {
       measured.tiles.set(key, tile);
       const best = Math.min(...Object.values(times));
       times[tile] = await timeOf(manager, (recorder) => operands.record(recorder), HOPELESS * best);

@@ -65,7 +65,7 @@ export function tileShape(
 ): TileShape {
   const tile = forced.get(capabilities) ?? lookedUp(capabilities, products);
   if (tile && (!forms || TILES[tile].form in forms)) return TILES[tile];
-  return TILES[fastest(capabilities, products, { forms }).tile];
+  return TILES[fastest(capabilities, products, forms)];
 }
 
 function lookedUp(capabilities: Capabilities, products: readonly ProductSize[]): TileName | undefined {
@@ -76,19 +76,24 @@ function lookedUp(capabilities: Capabilities, products: readonly ProductSize[]):
   return known.tiles.get(key);
 }
 
-/** The tile that `duration` thinks fastest when each sum is taken in `parts` parts, and the time, in its units. */
+/** What a dispatch may use here, of the tiles whose forms its kernel has. */
+export function usable(capabilities: Capabilities, forms?: Forms): readonly TileName[] {
+  const tile = forced.get(capabilities);
+  if (tile && !forms) return [tile];
+  return candidates(capabilities).filter((name) => !forms || TILES[name].form in forms);
+}
+
+/** The tile that `duration` thinks fastest. */
 export function fastest(
   capabilities: Capabilities,
   products: readonly ProductSize[],
-  { parts, forms }: { parts?: readonly number[]; forms?: Forms | undefined } = {},
-): { tile: TileName; time: number } {
-  const tile = forced.get(capabilities);
-  const names =
-    tile && !forms ? [tile] : candidates(capabilities).filter((name) => !forms || TILES[name].form in forms);
-  if (names.length === 1) return { tile: names[0]!, time: 0 };
-  return names
-    .map((tile) => ({ tile, time: duration(capabilities, tile, products, parts) }))
-    .reduce((best, other) => (other.time < best.time ? other : best));
+  forms?: Forms,
+): TileName {
+  const [first, ...others] = usable(capabilities, forms);
+  if (others.length === 0) return first!;
+  return [first!, ...others]
+    .map((tile) => ({ tile, time: duration(capabilities, tile, products) }))
+    .reduce((best, other) => (other.time < best.time ? other : best)).tile;
 }
 
 /** Numbers in the tiles of a d × d Gram matrix of k examples that hold something on or below the diagonal. */

@@ -1,5 +1,5 @@
 import type { Capabilities } from "../../device/index.js";
-import { lowerTiles, TILES, type TileName, tilesOf } from "./tiles.js";
+import { lowerTiles, TILES, type TileName, type TileShape, tilesOf } from "./tiles.js";
 
 /** A result m × n whose numbers are sums of k products; of a Gram matrix only the tiles at the diagonal or below are computed. */
 export interface ProductSize {
@@ -29,6 +29,22 @@ const GPU = {
   wait: 25_000,
 };
 
+/** Terms that one thread adds up one after another: few enough to keep the rounding error of long sums small. */
+const LONGEST = 8192;
+/** How much longer a dispatch may take for sums that are not longer than that. */
+const ACCURACY = 2;
+
+/** The longest sums that a tile takes in one part. */
+export function longestSum(tile: TileName): number {
+  const { slices = 1 }: TileShape = TILES[tile];
+  return LONGEST * slices;
+}
+
+/** Whether a tile takes all sums of a dispatch in one part. */
+export function takesWhole(tile: TileName, products: readonly ProductSize[]): boolean {
+  return products.every(({ k }) => k <= longestSum(tile));
+}
+
 /** Processors of a GPU, as far as its vendor tells: WebGPU does not. */
 const PROCESSORS: Readonly<Record<string, number>> = { nvidia: 100, amd: 64, intel: 24, apple: 20 };
 /** Of phones and of cards nobody knows. */
@@ -39,9 +55,10 @@ export function processorsOf({ vendor }: Capabilities): number {
 }
 
 /**
- * The time of a dispatch: no schedule of its workgroups is longer than their sum, shared evenly, and the longest of them
- * (Graham 1969, Bounds on multiprocessing timing anomalies), and a GPU's comes near that, since a last wave that does not
- * fill it takes as long as a full one. Where sums are taken in parts, there is a second dispatch that adds those.
+ * The time of a dispatch. Where each workgroup has a processor to itself, that of the longest. Otherwise no schedule is longer than
+ * the sum of all, shared evenly, and the longest of them (Graham 1969, Bounds on multiprocessing timing anomalies), and a
+ * GPU's comes near that, since a last wave that does not fill it takes as long as a full one. Where sums are taken in
+ * parts, there is a second dispatch that adds those. Sums too long for the tile count double.
  *
  * @param parts of each product's sum, by default 1
  */
@@ -54,15 +71,19 @@ export function duration(
   const tile = TILES[name];
   const processors = processorsOf(capabilities);
   const [full, alone] = GPU.speed[name] ?? GPU.speed.sliced!;
-  let [sum, longest, moved, most] = [0, 0, 0, 1];
+  let [groups, sum, longest, moved, most, terms] = [0, 0, 0, 0, 1, 0];
   for (const [index, { m, n, k, lower }] of products.entries()) {
     const own = parts[index] ?? 1;
     const work = tile.rows * tile.cols * (Math.ceil(k / own) + GPU.startup);
-    sum += ((lower ? lowerTiles(tile, m) : tilesOf(tile, m, n)) * own * work) / full;
+    const count = (lower ? lowerTiles(tile, m) : tilesOf(tile, m, n)) * own;
+    groups += count;
+    sum += (count * work) / full;
     longest = Math.max(longest, work / alone);
     if (own > 1) moved += own * m * n;
     most = Math.max(most, own);
+    terms = Math.max(terms, Math.ceil(k / own));
   }
   const second = most > 1 ? GPU.launch + GPU.wait * most + (GPU.move * moved) / processors : 0;
-  return sum / processors + longest + second;
+  const shared = groups > processors ? sum / processors : 0;
+  return (terms > longestSum(name) ? ACCURACY : 1) * (shared + longest + second);
 }

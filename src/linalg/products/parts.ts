@@ -1,13 +1,11 @@
 import type { Capabilities } from "../../device/index.js";
 import { type Matrix, paddedLength } from "../layout/view.js";
-import { fastest } from "./choice.js";
-import type { ProductSize } from "./cost.js";
-import { TILES, tilesOf } from "./tiles.js";
+import { usable } from "./choice.js";
+import { duration, longestSum, type ProductSize } from "./cost.js";
+import { TILES, type TileName, tilesOf } from "./tiles.js";
 
 /** On a CPU: workgroups that keep it busy, and the elements of a part, which should stay in the cache while all read it. */
 const SOFTWARE = { groups: 16, elements: 1 << 17 };
-/** Terms that one thread adds up one after another: few enough to keep the rounding error of long sums small. */
-const LONGEST = 8192;
 /** The fewest terms that are worth a partial result. */
 const SHORTEST = 64;
 /** Bounds of the partial results: their number, and their elements. */
@@ -15,34 +13,34 @@ const MOST_PARTS = 64;
 const MOST_ELEMENTS = 1 << 22;
 /** Numbers of parts that are considered on a GPU. */
 const TRIED = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, MOST_PARTS];
+/** More parts need more memory, and the model of the time is a rough one: they have to promise at least this share of it. */
+const WORTH = 0.9;
 
 /** The parts into which to split each sum of a dispatch, side by side, each with a partial result of its own. */
 export function partsOf(capabilities: Capabilities, products: readonly ProductSize[]): number[] {
-  if (capabilities.software) return products.map((product) => softwareParts(capabilities, product));
+  const tiles = usable(capabilities);
+  if (capabilities.software) return products.map((product) => softwareParts(tiles[0]!, product));
   const choices = TRIED.map((tried) => {
-    const parts = products.map((product) => Math.min(Math.max(tried, least(product)), most(product)));
-    return { parts, ...fastest(capabilities, products, { parts }) };
+    const parts = products.map((product) => Math.min(tried, most(product)));
+    const times = tiles.map((tile) => duration(capabilities, tile, products, parts));
+    return { parts, time: Math.min(...times) };
   });
-  return choices.reduce((best, other) => (other.time < best.time ? other : best)).parts;
+  return choices.reduce((best, more) => (more.time < WORTH * best.time ? more : best)).parts;
 }
 
-function softwareParts(capabilities: Capabilities, product: ProductSize): number {
+function softwareParts(tile: TileName, product: ProductSize): number {
   const { m, n, k } = product;
-  const tiles = tilesOf(TILES[fastest(capabilities, [product]).tile], m, n);
   const parts = Math.max(
-    Math.min(Math.ceil(SOFTWARE.groups / tiles), Math.floor(k / SHORTEST)),
+    Math.min(Math.ceil(SOFTWARE.groups / tilesOf(TILES[tile], m, n)), Math.floor(k / SHORTEST)),
     Math.ceil((k * n) / SOFTWARE.elements),
-    least(product),
+    Math.ceil(k / longestSum(tile)),
+    1,
   );
   return Math.min(parts, room(product));
 }
 
-function least({ k }: ProductSize): number {
-  return Math.max(Math.ceil(k / LONGEST), 1);
-}
-
 function most(product: ProductSize): number {
-  return Math.min(Math.max(Math.floor(product.k / SHORTEST), least(product)), room(product));
+  return Math.min(Math.max(Math.floor(product.k / SHORTEST), 1), room(product));
 }
 
 function room({ m, n }: ProductSize): number {

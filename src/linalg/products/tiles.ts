@@ -9,6 +9,8 @@ export interface TileShape {
   readonly rows: number;
   readonly cols: number;
   readonly constants: Readonly<Record<string, number>>;
+  /** Threads that share the sum of one number, by default 1. */
+  readonly slices?: number;
 }
 
 /** Every tile there is. */
@@ -18,7 +20,7 @@ export const TILES = {
   subgroup8: { form: "subgroup8", rows: 32, cols: 32, constants: {} },
   workgroup64: { form: "workgroup64", rows: 64, cols: 64, constants: {} },
   workgroup128: { form: "workgroup128", rows: 128, cols: 128, constants: {} },
-  sliced: { form: "sliced", rows: 8, cols: 8, constants: {} },
+  sliced: { form: "sliced", rows: 8, cols: 8, constants: {}, slices: 64 },
 } as const satisfies Record<string, TileShape>;
 
 export type TileName = keyof typeof TILES;
