@@ -1,28 +1,12 @@
-import { readFileSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { bareShaders } from "./scripts/shaders/bare.mjs";
 
 const source = (path: string) => fileURLToPath(new URL(`src/${path}`, import.meta.url));
 
 /** Packages that only the command line's reports need: their few functions go into the build, so that nobody installs them. */
 const bundled = /^(d3-|internmap)/;
-
-/**
- * WGSL as it ships: without comments and indentation. Lines stay where they are, so that a compiler's message still names
- * a line of the file under shaders/.
- */
-const bareShaders = {
-  name: "bare-shaders",
-  enforce: "pre" as const,
-  load(id: string): string | undefined {
-    const [file, query] = id.split("?");
-    if (query !== "raw" || !file?.endsWith(".wgsl")) return undefined;
-    const lines = readFileSync(file, "utf8").split("\n");
-    const bare = lines.map((line) => line.replace(/\/\/.*$/, "").trim());
-    return `export default ${JSON.stringify(bare.join("\n"))};`;
-  },
-};
 
 // The library's entries, the command line and what the benchmark shares with it: entries that share chunks. WGSL comes in through
 // `?raw`.

@@ -65,7 +65,7 @@ async function main(argv) {
   }
 
   const first = await library.createNodeEngine();
-  const { software } = first.capabilities;
+  const { software, f16 } = first.capabilities;
   /** @type {Record<string, string>} */
   const versions = ownVersions();
   for (const peer of peers) if ("version" in peer) versions[peer.id] = peer.version;
@@ -101,8 +101,12 @@ async function main(argv) {
     /** @type {import("./compare.mjs").Row[]} */
     const rows = [];
     for (const one of operation.cases(extent, software).filter(isWanted(options))) {
+      const half = one.precision === "f16";
+      if (half && !f16) continue;
       progress(`${operation.title}: ${one.label}`);
-      const row = await withLab((lab) => compare(lab, operation, one, peers, options, history));
+      // The peers' are of f32.
+      const others = half ? [] : peers;
+      const row = await withLab((lab) => compare(lab, operation, one, others, options, history));
       rows.push(row);
       result.rows.push(row);
       publish(result, tables, driver.id);

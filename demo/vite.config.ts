@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
+import { bareShaders } from "../scripts/shaders/bare.mjs";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -39,7 +40,7 @@ export default defineConfig({
       { find: /^kfac-webgpu$/, replacement: path("../src/index.ts") },
     ],
   },
-  plugins: [contentSecurityPolicy],
+  plugins: [contentSecurityPolicy, { ...bareShaders, apply: "build" }],
   build: {
     outDir: path("../dist-demo"),
     emptyOutDir: true,

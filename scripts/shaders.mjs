@@ -72,10 +72,11 @@ async function bindingsFor(sources) {
       /** @type {string} */ module,
       /** @type {string} */ layout,
       /** @type {Record<string, string>} */ notes,
+      /** @type {Record<string, string>} */ aliases,
     ) => {
       const found = modules.get(module)?.[layout];
       if (!found) throw new Error(`src/${module}.ts exports no ${layout}`);
-      return bindingsOf(/** @type {Parameters<typeof bindingsOf>[0]} */ (found), nameOf, notes);
+      return bindingsOf(/** @type {Parameters<typeof bindingsOf>[0]} */ (found), nameOf, notes, aliases);
     };
   } finally {
     await server.close();

@@ -10,6 +10,10 @@
 //
 // Written by `npm run shaders` from source/gram.wgsl.
 
+// Four numbers of A as they are stored: f32, or f16 in the form that src/linalg/products/half.ts makes of this text. Sums are
+// of f32 either way.
+alias Operand = vec4f;
+
 struct GramProblem {
   first: u32,
   tileCols: u32,
@@ -24,7 +28,7 @@ struct GramProblem {
 
 @group(0) @binding(0) var<storage, read> problems: array<GramProblem>;
 @group(0) @binding(1) var<storage, read> scales: array<vec2f>;
-@group(0) @binding(2) var<storage, read> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read> a: array<Operand>;
 @group(0) @binding(3) var<storage, read_write> s: array<vec4f>;
 
 override THREADS_I: u32 = 1;
@@ -95,10 +99,10 @@ fn main(
   var ai = (*problem).aOffset + i / 4u;
   var bj = (*problem).aOffset + j / 4u;
   for (var step = 0u; step < k; step++) {
-    let b_0 = a[bj];
-    let b_1 = a[bj + 1u];
-    let a_0 = a[ai];
-    let a_1 = a[ai + 1u];
+    let b_0 = vec4f(a[bj]);
+    let b_1 = vec4f(a[bj + 1u]);
+    let a_0 = vec4f(a[ai]);
+    let a_1 = vec4f(a[ai + 1u]);
     c0_0 = fma(vec4f(a_0.x), b_0, c0_0); c0_1 = fma(vec4f(a_0.x), b_1, c0_1);
     c1_0 = fma(vec4f(a_0.y), b_0, c1_0); c1_1 = fma(vec4f(a_0.y), b_1, c1_1);
     c2_0 = fma(vec4f(a_0.z), b_0, c2_0); c2_1 = fma(vec4f(a_0.z), b_1, c2_1);

@@ -12,6 +12,10 @@
 // Written by `npm run shaders` from source/gram.wgsl.
 enable subgroups;
 
+// Four numbers of A as they are stored: f32, or f16 in the form that src/linalg/products/half.ts makes of this text. Sums are
+// of f32 either way.
+alias Operand = vec4f;
+
 struct GramProblem {
   first: u32,
   tileCols: u32,
@@ -26,7 +30,7 @@ struct GramProblem {
 
 @group(0) @binding(0) var<storage, read> problems: array<GramProblem>;
 @group(0) @binding(1) var<storage, read> scales: array<vec2f>;
-@group(0) @binding(2) var<storage, read> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read> a: array<Operand>;
 @group(0) @binding(3) var<storage, read_write> s: array<vec4f>;
 
 const LANES = 4u;
@@ -103,14 +107,14 @@ fn main(
     let live = step + 1u < k;
     let aNext = select(0u, aStride, live);
     let bNext = aNext;
-    let b0_0 = a[bj + 0u];
-    let b0_1 = a[bj + 1u];
-    let b1_0 = a[bj + bNext + 0u];
-    let b1_1 = a[bj + bNext + 1u];
-    let x0 = a[ai + lane + 0u];
-    let x1 = a[ai + lane + 4u];
-    let y0 = select(vec4f(), a[ai + aNext + lane + 0u], live);
-    let y1 = select(vec4f(), a[ai + aNext + lane + 4u], live);
+    let b0_0 = vec4f(a[bj + 0u]);
+    let b0_1 = vec4f(a[bj + 1u]);
+    let b1_0 = vec4f(a[bj + bNext + 0u]);
+    let b1_1 = vec4f(a[bj + bNext + 1u]);
+    let x0 = vec4f(a[ai + lane + 0u]);
+    let x1 = vec4f(a[ai + lane + 4u]);
+    let y0 = select(vec4f(), vec4f(a[ai + aNext + lane + 0u]), live);
+    let y1 = select(vec4f(), vec4f(a[ai + aNext + lane + 4u]), live);
     let p0 = subgroupBroadcast(x0, 0u); let q0 = subgroupBroadcast(y0, 0u);
     c0_0 = fma(vec4f(q0.x), b1_0, fma(vec4f(p0.x), b0_0, c0_0));
     c0_1 = fma(vec4f(q0.x), b1_1, fma(vec4f(p0.x), b0_1, c0_1));

@@ -8,6 +8,10 @@
 //
 // Written by `npm run shaders` from source/matmul.wgsl.
 
+// Four numbers of A and B as they are stored: f32, or f16 in the form that src/linalg/products/half.ts makes of this text. Sums are
+// of f32 either way.
+alias Operand = vec4f;
+
 struct MatmulProblem {
   first: u32,
   tileCols: u32,
@@ -26,8 +30,8 @@ struct MatmulProblem {
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<MatmulProblem>;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<Operand>;
+@group(0) @binding(2) var<storage, read> b: array<Operand>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
 override THREADS_I: u32 = 1;
@@ -99,10 +103,10 @@ fn main(
   var ai = (*problem).aOffset + i / 4u;
   var bj = (*problem).bOffset + j / 4u;
   for (var step = 0u; step < k; step++) {
-    let b_0 = b[bj];
-    let b_1 = b[bj + 1u];
-    let a_0 = a[ai];
-    let a_1 = a[ai + 1u];
+    let b_0 = vec4f(b[bj]);
+    let b_1 = vec4f(b[bj + 1u]);
+    let a_0 = vec4f(a[ai]);
+    let a_1 = vec4f(a[ai + 1u]);
     c0_0 = fma(vec4f(a_0.x), b_0, c0_0); c0_1 = fma(vec4f(a_0.x), b_1, c0_1);
     c1_0 = fma(vec4f(a_0.y), b_0, c1_0); c1_1 = fma(vec4f(a_0.y), b_1, c1_1);
     c2_0 = fma(vec4f(a_0.z), b_0, c2_0); c2_1 = fma(vec4f(a_0.z), b_1, c2_1);

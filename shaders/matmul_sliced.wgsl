@@ -9,6 +9,10 @@
 //
 // Written by `npm run shaders` from source/matmul.wgsl.
 
+// Four numbers of A and B as they are stored: f32, or f16 in the form that src/linalg/products/half.ts makes of this text. Sums are
+// of f32 either way.
+alias Operand = vec4f;
+
 struct MatmulProblem {
   first: u32,
   tileCols: u32,
@@ -27,8 +31,8 @@ struct MatmulProblem {
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<MatmulProblem>;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<Operand>;
+@group(0) @binding(2) var<storage, read> b: array<Operand>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
 const SLICES = 64u;
@@ -105,14 +109,14 @@ fn main(
     var step = slice;
     // Four rows on their way at a time: alone on its processor, a workgroup mostly waits for memory.
     for (; step + 3u * SLICES < k; step += 4u * SLICES) {
-      let a0_0 = a[ai + 0u * SLICES * aStride];
-      let b0_0 = b[bj + 0u * SLICES * bStride];
-      let a1_0 = a[ai + 1u * SLICES * aStride];
-      let b1_0 = b[bj + 1u * SLICES * bStride];
-      let a2_0 = a[ai + 2u * SLICES * aStride];
-      let b2_0 = b[bj + 2u * SLICES * bStride];
-      let a3_0 = a[ai + 3u * SLICES * aStride];
-      let b3_0 = b[bj + 3u * SLICES * bStride];
+      let a0_0 = vec4f(a[ai + 0u * SLICES * aStride]);
+      let b0_0 = vec4f(b[bj + 0u * SLICES * bStride]);
+      let a1_0 = vec4f(a[ai + 1u * SLICES * aStride]);
+      let b1_0 = vec4f(b[bj + 1u * SLICES * bStride]);
+      let a2_0 = vec4f(a[ai + 2u * SLICES * aStride]);
+      let b2_0 = vec4f(b[bj + 2u * SLICES * bStride]);
+      let a3_0 = vec4f(a[ai + 3u * SLICES * aStride]);
+      let b3_0 = vec4f(b[bj + 3u * SLICES * bStride]);
       c0_0 = fma(vec4f(a0_0.x), b0_0, c0_0);
       c1_0 = fma(vec4f(a0_0.y), b0_0, c1_0);
       c2_0 = fma(vec4f(a0_0.z), b0_0, c2_0);
@@ -133,8 +137,8 @@ fn main(
       bj += 4u * SLICES * bStride;
     }
     for (; step < k; step += SLICES) {
-      let a_0 = a[ai];
-      let b_0 = b[bj];
+      let a_0 = vec4f(a[ai]);
+      let b_0 = vec4f(b[bj]);
       c0_0 = fma(vec4f(a_0.x), b_0, c0_0);
       c1_0 = fma(vec4f(a_0.y), b_0, c1_0);
       c2_0 = fma(vec4f(a_0.z), b_0, c2_0);

@@ -10,6 +10,10 @@
 // Written by `npm run shaders` from source/matmul.wgsl.
 enable subgroups;
 
+// Four numbers of A and B as they are stored: f32, or f16 in the form that src/linalg/products/half.ts makes of this text. Sums are
+// of f32 either way.
+alias Operand = vec4f;
+
 struct MatmulProblem {
   first: u32,
   tileCols: u32,
@@ -28,8 +32,8 @@ struct MatmulProblem {
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<MatmulProblem>;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<Operand>;
+@group(0) @binding(2) var<storage, read> b: array<Operand>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
 const LANES = 4u;
@@ -107,14 +111,14 @@ fn main(
     let live = step + 1u < k;
     let aNext = select(0u, aStride, live);
     let bNext = select(0u, bStride, live);
-    let b0_0 = b[bj + 0u];
-    let b0_1 = b[bj + 1u];
-    let b1_0 = b[bj + bNext + 0u];
-    let b1_1 = b[bj + bNext + 1u];
-    let x0 = a[ai + lane + 0u];
-    let x1 = a[ai + lane + 4u];
-    let y0 = select(vec4f(), a[ai + aNext + lane + 0u], live);
-    let y1 = select(vec4f(), a[ai + aNext + lane + 4u], live);
+    let b0_0 = vec4f(b[bj + 0u]);
+    let b0_1 = vec4f(b[bj + 1u]);
+    let b1_0 = vec4f(b[bj + bNext + 0u]);
+    let b1_1 = vec4f(b[bj + bNext + 1u]);
+    let x0 = vec4f(a[ai + lane + 0u]);
+    let x1 = vec4f(a[ai + lane + 4u]);
+    let y0 = select(vec4f(), vec4f(a[ai + aNext + lane + 0u]), live);
+    let y1 = select(vec4f(), vec4f(a[ai + aNext + lane + 4u]), live);
     let p0 = subgroupBroadcast(x0, 0u); let q0 = subgroupBroadcast(y0, 0u);
     c0_0 = fma(vec4f(q0.x), b1_0, fma(vec4f(p0.x), b0_0, c0_0));
     c0_1 = fma(vec4f(q0.x), b1_1, fma(vec4f(p0.x), b0_1, c0_1));

@@ -10,6 +10,10 @@
 //
 // Written by `npm run shaders` from source/matmul.wgsl.
 
+// Four numbers of A and B as they are stored: f32, or f16 in the form that src/linalg/products/half.ts makes of this text. Sums are
+// of f32 either way.
+alias Operand = vec4f;
+
 struct MatmulProblem {
   first: u32,
   tileCols: u32,
@@ -28,8 +32,8 @@ struct MatmulProblem {
 }
 
 @group(0) @binding(0) var<storage, read> problems: array<MatmulProblem>;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<Operand>;
+@group(0) @binding(2) var<storage, read> b: array<Operand>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
 // Rows of A and B in workgroup memory at a time.
@@ -42,22 +46,22 @@ const ACROSS = 16u;
 
 // aRows holds what becomes the rows of the tile, bRows what becomes its columns. One set of each: larger tiles are worth more than
 // a barrier less.
-var<workgroup> aRows: array<vec4f, DEPTH * DOWN>;
-var<workgroup> bRows: array<vec4f, DEPTH * ACROSS>;
+var<workgroup> aRows: array<Operand, DEPTH * DOWN>;
+var<workgroup> bRows: array<Operand, DEPTH * ACROSS>;
 
 // Zero where there is no such row or column: what lies there may be anything, and 0 · NaN is NaN.
-fn loadA(at: u32, live: bool) -> vec4f {
+fn loadA(at: u32, live: bool) -> Operand {
   if (live) {
     return a[at];
   }
-  return vec4f();
+  return Operand();
 }
 
-fn loadB(at: u32, live: bool) -> vec4f {
+fn loadB(at: u32, live: bool) -> Operand {
   if (live) {
     return b[at];
   }
-  return vec4f();
+  return Operand();
 }
 
 // Writes 8 rows of 4 numbers, the first at (row, column). A loop, not unrolled text: stores are a small
@@ -192,9 +196,9 @@ fn main(
     b3 = loadB(bAt + 24u * bStride, bLive && next + bRow + 24u < k);
     let rows = min(DEPTH, k - step);
     for (var done = 0u; done < rows; done++) {
-      let p_0 = aRows[done * DOWN + down + 0u];
-      let p_1 = aRows[done * DOWN + down + 8u];
-      let q_0 = bRows[done * ACROSS + across + 0u];
+      let p_0 = vec4f(aRows[done * DOWN + down + 0u]);
+      let p_1 = vec4f(aRows[done * DOWN + down + 8u]);
+      let q_0 = vec4f(bRows[done * ACROSS + across + 0u]);
       c0_0 = fma(vec4f(p_0.x), q_0, c0_0);
       c1_0 = fma(vec4f(p_0.y), q_0, c1_0);
       c2_0 = fma(vec4f(p_0.z), q_0, c2_0);

@@ -97,7 +97,12 @@ export class Engine extends HostOperations implements Disposable {
     return gpuDataset(this.manager, source, options);
   }
 
-  /** K-FAC for a network. @throws ArgumentError for a bad option, LimitError when the device cannot hold the factors. */
+  /**
+   * K-FAC for a network.
+   *
+   * @throws ArgumentError for a bad option, FeatureError for `factorPrecision: "f16"` on a device without it, LimitError when the
+   *   device cannot hold the factors.
+   */
   kfac(source: Model, options: KfacOptions = {}): Kfac {
     return new Kfac(this.manager, source, options);
   }
@@ -168,7 +173,7 @@ export class Engine extends HostOperations implements Disposable {
     return autotune(this.manager, work, options);
   }
 
-  /** K-FAC's preconditioner alone, on the caller's buffers and encoder. @throws ArgumentError, LimitError */
+  /** K-FAC's preconditioner alone, on the caller's buffers and encoder. @throws ArgumentError, FeatureError, LimitError */
   preconditioner(
     layers: readonly PreconditionedLayer[],
     options: PreconditionerOptions = {},

@@ -12,6 +12,7 @@ export type KfacErrorCode =
   | "unsupported-layer"
   | "no-adapter"
   | "limit"
+  | "feature"
   | "device-lost"
   | "out-of-memory"
   | "submission"
@@ -160,6 +161,24 @@ export class LimitError extends KfacError {
     this.limit = limit;
     this.needed = needed;
     this.available = available;
+  }
+}
+
+/** The device lacks an optional feature that was asked for; without it everything else works. */
+export class FeatureError extends KfacError {
+  override readonly name = "FeatureError";
+  readonly operation: string;
+  /** WebGPU's name of the feature. */
+  readonly feature: string;
+
+  /** `what` is what was asked for and needs the feature, `hint` what to do without it. */
+  constructor(operation: string, what: string, feature: string, hint: string) {
+    super(
+      "feature",
+      `${operation}: ${what} needs the device feature ${feature}, which this device has not; ${hint}, or use a device that was requested with it.`,
+    );
+    this.operation = operation;
+    this.feature = feature;
   }
 }
 

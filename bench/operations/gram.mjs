@@ -27,6 +27,15 @@ const HARDWARE = [
   [4096, 4096],
 ];
 
+/** Once more with A rounded to f16, for the error beside that of f32. @type {Record<"quick" | "full", [d: number, n: number][]>} */
+const HALF = {
+  quick: [[256, 1024]],
+  full: [
+    [512, 4096],
+    [1024, 2048],
+  ],
+};
+
 /** One case a size makes the chart's line. */
 const CHARTED = new Set(
   [
@@ -44,17 +53,29 @@ export const gram = {
   id: "gram",
   title: "Gram matrix AA'",
   kind: "gram",
-  cases: (extent, software) =>
-    extent === "quick"
+  cases: (extent, software) => [
+    ...(extent === "quick"
       ? QUICK.map(([d, n]) => gramCase(d, n, true))
-      : (software ? FULL : [...FULL, ...HARDWARE]).map(([d, n]) => gramCase(d, n, CHARTED.has(`${d} ${n}`))),
+      : (software ? FULL : [...FULL, ...HARDWARE]).map(([d, n]) => gramCase(d, n, CHARTED.has(`${d} ${n}`)))),
+    ...HALF[extent].map(([d, n]) => ({
+      ...gramCase(d, n, false, "f16"),
+      id: `gram ${d}x${n} f16`,
+      label: `${d} × ${n}, f16`,
+      tolerance: 1e-3,
+    })),
+  ],
 };
 
-/** @param {number} d @param {number} n @param {boolean} charted @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["gram"]>} */
-function gramCase(d, n, charted) {
+/**
+ * @param {number} d @param {number} n @param {boolean} charted
+ * @param {import("../../src/index.js").Precision} [precision]
+ * @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["gram"]>}
+ */
+function gramCase(d, n, charted, precision = "f32") {
   return {
     id: `gram ${d}x${n}`,
     label: `${d} × ${n}`,
+    precision,
     size: d,
     series: charted ? "one a size" : undefined,
     work: gramFlops(d, n),
@@ -77,7 +98,7 @@ function gramCase(d, n, charted) {
       return recordedRunner(
         lab,
         inputs.views,
-        (recorder, A) => record(recorder, { A, into: output.views[0], examples: "rows" }),
+        (recorder, A) => record(recorder, { A, into: output.views[0], examples: "rows", precision }),
         {
           output: () => output.read(),
           dispose() {

@@ -34,13 +34,15 @@ import { sandwich } from "./sandwich.mjs";
  *   series?: string,
  *   work: number,
  *   flops?: number,
+ *   precision?: import("../../src/index.js").Precision,
  *   bytes: number,
  *   tolerance: number,
  *   inputs(seed: number): I,
  *   check(outputs: Outputs, inputs: I): number,
  *   ours(lab: import("../gpu.mjs").Lab, sets: readonly I[]): import("../gpu.mjs").OwnRunner,
  * }} Case `size` is where it stands on the axis of a chart and `series` which line of the chart it belongs to, if any; by
- *   `work` times are predicted from one case to the next; `flops` are useful ones, where they are counted; `bytes` are of one
+ *   `work` times are predicted from one case to the next; `flops` are useful ones, where they are counted; with a
+ *   `precision` other than f32 the library is alone, on adapters that have it; `bytes` are of one
  *   set of inputs; `check` gives the relative error against f64
  *
  * @typedef {object} Operation

@@ -8,17 +8,30 @@ export const matmul = {
   id: "matmul",
   title: "Product AB",
   kind: "matmul",
-  cases: (extent, software) =>
-    (extent === "quick" ? [256] : software ? [256, 512, 1024] : [256, 512, 1024, 2048, 4096]).map(
-      productCase,
+  cases: (extent, software) => [
+    ...(extent === "quick" ? [256] : software ? [256, 512, 1024] : [256, 512, 1024, 2048, 4096]).map((n) =>
+      productCase(n),
     ),
+    // Once more with both rounded to f16, for the error beside that of f32.
+    ...(extent === "quick" ? [256] : [512, 1024]).map((n) => ({
+      ...productCase(n, "f16"),
+      id: `matmul ${n} f16`,
+      label: `${n} × ${n}, f16`,
+      series: undefined,
+      tolerance: 1e-3,
+    })),
+  ],
 };
 
-/** @param {number} n @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["matmul"]>} */
-function productCase(n) {
+/**
+ * @param {number} n @param {import("../../src/index.js").Precision} [precision]
+ * @returns {import("./index.mjs").Case<import("./index.mjs").InputsOf["matmul"]>}
+ */
+function productCase(n, precision = "f32") {
   return {
     id: `matmul ${n}`,
     label: `${n} × ${n}`,
+    precision,
     size: n,
     series: "square",
     work: matmulFlops(n, n, n),
@@ -41,7 +54,8 @@ function productCase(n) {
       return recordedRunner(
         lab,
         arenas,
-        (recorder, { views: [A, B] }) => record(recorder, { A, B, into: output.views[0], transposeA: true }),
+        (recorder, { views: [A, B] }) =>
+          record(recorder, { A, B, into: output.views[0], transposeA: true, precision }),
         {
           output: () => output.read(),
           dispose() {

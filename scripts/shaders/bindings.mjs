@@ -11,9 +11,10 @@
  * @param {{ entries: Record<string, Entry> }} layout
  * @param {(schema: unknown) => string | undefined} nameOf what src/ exports a struct as
  * @param {Record<string, string>} notes comments above fields and bindings, by their names
+ * @param {Record<string, string>} aliases what the text calls the elements of a binding, by the binding's name
  * @returns {string[]} lines
  */
-export function bindingsOf(layout, nameOf, notes = {}) {
+export function bindingsOf(layout, nameOf, notes = {}, aliases = {}) {
   const left = new Set(Object.keys(notes));
   /** @type {Map<string, string[]>} */
   const structs = new Map();
@@ -50,7 +51,8 @@ export function bindingsOf(layout, nameOf, notes = {}) {
     const schema = "type" in sized ? sized : sized(0);
     const access = entry.access === "mutable" ? "read_write" : "read";
     const space = entry.storage ? `storage, ${access}` : "uniform";
-    const line = `@group(0) @binding(${binding}) var<${space}> ${name}: ${typeOf(schema, sized)};`;
+    const type = aliases[name] ? `array<${aliases[name]}>` : typeOf(schema, sized);
+    const line = `@group(0) @binding(${binding}) var<${space}> ${name}: ${type};`;
     return [...note(name, ""), line];
   });
   if (left.size > 0) throw new Error(`nothing is named ${[...left].join(", ")}`);

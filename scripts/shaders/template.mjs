@@ -7,8 +7,9 @@
 //
 //   include("name", { … })      the piece of that name with these parameters beside the present ones, moved in as far as
 //                               the `#` stands
-//   bindings("module", "layout", { field: "comment" })
-//                               the structs and bindings of a layout that src/module.ts exports
+//   bindings("module", "layout", { field: "comment" }, { binding: "Alias" })
+//                               the structs and bindings of a layout that src/module.ts exports; an alias that the source
+//                               declares may stand for the elements of a binding
 //   upTo(n)                     0, 1 … n − 1
 //   each(n, f)                  f(0) f(1) … f(n − 1), on one line
 

@@ -10,15 +10,17 @@
 enable subgroups;
 # }
 
-# bindings("linalg/products/gram", "gramLayout");
+# include("product/operand", { operandNames: "A" });
 
-# const a = (at) => `a[${at}]`;
+# bindings("linalg/products/gram", "gramLayout", {}, { a: "Operand" });
+
+# const a = (at) => (form === "workgroup" ? `a[${at}]` : `vec4f(a[${at}])`);
 # // Where a thread's numbers are as high as wide, one function writes them either way.
 # const turnedName = form === "registers" || form === "sliced" ? "store" : "storeTurned";
 # include(`product/${form}`, {
 #   a, aStart: "(*problem).aOffset", aStride: "aStride",
 #   b: a, bStart: "(*problem).aOffset", bStride: "aStride", bLast: "aStride - 1u",
-#   m: "d", n: "d", k: "k", lower: true, even: false, tileCols: "(*problem).tileCols", operandNames: "A",
+#   m: "d", n: "d", k: "k", lower: true, even: false, tileCols: "(*problem).tileCols", operandNames: "A", operand: "Operand",
 #   sizes: () => {
   let d = (*problem).d;
 #   },

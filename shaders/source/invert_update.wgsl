@@ -5,7 +5,7 @@
 //
 // Layout: E size × size in vec4f; product holds R; offsets in f32, all multiples of four; width is even.
 //
-# include("product/about", { left: "R", operandNames: "R", dispatcher: "src/linalg/invert.ts, many matrices at once" });
+# include("product/about", { left: "R", operandNames: "R", operand: "vec4f", dispatcher: "src/linalg/invert.ts, many matrices at once" });
 # if (form === "subgroup") {
 enable subgroups;
 # }
@@ -16,7 +16,7 @@ enable subgroups;
 # include(`product/${form}`, {
 #   a: R, aStart: "(*problem).newOffset / 4u", aStride: "stride",
 #   b: R, bStart: "(*problem).newOffset / 4u", bStride: "stride", bLast: "stride - COLS / 4u",
-#   m: "size", n: "size", k: "width", lower: true, even: true, tileCols: "tileCols", operandNames: "R",
+#   m: "size", n: "size", k: "width", lower: true, even: true, tileCols: "tileCols", operandNames: "R", operand: "vec4f",
 #   sizes: (width) => {
   let size = (*problem).size;
   let tileCols = (size + ${width} - 1u) / (${width});

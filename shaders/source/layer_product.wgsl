@@ -9,7 +9,7 @@
 // X may lie in the buffer that R' is written to, in another place: it is read from there where IN_PLACE is 1.
 //
 # include("product/about", {
-#   left: "A", operandNames: "A and X", dispatcher: "src/layers/layer-product.ts, many problems at once",
+#   left: "A", operandNames: "A and X", operand: "vec4f", dispatcher: "src/layers/layer-product.ts, many problems at once",
 # });
 # if (form === "subgroup") {
 enable subgroups;
@@ -42,7 +42,7 @@ fn finished(own: LayerProductProblem, sum: vec4f, row: u32, column: u32) -> vec4
 # include(`product/${form}`, {
 #   a: (at) => `weights[${at}]`, aStart: "(*problem).weightOffset", aStride: "aStride",
 #   b: (at) => `input(${at})`, bStart: "(*problem).inputOffset", bStride: "bStride", bLast: "(n - 1u) / 4u",
-#   m: "m", n: "n", k: "k", lower: false, even: false, tileCols: "(*problem).tileCols", operandNames: "A and X",
+#   m: "m", n: "n", k: "k", lower: false, even: false, tileCols: "(*problem).tileCols", operandNames: "A and X", operand: "vec4f",
 #   sizes: () => {
   let m = (*problem).m;
   let n = (*problem).n;

@@ -10,14 +10,17 @@
 enable subgroups;
 # }
 
-# bindings("linalg/products/matmul", "matmulLayout");
+# include("product/operand", { operandNames: "A and B" });
 
+# bindings("linalg/products/matmul", "matmulLayout", {}, { a: "Operand", b: "Operand" });
+
+# const from = (buffer) => (at) => (form === "workgroup" ? `${buffer}[${at}]` : `vec4f(${buffer}[${at}])`);
 # // Where a thread's numbers are as high as wide, one function writes them either way.
 # const turnedName = form === "registers" || form === "sliced" ? "store" : "storeTurned";
 # include(`product/${form}`, {
-#   a: (at) => `a[${at}]`, aStart: "(*problem).aOffset", aStride: "aStride",
-#   b: (at) => `b[${at}]`, bStart: "(*problem).bOffset", bStride: "bStride", bLast: "(n - 1u) / 4u",
-#   m: "m", n: "n", k: "k", lower: false, even: false, tileCols: "(*problem).tileCols", operandNames: "A and B",
+#   a: from("a"), aStart: "(*problem).aOffset", aStride: "aStride",
+#   b: from("b"), bStart: "(*problem).bOffset", bStride: "bStride", bLast: "(n - 1u) / 4u",
+#   m: "m", n: "n", k: "k", lower: false, even: false, tileCols: "(*problem).tileCols", operandNames: "A and B", operand: "Operand",
 #   sizes: () => {
   let m = (*problem).m;
   let n = (*problem).n;

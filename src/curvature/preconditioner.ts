@@ -25,6 +25,7 @@ import {
   isAligned,
   type Matrix,
   type MatrixView,
+  PRECISION,
   paddedLength,
   paddedView,
   requireShape,
@@ -84,6 +85,7 @@ export interface PreconditionOperands {
 const OPTIONS: Rules<PreconditionerOptions> = {
   damping: NON_NEGATIVE,
   emaDecay: NUMBER,
+  factorPrecision: PRECISION,
   blocks: ANYTHING,
   fallback: ANYTHING,
   loss: oneOf("mean", "sum"),
@@ -120,7 +122,8 @@ export class Preconditioner implements Disposable {
 
   /**
    * @throws ArgumentError for bad options or names that repeat, UnsupportedLayerError for a layer without Kronecker form where
-   *   no fallback is named, LimitError when the device cannot hold the curvature.
+   *   no fallback is named, FeatureError for `factorPrecision: "f16"` on a device without it, LimitError when the device cannot
+   *   hold the curvature.
    */
   constructor(
     manager: PipelineManager,

@@ -83,6 +83,7 @@ export class CurvatureSums implements Disposable {
    */
   add(recorder: Recorder, statistics: readonly CurvatureStatistics[], share: number, first: boolean): void {
     if (first) recorder.clear(this.#buffer);
+    const { factorPrecision: precision } = this.#curvature;
     const sides = this.#layers.flatMap(({ A, B }, layer) => {
       if (!A || !B) return [];
       const { block, index } = this.#curvature.place(layer);
@@ -97,12 +98,12 @@ export class CurvatureSums implements Disposable {
       recorder,
       sides.flatMap(({ factor, into }): GramOperands[] => {
         if (!("rows" in factor)) return [];
-        return [{ A: factor.rows, into, examples: "rows", alpha: share * factor.scale, beta: 1 }];
+        return [{ A: factor.rows, into, examples: "rows", alpha: share * factor.scale, beta: 1, precision }];
       }),
     );
     for (const { factor, into } of sides) {
       if (!("gram" in factor)) continue;
-      addMade(recorder, into, share * factor.scale, (part) => factor.gram(recorder, part));
+      addMade(recorder, into, share * factor.scale, (part) => factor.gram(recorder, part, precision));
     }
     for (const [layer, { moments }] of this.#layers.entries()) {
       if (!moments) continue;

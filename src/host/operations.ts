@@ -5,6 +5,7 @@ import { InvertStatus, invert } from "../linalg/invert.js";
 import type { MatrixView } from "../linalg/layout/view.js";
 import { gram } from "../linalg/products/gram.js";
 import { matmul } from "../linalg/products/matmul.js";
+import { PRECISION, type Precision, requirePrecision } from "../linalg/products/precision.js";
 import { sandwich } from "../linalg/products/sandwich.js";
 import type { PipelineManager, Recorder } from "../pipeline/index.js";
 import { DeviceMatrices, type HostMatrix, readMatrices, readMatrix, requireMatrix } from "./transfer.js";
@@ -28,8 +29,8 @@ export interface HostEigh {
   status: number;
 }
 
-const GRAM = { A: ANYTHING, alpha: NUMBER, biasRow: FLAG };
-const MATMUL = { transposeA: FLAG, transposeB: FLAG, alpha: NUMBER };
+const GRAM = { A: ANYTHING, alpha: NUMBER, biasRow: FLAG, precision: PRECISION };
+const MATMUL = { transposeA: FLAG, transposeB: FLAG, alpha: NUMBER, precision: PRECISION };
 const INVERT = { damping: NON_NEGATIVE };
 
 /**
@@ -43,29 +44,40 @@ export class HostOperations {
     this.#manager = manager;
   }
 
-  /** α ΣAᵢAᵢ' of one or several matrices d × kᵢ. @throws ArgumentError, ShapeError, DataError */
+  /**
+   * α ΣAᵢAᵢ' of one or several matrices d × kᵢ, in f16 if `precision` says so.
+   *
+   * @throws ArgumentError, ShapeError, DataError, FeatureError for f16 on a device without it
+   */
   async gram(options: {
     A: HostMatrix | readonly HostMatrix[];
     alpha?: number;
     biasRow?: boolean;
+    precision?: Precision;
   }): Promise<HostMatrix> {
     must("gram", "options", options, OBJECT);
-    const { A: given, alpha, biasRow } = optionsOf("gram", GRAM, options);
+    const { A: given, alpha, biasRow, precision } = optionsOf("gram", GRAM, options);
+    requirePrecision("gram", this.#manager, precision);
     const list = (Array.isArray(given) ? given : [given]) as readonly HostMatrix[];
     for (const [k, A] of list.entries()) requireMatrix("gram", list.length > 1 ? `A[${k}]` : "A", A);
     const d = (list[0]?.rows ?? 0) + (biasRow ? 1 : 0);
     return this.#run("gram", list, [d, d], (recorder, A, into) => {
-      gram(recorder, { A, into, alpha, biasRow });
+      gram(recorder, { A, into, alpha, biasRow, precision });
     });
   }
 
-  /** α op(A) op(B). @throws ArgumentError, ShapeError, DataError */
+  /**
+   * α op(A) op(B), in f16 if `precision` says so.
+   *
+   * @throws ArgumentError, ShapeError, DataError, FeatureError for f16 on a device without it
+   */
   async matmul(
     A: HostMatrix,
     B: HostMatrix,
-    options: { transposeA?: boolean; transposeB?: boolean; alpha?: number } = {},
+    options: { transposeA?: boolean; transposeB?: boolean; alpha?: number; precision?: Precision } = {},
   ): Promise<HostMatrix> {
-    const { transposeA, transposeB } = optionsOf("matmul", MATMUL, options);
+    const { transposeA, transposeB, precision } = optionsOf("matmul", MATMUL, options);
+    requirePrecision("matmul", this.#manager, precision);
     requireMatrix("matmul", "A", A);
     requireMatrix("matmul", "B", B);
     const rows = transposeA ? A.cols : A.rows;

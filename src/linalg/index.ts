@@ -45,5 +45,6 @@ export {
   multiplyPacked,
   type PackedProduct,
 } from "./products/matmul.js";
+export { PRECISION, type Precision, requirePrecision } from "./products/precision.js";
 export { type SandwichOperands, sandwich } from "./products/sandwich.js";
 export { diagonalOf, type Reduction, reduce } from "./reduce.js";

@@ -1,4 +1,4 @@
-import { inLockstep, type Matrix, type Steps } from "../linalg/index.js";
+import { inLockstep, type Matrix, type Precision, type Steps } from "../linalg/index.js";
 import type { Recorder } from "../pipeline/index.js";
 import type { LayerSize } from "./trainable.js";
 
@@ -18,22 +18,33 @@ export interface FactorRows {
  * in `FactorRows`.
  */
 export interface FactorGram {
-  /** Records `into` ← Σ aa' (or Σ bb'), d × d with aligned rows, whatever it held before. */
-  gram(recorder: Recorder, into: Matrix): void;
+  /**
+   * Records `into` ← Σ aa' (or Σ bb'), d × d with aligned rows, whatever it held before. With `precision` it may round the columns
+   * to that before they are multiplied, where it makes them.
+   */
+  gram(recorder: Recorder, into: Matrix, precision?: Precision): void;
   /** The same in steps, which are recorded side by side with those of other layers and save dispatches. Defaults to `gram`. */
-  steps?(recorder: Recorder, into: Matrix): Steps;
+  steps?(recorder: Recorder, into: Matrix, precision?: Precision): Steps;
   scale: number;
 }
 
 /** A factor's sum as its steps record it, alone or beside others. */
 export function gramInSteps(steps: NonNullable<FactorGram["steps"]>, scale: number): FactorGram {
-  return { gram: (recorder, into) => inLockstep(recorder, [steps(recorder, into)]), steps, scale };
+  const gram: FactorGram["gram"] = (recorder, into, precision) => {
+    inLockstep(recorder, [steps(recorder, into, precision)]);
+  };
+  return { gram, steps, scale };
 }
 
 /** The steps of a factor's sum, a single one if it knows none. */
-export function* gramSteps(recorder: Recorder, factor: FactorGram, into: Matrix): Steps {
-  if (factor.steps) yield* factor.steps(recorder, into);
-  else factor.gram(recorder, into);
+export function* gramSteps(
+  recorder: Recorder,
+  factor: FactorGram,
+  into: Matrix,
+  precision?: Precision,
+): Steps {
+  if (factor.steps) yield* factor.steps(recorder, into, precision);
+  else factor.gram(recorder, into, precision);
 }
 
 export type FactorStatistics = FactorRows | FactorGram;

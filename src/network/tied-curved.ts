@@ -2,6 +2,7 @@ import {
   axpy,
   copyStrided,
   type Matrix,
+  type Precision,
   paddedLength,
   paddedView,
   requireShape,
@@ -46,12 +47,15 @@ export class TiedCurved implements Curved {
     const all = this.#uses.map((use) => use.inputs());
     // A place's scale is one over the rows that it counts, so the scale of all is one over the sum of theirs.
     const rows = all.reduce((sum, { scale }) => sum + 1 / scale, 0);
-    return { gram: (recorder, into) => sumGrams(recorder, all, into), scale: 1 / rows };
+    return { gram: (recorder, into, precision) => sumGrams(recorder, all, into, precision), scale: 1 / rows };
   }
 
   outputs(): FactorGram {
     const all = this.#uses.map((use) => use.outputs());
-    return { gram: (recorder, into) => sumGrams(recorder, all, into), scale: all[0]!.scale };
+    return {
+      gram: (recorder, into, precision) => sumGrams(recorder, all, into, precision),
+      scale: all[0]!.scale,
+    };
   }
 
   /** As `Curved.apply`. @throws ShapeError for another shape, ArgumentError once the pass is over */
@@ -137,13 +141,18 @@ function scratch(recorder: Recorder, rows: number, cols: number): Matrix {
 }
 
 /** Records into ← Σ aa' over the rows of all places. */
-function sumGrams(recorder: Recorder, places: readonly FactorStatistics[], into: Matrix): void {
+function sumGrams(
+  recorder: Recorder,
+  places: readonly FactorStatistics[],
+  into: Matrix,
+  precision?: Precision,
+): void {
   for (const [index, statistics] of places.entries()) {
     const part = index === 0 ? into : scratch(recorder, into.rows, into.cols);
-    if ("gram" in statistics) statistics.gram(recorder, part);
+    if ("gram" in statistics) statistics.gram(recorder, part, precision);
     else {
       const { rows } = statistics;
-      recordSplitSum(recorder, part, rows.rows, (sum) => sum.gram(rows));
+      recordSplitSum(recorder, part, rows.rows, (sum) => sum.gram(rows, precision));
     }
     if (index > 0) axpy(recorder, [{ alpha: 1, X: part, Y: into }]);
   }

@@ -4,6 +4,7 @@
  */
 import type { BlockChoice } from "../curvature/index.js";
 import { APPROXIMATIONS, BLOCK_KINDS, FALLBACKS } from "../curvature/names.js";
+import { PRECISIONS } from "../linalg/products/precision.js";
 import type { FisherKind } from "../model/index.js";
 import { choice, fraction, functionOf, nonNegative, positive, whole } from "./schema.js";
 
@@ -263,6 +264,14 @@ export const KFAC_OPTIONS = {
     label: "Curvature",
     help: "how each layer's curvature is estimated",
     computed: functionOf<Extract<BlockChoice, (...layer: never) => unknown>>(),
+  }),
+  /**
+   * What the columns of Aᵢ and Bᵢ are rounded to before they are multiplied for ΣAᵢAᵢ' and ΣBᵢBᵢ'. `"f16"` needs the device feature
+   * `shader-f16`; sums, means, inverses and steps stay f32. See `CurvatureOptions`.
+   */
+  factorPrecision: choice(PRECISIONS, {
+    default: "f32",
+    help: "what inputs and derivatives are rounded to where factors are made of them",
   }),
   /** What becomes of layers whose curvature has no Kronecker form; they are refused by default. */
   fallback: choice(FALLBACKS, {

@@ -49,7 +49,7 @@ export type Some = <T>(cases: readonly T[]) => readonly T[];
 /** One test for each form and tile of the product kernels that this device can run. */
 export function onEveryTile(
   name: string,
-  body: (t: TestContext, manager: PipelineManager, some: Some) => Promise<void>,
+  body: (t: TestContext, manager: PipelineManager, some: Some, tile?: TileName) => Promise<void>,
 ): void {
   kernelTest(`${name}: the default tile`, (t) => body(t, managerOf(t), (cases) => cases));
   for (const tile of TILES_EVERYWHERE) {
@@ -60,7 +60,8 @@ export function onEveryTile(
       const manager = disguised(t, managerOf(t).handle.capabilities.software, tile);
       try {
         // Software adapters take long over many tiles of 8 × 8 with 256 threads each.
-        await body(t, manager, (cases) => (tile === "sliced" ? cases.filter((_, i) => i % 4 === 1) : cases));
+        const some: Some = (cases) => (tile === "sliced" ? cases.filter((_, i) => i % 4 === 1) : cases);
+        await body(t, manager, some, tile);
       } finally {
         manager.dispose();
       }

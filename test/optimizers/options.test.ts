@@ -38,7 +38,7 @@ trainingTest("options: the defaults, and what callers may leave out", () => {
   const step = '"weightDecay":0,"decay":"coupled","gradientClip":0,"klClip":0,"averageDecay":0';
   assertEqual(
     defaults("kfac"),
-    `{"learningRate":"model",${step},"damping":"loss","dampingShare":0.001,"leastDamping":1e-10,"mostDamping":10000000000,"momentum":"model","trustRegion":1,"emaDecay":"window","burnIn":0,"factorEvery":1,"inverseEvery":10,"inverses":"staggered","fisher":"monteCarlo","samples":"auto","seed":0,"curvature":"kronecker"}`,
+    `{"learningRate":"model",${step},"damping":"loss","dampingShare":0.001,"leastDamping":1e-10,"mostDamping":10000000000,"momentum":"model","trustRegion":1,"emaDecay":"window","burnIn":0,"factorEvery":1,"inverseEvery":10,"inverses":"staggered","fisher":"monteCarlo","samples":"auto","seed":0,"curvature":"kronecker","factorPrecision":"f32"}`,
     "K-FAC",
   );
   assertEqual(

@@ -87,6 +87,7 @@ describe("public names", () => {
       EkfacBlock
       Engine
       FALLBACKS
+      FeatureError
       FitAbortedError
       FullBlock
       GgnBlock
@@ -335,6 +336,7 @@ describe("public names", () => {
       type PlanOptions
       type PoolModule
       type PoolOptions
+      type Precision
       type PreconditionOperands
       type PreconditionedLayer
       type PreconditionerOptions
@@ -500,7 +502,9 @@ describe("public names", () => {
         .map((name) => `${room}: ${name}`),
     );
     expect(text(kept)).toMatchInlineSnapshot(`
-      "linalg: autotune
+      "linalg: PRECISION
+      linalg: autotune
+      linalg: requirePrecision
       model: gramInSteps
       model: gramSteps
       model: turnsOf

@@ -58,13 +58,16 @@ const definitions = Object.entries(texts).flatMap(([path, text]) => {
   );
 });
 
-/** The bindings of a WGSL text, one line each, with every struct spelt out in place of its name. */
+/** The bindings of a WGSL text, one line each, with every struct and alias spelt out in place of its name. */
 function bindingsOf(wgsl: string): string[] {
   const text = wgsl.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\/\/.*$/gm, "");
   const structs = new Map<string, string>();
   for (const [, name, body] of text.matchAll(/\bstruct\s+(\w+)\s*\{([^}]*)\}/g)) structs.set(name!, body!);
+  const aliases = new Map<string, string>();
+  for (const [, name, type] of text.matchAll(/\balias\s+(\w+)\s*=\s*([^;]+);/g)) aliases.set(name!, type!);
   const spellOut = (type: string): string =>
     type
+      .replace(/\w+/g, (word) => aliases.get(word) ?? word)
       .replace(/\s+/g, "")
       .replace(/\b(vec[234]|mat[234]x[234])<(f|i|u)(32|16)>/g, (_, base, kind, bits) =>
         bits === "16" ? `${base}h` : `${base}${kind}`,
@@ -163,7 +166,8 @@ kernelTest("layouts: a file that says anything else is noticed", () => {
     ["another access", "var<storage, read_write> c", "var<storage, read> c"],
     ["another address space", "var<storage, read> problems", "var<uniform> problems"],
     ["another name", "> a: array", "> first: array"],
-    ["another element type", "b: array<vec4f>", "b: array<f32>"],
+    ["another element type", "b: array<Operand>", "b: array<f32>"],
+    ["an alias of another type", "alias Operand = vec4f", "alias Operand = vec2f"],
     ["a binding missing", /@group\(0\) @binding\(1\).*\n/, ""],
   ];
   for (const [change, from, to] of doctored) {

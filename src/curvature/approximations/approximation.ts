@@ -41,7 +41,8 @@ export class Approximation implements CurvatureOperator, Disposable {
     const layers = [{ name: layer.name ?? "layer", in: inputs, out }];
     this.#states = new LayerStates(manager, [layers[0]!.name]);
     const states = this.#states;
-    this.#block = make({ manager, layers, states, entries: [0], damping: 0, emaDecay: 0 });
+    const settings = { damping: 0, emaDecay: 0, factorPrecision: "f32" } as const;
+    this.#block = make({ manager, layers, states, entries: [0], ...settings });
     this.status = this.#block.fits[0]!.status;
   }
 

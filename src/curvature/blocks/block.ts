@@ -1,4 +1,4 @@
-import type { Matrix } from "../../linalg/index.js";
+import type { Matrix, Precision } from "../../linalg/index.js";
 import type { CurvatureStatistics, LayerSize, Trainable } from "../../model/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import type { LayerStates } from "./layer-states.js";
@@ -176,6 +176,8 @@ export interface BlockSite {
   readonly damping: number;
   /** β of moving means, in [0, 1): with t batches taken, β_t = min(1 − 1/t, β). */
   readonly emaDecay: number;
+  /** What the columns of Aᵢ and Bᵢ may be rounded to before they are multiplied for Kronecker factors; the device can do it. */
+  readonly factorPrecision: Precision;
 }
 
 /**

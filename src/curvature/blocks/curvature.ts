@@ -10,7 +10,7 @@ import {
   shown,
 } from "../../arguments.js";
 import { ArgumentError, UnsupportedLayerError } from "../../errors.js";
-import type { Matrix } from "../../linalg/index.js";
+import { type Matrix, PRECISION, type Precision, requirePrecision } from "../../linalg/index.js";
 import type { PipelineManager, Recorder } from "../../pipeline/index.js";
 import { MANAGER } from "../../pipeline/rules.js";
 import type {
@@ -37,11 +37,18 @@ export interface CurvatureOptions extends BlockOptions {
   damping?: number;
   /** β of the moving means, in [0, 1); defaults to 0.95. */
   emaDecay?: number;
+  /**
+   * What the columns of Aᵢ and Bᵢ are rounded to before they are multiplied for ΣAᵢAᵢ' and ΣBᵢBᵢ'; defaults to `"f32"`, as they are.
+   * Sums, moving means, inverses and all else stay f32. It does nothing for blocks without Kronecker factors, those fitted
+   * to a batch alone, and sums that a layer takes in a way of its own, such as the correlations of convolutions with stride 1.
+   */
+  factorPrecision?: Precision;
 }
 
 const OPTIONS: Rules<CurvatureOptions> = {
   damping: NON_NEGATIVE,
   emaDecay: NUMBER,
+  factorPrecision: PRECISION,
   blocks: ANYTHING,
   fallback: ANYTHING,
 };
@@ -70,6 +77,8 @@ export interface BlockPlace {
 export class Curvature implements Disposable {
   readonly layers: readonly CurvatureLayer[];
   readonly blocks: readonly Block[];
+  /** As it was asked for. */
+  readonly factorPrecision: Precision;
   readonly #states: LayerStates;
   readonly #places: readonly BlockPlace[];
   readonly #reasons: readonly string[];
@@ -78,16 +87,19 @@ export class Curvature implements Disposable {
   #storedDamping: StoredNumber | undefined;
 
   /**
-   * @throws ArgumentError for bad options, UnsupportedLayerError for a layer that none of them can do with, LimitError when the
-   *   device cannot hold it. Then no memory is kept.
+   * @throws ArgumentError for bad options, FeatureError for `factorPrecision: "f16"` on a device without it, UnsupportedLayerError for a
+   *   layer that none of them can do with, LimitError when the device cannot hold it. Then no memory is kept.
    */
   constructor(manager: PipelineManager, layers: readonly CurvatureLayer[], options: CurvatureOptions = {}) {
     must("curvature", "manager", manager, MANAGER);
     const given = optionsOf("curvature", OPTIONS, options);
     const damping = requireDamping(given.damping ?? 1e-3);
     const emaDecay = requireDecay(given.emaDecay ?? 0.95);
+    const { factorPrecision = "f32" } = given;
+    requirePrecision("curvature", manager, factorPrecision, "factorPrecision");
     const plans = planBlocks(layers, given);
     this.layers = layers;
+    this.factorPrecision = factorPrecision;
     this.#manager = manager;
     this.#damping = damping;
     this.#states = new LayerStates(
@@ -106,6 +118,7 @@ export class Curvature implements Disposable {
           entries: members,
           damping,
           emaDecay,
+          factorPrecision,
         };
         const block = create(site);
         blocks.push(block);

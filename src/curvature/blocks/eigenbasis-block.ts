@@ -100,7 +100,7 @@ export abstract class EigenbasisBlock extends MeanBlock implements Block {
   abstract get means(): Readonly<Record<string, GPUBuffer>>;
 
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
-    accumulateFactors(recorder, updates, this.factors, this.state, options.skip);
+    accumulateFactors(recorder, updates, this.factors, this.state, this.site.factorPrecision, options.skip);
   }
 
   /** Records eigenvectors of the layers' means, and what follows where they were found, in grouped dispatches. */

@@ -5,6 +5,7 @@ import {
   gramPacked,
   inLockstep,
   type Matrix,
+  type Precision,
   paddedLength,
   paddedView,
 } from "../../linalg/index.js";
@@ -76,12 +77,15 @@ interface Side<T extends FactorStatistics> {
 /**
  * Records Ā ← βĀ + (1 − β) mean AᵢAᵢ' and B̄ likewise for layers of a block. A batch with numbers that are not finite is
  * left out: then the flags of its layer are not 0 afterwards (bit 1 for A, 2 for B, 8 where `skip` says so).
+ *
+ * @param precision that columns are rounded to before they are multiplied
  */
 export function accumulateFactors(
   recorder: Recorder,
   updates: readonly BlockUpdate[],
   means: FactorPairs,
   state: FactorState,
+  precision: Precision,
   skip?: StoredNumber,
 ): void {
   // All are asked before anything is recorded: they may refuse.
@@ -96,6 +100,7 @@ export function accumulateFactors(
   const sums = recordGrams(
     recorder,
     sides.filter((side): side is Side<FactorGram> => "gram" in side.statistics),
+    precision,
   );
   recorder.clear(state.flags);
   checkFinite(recorder, state.flags, [
@@ -111,6 +116,7 @@ export function accumulateFactors(
     recorder,
     stacked.map(({ statistics, S, scale }) => ({ A: statistics.rows, S, scale })),
     state.scales,
+    precision,
   );
   blend(recorder, sums, state.scales);
 }
@@ -119,6 +125,7 @@ export function accumulateFactors(
 function recordGrams(
   recorder: Recorder,
   sides: readonly Side<FactorGram>[],
+  precision: Precision,
 ): (Side<FactorGram> & { T: Matrix })[] {
   if (sides.length === 0) return [];
   const lengths = sides.map(({ S }) => paddedLength(S.rows, S.cols));
@@ -131,7 +138,7 @@ function recordGrams(
   });
   inLockstep(
     recorder,
-    placed.map(({ statistics, T }) => gramSteps(recorder, statistics, T)),
+    placed.map(({ statistics, T }) => gramSteps(recorder, statistics, T, precision)),
   );
   return placed;
 }

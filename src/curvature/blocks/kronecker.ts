@@ -79,7 +79,7 @@ export class KroneckerBlock extends MeanBlock implements Block {
 
   accumulate(recorder: Recorder, updates: readonly BlockUpdate[], options: BlockBatch = {}): void {
     const own = updates.map((update) => ({ ...update, statistics: this.#treated(recorder, update) }));
-    accumulateFactors(recorder, own, this.#factors, this.state, options.skip);
+    accumulateFactors(recorder, own, this.#factors, this.state, this.#site.factorPrecision, options.skip);
   }
 
   /** Records the damped inverses of the layers' factors, in one grouped sweep. */

@@ -29,8 +29,8 @@ export function treatedStatistics(
   requireExamples(layer, statistics);
   const { rows: b, count, divisor } = statistics.curvatureRows(recorder);
   const sum = (use: (inner: Recorder) => Matrix): FactorGram["gram"] => {
-    return (outer, into) =>
-      scoped(outer, (inner) => gram(inner, { A: use(inner), examples: "rows", into, alpha: 1 }));
+    return (outer, into, precision) =>
+      scoped(outer, (inner) => gram(inner, { A: use(inner), examples: "rows", into, precision }));
   };
   const inputs = (inner: Recorder) => recordOneGroup(inner, layer, statistics).a;
   const reduced = (inner: Recorder, x: Matrix, factor: number) => {

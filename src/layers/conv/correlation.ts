@@ -1,4 +1,11 @@
-import { type Matrix, padded, paddedLength, paddedView, type Steps } from "../../linalg/index.js";
+import {
+  type Matrix,
+  type Precision,
+  padded,
+  paddedLength,
+  paddedView,
+  type Steps,
+} from "../../linalg/index.js";
 import { splitSum } from "../../linalg/products/split.js";
 import type { Workspace } from "../../memory/workspace.js";
 import type { Recorder } from "../../pipeline/index.js";
@@ -119,8 +126,8 @@ export class Correlation {
     finish();
   }
 
-  /** `into` ← Σ a_t a_t' over examples and positions, in steps. */
-  gramOfPatches(recorder: Recorder, count: number, into: Matrix): Steps {
+  /** `into` ← Σ a_t a_t' over examples and positions, in steps; patches are rounded to `precision`, correlations are of f32. */
+  gramOfPatches(recorder: Recorder, count: number, into: Matrix, precision?: Precision): Steps {
     const source = this.#source(count);
     const most = this.#shifts?.examples(this.#workspace.chunkLength.most) ?? 0;
     // The form counts on pixels without gaps between them.
@@ -135,16 +142,16 @@ export class Correlation {
     }
     const chunks = this.chunks(count);
     return splitSum(recorder, into, longest(chunks), (sum) => {
-      for (const chunk of chunks) sum.gram(this.#patches(recorder, count, chunk));
+      for (const chunk of chunks) sum.gram(this.#patches(recorder, count, chunk), precision);
     });
   }
 
   /** `into` ← Σ ā ā' over examples, ā the mean patch, in steps. */
-  gramOfMeans(recorder: Recorder, count: number, into: Matrix): Steps {
+  gramOfMeans(recorder: Recorder, count: number, into: Matrix, precision?: Precision): Steps {
     const means = paddedView(recorder.scratch(paddedLength(count, this.columns)), 0, count, this.columns);
     const chunk = { first: 0, rows: count };
     recordPatches(recorder, "means", this.geometry, chunk, this.#source(count), means);
-    return splitSum(recorder, into, count, (sum) => sum.gram(means));
+    return splitSum(recorder, into, count, (sum) => sum.gram(means, precision));
   }
 
   /** Σ_t over each example's positions, one row an example (and column). */

@@ -65,10 +65,16 @@ export class ConvCurvature implements Curved {
     const { count } = this;
     const { products, treatment } = this.#layer;
     if (treatment === "reduce") {
-      return gramInSteps((recorder, into) => products.gramOfMeans(recorder, count, into), 1 / count);
+      return gramInSteps(
+        (recorder, into, precision) => products.gramOfMeans(recorder, count, into, precision),
+        1 / count,
+      );
     }
     const scale = 1 / (count * this.positions);
-    return gramInSteps((recorder, into) => products.gramOfPatches(recorder, count, into), scale);
+    return gramInSteps(
+      (recorder, into, precision) => products.gramOfPatches(recorder, count, into, precision),
+      scale,
+    );
   }
 
   /** @throws as `inputs`, and ArgumentError when the pass was recorded without columns. */
@@ -76,9 +82,9 @@ export class ConvCurvature implements Curved {
     this.#requireOneGroup();
     const { rows, divisor } = this.#columns("outputs");
     const { products, treatment } = this.#layer;
-    return gramInSteps((recorder, into) => {
+    return gramInSteps((recorder, into, precision) => {
       const stacked = treatment === "reduce" ? products.positionSums(recorder, rows) : rows;
-      return splitSum(recorder, into, stacked.rows, (sum) => sum.gram(stacked));
+      return splitSum(recorder, into, stacked.rows, (sum) => sum.gram(stacked, precision));
     }, 1 / divisor);
   }
 

@@ -7,7 +7,7 @@ import workgroup64Code from "../../../shaders/gram_workgroup64.wgsl?raw";
 import workgroup128Code from "../../../shaders/gram_workgroup128.wgsl?raw";
 import { must, oneOf, requireNumbers } from "../../arguments.js";
 import { ArgumentError, ShapeError } from "../../errors.js";
-import { defineKernel, type Recorder } from "../../pipeline/index.js";
+import { defineKernel, type Kernel, type Recorder } from "../../pipeline/index.js";
 import { type Blend, blend } from "../blend.js";
 import { copyStrided, type StridedCopy } from "../layout/copy.js";
 import { group, partition } from "../layout/group.js";
@@ -25,7 +25,9 @@ import {
   requireShape,
 } from "../layout/view.js";
 import { tileShape } from "./choice.js";
+import { HALF_UNIT, inHalf, roundToHalf } from "./half.js";
 import { partials, partsOf, rowsInParts } from "./parts.js";
+import { PRECISIONS, type Precision, requirePrecision } from "./precision.js";
 import { productKernel, tilesOf } from "./tiles.js";
 
 export const GramProblem = d.struct({
@@ -79,28 +81,35 @@ export interface GramOperands {
   beta?: number;
   /** Appends a constant 1 to every example, for the bias; d is then one more. */
   biasRow?: boolean;
+  /** What A is rounded to before it is multiplied; defaults to `"f32"`, as it is. */
+  precision?: Precision;
 }
 
 /**
  * Records Gram matrices (sums of outer products), one dispatch for all that share their buffers. Only half of each
  * symmetric matrix is computed.
  *
- * @throws ShapeError when the shapes do not fit, ArgumentError when `into` lies in the buffer of A.
+ * @throws ShapeError when the shapes do not fit, ArgumentError when `into` lies in the buffer of A, FeatureError for
+ *   `precision: "f16"` on a device without it.
  */
 export function gram(recorder: Recorder, problems: GramOperands | readonly GramOperands[]): void {
   const list = problemsOf("gram", recorder, "problems", problems, true);
   const after: (() => void)[] = [];
-  const scales = list.map(({ alpha = 1, beta = 0 }) => ({ alpha, beta }));
   // All are checked before the first is packed: a bad one must leave nothing recorded.
-  const checked = list.map(checkOperands);
-  const ready = list.map((operands, scale) => {
-    const { beta = 0 } = operands;
-    const { parts, S } = checked[scale]!;
+  const checked = list.map((operands) => checkOperands(recorder, operands));
+  const ready = list.map((operands, index) => {
+    const { alpha = 1, beta = 0, precision = "f32" } = operands;
+    const { parts, S } = checked[index]!;
     const { target, unpack } = packedTarget(recorder, S, beta !== 0);
     after.push(unpack);
-    return { A: packExamples(recorder, parts, operands), S: target, scale };
+    return { A: packExamples(recorder, parts, operands), S: target, pair: { alpha, beta }, precision };
   });
-  gramInParts(recorder, ready, scales);
+  for (const precision of PRECISIONS) {
+    const own = ready.filter((product) => product.precision === precision);
+    const products = own.map(({ A, S }, scale) => ({ A, S, scale }));
+    const scales = own.map(({ pair }) => pair);
+    if (own.length > 0) gramInParts(recorder, products, scales, precision);
+  }
   for (const unpack of after) unpack();
 }
 
@@ -112,33 +121,66 @@ function gramInParts(
   recorder: Recorder,
   products: readonly PackedGram[],
   scales: readonly { alpha: number; beta: number }[],
+  precision: Precision,
 ): void {
-  const { capabilities } = recorder.manager.handle;
+  const { manager } = recorder;
+  const { capabilities } = manager.handle;
   const counts = capabilities.software ? undefined : partsOf(capabilities, products.map(sizeOf));
+  if (precision === "f16") {
+    halfGrams(recorder, products, manager.table(Scale, scales), counts);
+    return;
+  }
+  const pairs = manager.table(Scale, [...scales, { alpha: 1, beta: 0 }]);
+  const { summands, sums } = inParts(recorder, products, { counts, scale: scales.length, least: 2 });
+  recordGrams(recorder, summands, pairs);
+  blend(recorder, sums, pairs);
+}
+
+/** Sums of numbers rounded to f16, which then come into S by pairs (α, β) that know of the powers of two. */
+function halfGrams(
+  recorder: Recorder,
+  products: readonly PackedGram[],
+  scales: GPUBuffer,
+  counts?: readonly number[],
+): void {
+  if (products.length === 0) return;
+  const { halves, pairs } = roundToHalf(recorder, products, scales);
+  const rounded = products.map(({ S }, scale) => ({ A: halves[scale]!.A, S, scale }));
+  const { summands, sums } = inParts(recorder, rounded, { counts, scale: 0, least: 1 });
+  recordGrams(recorder, summands, recorder.manager.table(Scale, [{ alpha: HALF_UNIT, beta: 0 }]), inHalf);
+  blend(recorder, sums, pairs);
+  recorder.release(pairs, halves[0]!.A.buffer, sums[0]!.T.buffer);
+}
+
+/**
+ * Sums that are taken in at least so many parts as Gram matrices in scratch, and the blends that make S of them.
+ *
+ * @param scale of the parts among the scales
+ */
+function inParts(
+  recorder: Recorder,
+  products: readonly PackedGram[],
+  { counts, scale: own, least }: { counts: readonly number[] | undefined; scale: number; least: number },
+): { summands: readonly PackedGram[]; sums: readonly Blend[] } {
   let length = 0;
   const plans = products.map((product, index) => {
     const { rows, cols } = product.S;
     const parts = counts?.[index] ?? 1;
     const offset = length;
-    length += parts > 1 ? parts * paddedLength(rows, cols) : 0;
+    length += parts >= least ? parts * paddedLength(rows, cols) : 0;
     return { ...product, parts, offset };
   });
-  const pairs = recorder.manager.table(Scale, [...scales, { alpha: 1, beta: 0 }]);
-  if (length === 0) {
-    gramPacked(recorder, products, pairs);
-    return;
-  }
+  if (length === 0) return { summands: products, sums: [] };
   const scratch = recorder.scratch(length);
   const sums: Blend[] = [];
   const summands = plans.flatMap(({ A, S, scale, parts, offset }) => {
-    if (parts === 1) return [{ A, S, scale }];
+    if (parts < least) return [{ A, S, scale }];
     const T = paddedView(scratch, offset, S.rows, S.cols);
     sums.push({ T, parts, partLength: T.rows * T.stride, S, scale });
     const rows = rowsInParts(A, parts);
-    return partials(T, parts).map((into, part) => ({ A: rows[part]!, S: into, scale: scales.length }));
+    return partials(T, parts).map((into, part) => ({ A: rows[part]!, S: into, scale: own }));
   });
-  gramPacked(recorder, summands, pairs);
-  blend(recorder, sums, pairs);
+  return { summands, sums };
 }
 
 /** A Gram matrix of packed operands: A stored k × d with aligned rows, S d × d, (α, β) at `scale` in the scales. */
@@ -148,8 +190,28 @@ export interface PackedGram {
   scale: number;
 }
 
-/** Records Gram matrices over packed operands; `scales` holds pairs (α, β) of f32. Checks nothing. */
-export function gramPacked(recorder: Recorder, products: readonly PackedGram[], scales: GPUBuffer): void {
+/**
+ * Records Gram matrices over packed operands; `scales` holds pairs (α, β) of f32, which may be written on the GPU. Checks nothing.
+ *
+ * @param precision `"f16"` on devices with `shader-f16` only
+ */
+export function gramPacked(
+  recorder: Recorder,
+  products: readonly PackedGram[],
+  scales: GPUBuffer,
+  precision: Precision = "f32",
+): void {
+  if (precision === "f16") halfGrams(recorder, products, scales);
+  else recordGrams(recorder, products, scales);
+}
+
+/** @param form of the kernels, by default their own */
+function recordGrams(
+  recorder: Recorder,
+  products: readonly PackedGram[],
+  scales: GPUBuffer,
+  form = (kernel: Kernel) => kernel,
+): void {
   const { manager } = recorder;
   const { capabilities } = manager.handle;
   for (const part of partition(products, ({ A, S }) => [A.buffer, S.buffer])) {
@@ -169,7 +231,7 @@ export function gramPacked(recorder: Recorder, products: readonly PackedGram[], 
     );
     const { A, S } = part[0]!;
     recorder.dispatch(
-      productKernel(forms, tile),
+      form(productKernel(forms, tile)),
       { problems: manager.table(GramProblem, rows), scales, a: A.buffer, s: S.buffer },
       groups,
     );
@@ -180,8 +242,9 @@ function sizeOf({ A }: Pick<PackedGram, "A">) {
   return { m: A.cols, n: A.cols, k: A.rows, lower: true };
 }
 
-function checkOperands(operands: GramOperands): { parts: Matrix[]; S: Matrix } {
+function checkOperands(recorder: Recorder, operands: GramOperands): { parts: Matrix[]; S: Matrix } {
   requireNumbers("gram", { alpha: operands.alpha, beta: operands.beta });
+  requirePrecision("gram", recorder.manager, operands.precision);
   const list = (Array.isArray(operands.A) ? operands.A : [operands.A]) as readonly MatrixView[];
   if (operands.examples !== undefined) must("gram", "examples", operands.examples, LAYOUT);
   if (list.length === 0) throw new ArgumentError("gram", "A", "must be at least one matrix");

@@ -7,12 +7,23 @@ import workgroup64Code from "../../../shaders/matmul_workgroup64.wgsl?raw";
 import workgroup128Code from "../../../shaders/matmul_workgroup128.wgsl?raw";
 import { requireNumbers } from "../../arguments.js";
 import { ShapeError } from "../../errors.js";
-import { defineKernel, type Recorder } from "../../pipeline/index.js";
+import { defineKernel, type Kernel, type Recorder } from "../../pipeline/index.js";
+import { blend } from "../blend.js";
 import { group, partition } from "../layout/group.js";
 import { problemsOf } from "../layout/operands.js";
 import { packed, packedTarget } from "../layout/pack.js";
-import { checkView, type Matrix, type MatrixView, requireDistinct, requireShape } from "../layout/view.js";
+import {
+  checkView,
+  type Matrix,
+  type MatrixView,
+  paddedLength,
+  paddedView,
+  requireDistinct,
+  requireShape,
+} from "../layout/view.js";
 import { type Forms, tileShape } from "./choice.js";
+import { HALF_UNIT, inHalf, roundToHalf } from "./half.js";
+import { type Precision, requirePrecision } from "./precision.js";
 import { productKernel, tilesOf } from "./tiles.js";
 
 export const MatmulProblem = d.struct({
@@ -63,20 +74,23 @@ export interface MatmulOperands {
   alpha?: number;
   /** Defaults to 0; then the old C is not read. */
   beta?: number;
+  /** What A and B are rounded to before they are multiplied; defaults to `"f32"`, as they are. */
+  precision?: Precision;
 }
 
 /**
  * Records general matrix products, one dispatch for all that share their buffers.
  *
- * @throws ShapeError when the shapes do not fit, ArgumentError when `into` lies in the buffer of A or B.
+ * @throws ShapeError when the shapes do not fit, ArgumentError when `into` lies in the buffer of A or B, FeatureError for
+ *   `precision: "f16"` on a device without it.
  */
 export function matmul(recorder: Recorder, problems: MatmulOperands | readonly MatmulOperands[]): void {
   const list = problemsOf("matmul", recorder, "problems", problems, true);
   const after: (() => void)[] = [];
   // All are checked before the first is packed: a bad one must leave nothing recorded.
-  const checked = list.map(checkOperands);
+  const checked = list.map((operands) => checkOperands(recorder, operands));
   const ready = list.map((operands, index) => {
-    const { alpha = 1, beta = 0 } = operands;
+    const { alpha = 1, beta = 0, precision = "f32" } = operands;
     const { A, B, C } = checked[index]!;
     const { target, unpack } = packedTarget(recorder, C, beta !== 0);
     after.push(unpack);
@@ -87,9 +101,15 @@ export function matmul(recorder: Recorder, problems: MatmulOperands | readonly M
       transposed: false,
       alpha,
       beta,
+      precision,
     };
   });
-  multiplyPacked(recorder, ready);
+  const isHalf = ({ precision }: { precision: Precision }) => precision === "f16";
+  multiplyPacked(
+    recorder,
+    ready.filter((product) => !isHalf(product)),
+  );
+  multiplyHalf(recorder, ready.filter(isHalf));
   for (const unpack of after) unpack();
 }
 
@@ -103,12 +123,52 @@ export interface PackedProduct {
   beta: number;
 }
 
+const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
+
+/** Products of numbers rounded to f16, which then come into C by pairs (α, β) that know of the powers of two. */
+function multiplyHalf(recorder: Recorder, products: readonly Omit<PackedProduct, "transposed">[]): void {
+  if (products.length === 0) return;
+  const scales = products.map(({ alpha, beta }) => ({ alpha, beta }));
+  const { halves, pairs } = roundToHalf(
+    recorder,
+    products.map(({ A, B }, scale) => ({ A, B, scale })),
+    recorder.manager.table(Scale, scales),
+  );
+  let length = 0;
+  const offsets = products.map(({ C }) => {
+    const offset = length;
+    length += paddedLength(C.rows, C.cols);
+    return offset;
+  });
+  const scratch = recorder.scratch(length);
+  const rounded = products.map(({ C }, index) => {
+    const T = paddedView(scratch, offsets[index]!, C.rows, C.cols);
+    return { ...halves[index]!, C: T, transposed: false, alpha: HALF_UNIT, beta: 0 };
+  });
+  recordProducts(recorder, rounded, { form: inHalf });
+  blend(
+    recorder,
+    products.map(({ C }, scale) => ({ T: rounded[scale]!.C, S: C, scale })),
+    pairs,
+  );
+  recorder.release(pairs, scratch, halves[0]!.A.buffer);
+}
+
 /**
  * Records products whose operands are aligned and laid out for the kernel already; checks nothing.
  *
  * @param among the forms to choose from, by default all
  */
 export function multiplyPacked(recorder: Recorder, products: readonly PackedProduct[], among?: Forms): void {
+  recordProducts(recorder, products, { among });
+}
+
+/** @param how `among` as above, and which form of the kernels, by default their own */
+function recordProducts(
+  recorder: Recorder,
+  products: readonly PackedProduct[],
+  { among, form = (kernel) => kernel }: { among?: Forms | undefined; form?: (kernel: Kernel) => Kernel },
+): void {
   const { manager } = recorder;
   const { capabilities } = manager.handle;
   for (const part of partition(products, ({ A, B, C }) => [A.buffer, B.buffer, C.buffer])) {
@@ -137,15 +197,16 @@ export function multiplyPacked(recorder: Recorder, products: readonly PackedProd
     );
     const { A, B, C } = part[0]!;
     recorder.dispatch(
-      productKernel(forms, tile),
+      form(productKernel(forms, tile)),
       { problems: manager.table(MatmulProblem, rows), a: A.buffer, b: B.buffer, c: C.buffer },
       groups,
     );
   }
 }
 
-function checkOperands(operands: MatmulOperands): { A: Matrix; B: Matrix; C: Matrix } {
+function checkOperands(recorder: Recorder, operands: MatmulOperands): { A: Matrix; B: Matrix; C: Matrix } {
   requireNumbers("matmul", { alpha: operands.alpha, beta: operands.beta });
+  requirePrecision("matmul", recorder.manager, operands.precision);
   const A = checkView("matmul", "A", operands.A);
   const B = checkView("matmul", "B", operands.B);
   const C = checkView("matmul", "into", operands.into);

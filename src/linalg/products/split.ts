@@ -7,6 +7,7 @@ import { asked, inLockstep, type Steps } from "../lockstep.js";
 import { gramPacked } from "./gram.js";
 import { multiplyPacked } from "./matmul.js";
 import { partials, partsOf, rowsInParts } from "./parts.js";
+import type { Precision } from "./precision.js";
 
 const Scale = d.struct({ alpha: d.f32, beta: d.f32 });
 
@@ -17,8 +18,8 @@ const [FIRST, LATER] = [0, 1];
 export interface SplitSum {
   /** Adds α A'B: A is k × m, B is k × n, both aligned. */
   product(A: Matrix, B: Matrix, alpha: number): void;
-  /** Adds A'A: A is k × d and aligned. */
-  gram(A: Matrix): void;
+  /** Adds A'A, of A rounded to `precision`: A is k × d and aligned. */
+  gram(A: Matrix, precision?: Precision): void;
 }
 
 /**
@@ -79,13 +80,14 @@ class PartialSums implements SplitSum {
     this.#scale = LATER;
   }
 
-  gram(A: Matrix): void {
+  gram(A: Matrix, precision: Precision = "f32"): void {
     const scale = this.#scale;
     const rows = rowsInParts(A, this.#parts);
     gramPacked(
       this.#recorder,
       partials(this.#first, this.#parts).map((S, part) => ({ A: rows[part]!, S, scale })),
       scales(this.#recorder),
+      precision,
     );
     this.#scale = LATER;
   }

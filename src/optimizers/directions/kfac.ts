@@ -44,13 +44,18 @@ export const kfac = defineDirection({
   create({ manager, model, memory, options }: DirectionContext<Schema>) {
     const { layers, length } = model;
     const buffer = memory.storage("update", length);
-    const { emaDecay, fallback } = options;
+    const { emaDecay, fallback, factorPrecision } = options;
     // What nobody asked for is the curvature's own default, and is told so in its table.
     const blocks = options.curvature === KFAC_OPTIONS.curvature.default ? undefined : options.curvature;
     requireRatio(model, options);
     const control = new StepControl(model, memory);
     // The last to take memory, which it frees itself where it fails.
-    const curvature = new Curvature(manager, layers, { emaDecay: emaDecayOf(emaDecay, 1), blocks, fallback });
+    const curvature = new Curvature(manager, layers, {
+      emaDecay: emaDecayOf(emaDecay, 1),
+      blocks,
+      fallback,
+      factorPrecision,
+    });
     curvature.storedDamping = control.lambda;
     const refreshPlan = new RefreshPlan(curvature);
     // Only steps in micro-batches need them.
@@ -146,7 +151,10 @@ export const kfac = defineDirection({
  * submit and waits for nothing.
  */
 export class Kfac extends Optimizer<typeof kfac> {
-  /** @throws ArgumentError for a bad option, LimitError when the device cannot hold the factors */
+  /**
+   * @throws ArgumentError for a bad option, FeatureError for `factorPrecision: "f16"` on a device without it, LimitError when the
+   *   device cannot hold the factors
+   */
   constructor(manager: PipelineManager, model: Model, options: KfacOptions = {}) {
     super(manager, model, kfac, options);
   }

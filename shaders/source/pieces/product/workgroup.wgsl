@@ -2,6 +2,9 @@
 # // spanI × spanJ threads. Of its own:
 # //   operandNames   of A and B, for comments
 # //   depth          rows of A and B in workgroup memory at a time
+# //   operand        what four numbers of A and B are kept in; here a(at) and b(at) are such
+# // Sums are of f32, whatever that is.
+# const loaded = (at) => (operand === "vec4f" ? at : `vec4f(${at})`);
 # const [aQuads, bQuads] = [high * spanI, wide * spanJ];
 # const threads = spanI * spanJ;
 # const [aLoads, bLoads] = [(depth * aQuads) / threads, (depth * bQuads) / threads];
@@ -15,24 +18,24 @@ const ACROSS = ${bQuads}u;
 
 // aRows holds what becomes the rows of the tile, bRows what becomes its columns. One set of each: larger tiles are worth more than
 // a barrier less.
-var<workgroup> aRows: array<vec4f, DEPTH * DOWN>;
-var<workgroup> bRows: array<vec4f, DEPTH * ACROSS>;
+var<workgroup> aRows: array<${operand}, DEPTH * DOWN>;
+var<workgroup> bRows: array<${operand}, DEPTH * ACROSS>;
 
 # const [loadA, loadB] = a === b ? ["load", "load"] : ["loadA", "loadB"];
 // Zero where there is no such row or column: what lies there may be anything, and 0 · NaN is NaN.
-fn ${loadA}(at: u32, live: bool) -> vec4f {
+fn ${loadA}(at: u32, live: bool) -> ${operand} {
   if (live) {
     return ${a("at")};
   }
-  return vec4f();
+  return ${operand}();
 }
 
 # if (a !== b) {
-fn ${loadB}(at: u32, live: bool) -> vec4f {
+fn ${loadB}(at: u32, live: bool) -> ${operand} {
   if (live) {
     return ${b("at")};
   }
-  return vec4f();
+  return ${operand}();
 }
 
 # }
@@ -94,10 +97,10 @@ ${start}b${t} = ${loadB}(bAt + ${down} * ${bStride}, bLive && next + bRow + ${do
     let rows = min(DEPTH, ${k} - step);
     for (var done = 0u; done < rows; done++) {
 # for (const q of upTo(high)) {
-      let p_${q} = aRows[done * DOWN + down + ${q * spanI}u];
+      let p_${q} = ${loaded(`aRows[done * DOWN + down + ${q * spanI}u]`)};
 # }
 # for (const q of upTo(wide)) {
-      let q_${q} = bRows[done * ACROSS + across + ${q * spanJ}u];
+      let q_${q} = ${loaded(`bRows[done * ACROSS + across + ${q * spanJ}u]`)};
 # }
       # include("product/outer", { left: "p", right: "q" });
     }
