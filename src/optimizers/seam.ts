@@ -13,7 +13,8 @@ export type SeamTensors = Readonly<Record<string, Required<BufferRange>>>;
  *     optimizer.seam = { gradients: averageOverProcesses, statistics: averageOverProcesses };
  *
  * All processes start from the same weights and take parts of one size. Monte-Carlo samples differ between processes where
- * their seeds do. K-FAC's learning rate and momentum must be numbers, since its quadratic model is of one part alone.
+ * their seeds do. A hook must not wait for the model's `weights`, `predict` or `evaluate`, nor for a step: these come after the step
+ * that waits for the hook. K-FAC's learning rate and momentum must be numbers, since its quadratic model is of one part alone.
  */
 export interface Seam {
   /** After the backward pass: `gradients` (laid out as the model's), and `statistics`, the mean loss and accuracy. */
