@@ -460,12 +460,12 @@ export class Network implements Model {
       this.#forget();
       return { count, indexed: this.#gathering.indexed(dataset), gathered };
     }
-    const { inputs, targets, count } = batch;
     if (this.manager.handle.dry) {
       this.#forget();
-      return { count, indexed: this.loss.kind === "softmaxCrossEntropy" };
+      return { count: batch.count, indexed: this.loss.kind === "softmaxCrossEntropy" };
     }
     checkBatch(operation, batch, this.#shape);
+    const { inputs, targets, count } = batch;
     this.#writeInputs(inputs, count);
     this.#passes.writeTargets(targets);
     return { count, indexed: targets instanceof Uint32Array };
