@@ -13,6 +13,7 @@ import {
   assertWithin,
   COUNTS,
   LARGE,
+  leaveToChromium,
   managerOf,
   onEveryTile,
   otherTiles,
@@ -155,6 +156,7 @@ async function checkUnread(t: TestContext, manager: PipelineManager): Promise<vo
 onEveryTile("gram: with alpha = 0, inputs are not read", checkUnread);
 
 kernelTest("gram: the choice of the other kind of adapter, sums in parts where it is a GPU", async (t) => {
+  leaveToChromium(t);
   const manager = otherTiles(t);
   const cases: Case[] = [
     { d: 5, k: 1000 },
