@@ -239,7 +239,7 @@ export class Network implements Model {
    * Replaces all weights: out × in of each layer, without padding. Where steps asked for before still wait, it comes after them.
    *
    * @throws ArgumentError for a wrong number of arrays or once it is disposed of, ShapeError for a wrong length, DataError for a value that
-   *   is not finite. Then nothing has changed.
+   *   is not finite, DeviceLostError. Then nothing has changed.
    */
   setWeights(weights: readonly Float32Array[]): void {
     this.#assertUsable("setWeights");

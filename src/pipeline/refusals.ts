@@ -24,9 +24,8 @@ export class Refusals {
 
   /** A buffer, of which `lacks` will know. */
   createBuffer(descriptor: GPUBufferDescriptor): GPUBuffer {
-    this.#device.pushErrorScope("out-of-memory");
-    const buffer = this.#device.createBuffer(descriptor);
-    const asked = outcome(this.#device.popErrorScope()).then((error) => {
+    const [buffer, lack] = this.#scoped("out-of-memory", () => this.#device.createBuffer(descriptor));
+    const asked = lack.then((error) => {
       this.#asked.delete(buffer);
       if (!error) return;
       this.#lacking.set(buffer, descriptor.label ?? "");
@@ -49,14 +48,11 @@ export class Refusals {
 
   /** Makes objects on the device. A refusal stays off the device's `uncapturederror`: the commands that use them fail, and tell it. */
   making<T>(make: () => T): T {
-    this.#device.pushErrorScope("validation");
-    try {
-      return make();
-    } finally {
-      outcome(this.#device.popErrorScope()).then((error) => {
-        this.#detail = error?.message ?? this.#detail;
-      });
-    }
+    const [made, refused] = this.#scoped("validation", make);
+    refused.then((error) => {
+      this.#detail = error?.message ?? this.#detail;
+    });
+    return made;
   }
 
   /** As `making`, for writes: while it is not known whether there is memory for all buffers, or is known that there is not. */
@@ -73,12 +69,23 @@ export class Refusals {
   submit(commands: () => GPUCommandBuffer): Promise<KfacError | undefined> {
     const earlier = this.#earlier;
     this.#earlier = NONE;
-    this.#device.pushErrorScope("out-of-memory");
-    this.#device.pushErrorScope("validation");
-    this.#device.queue.submit([commands()]);
-    const refused = outcome(this.#device.popErrorScope());
-    const full = outcome(this.#device.popErrorScope());
+    const [[, refused], full] = this.#scoped("out-of-memory", () =>
+      this.#scoped("validation", () => this.#device.queue.submit([commands()])),
+    );
     return this.#verdict(earlier, refused, full);
+  }
+
+  /** What `work` gives, and the error that the device tells of it. The scope is closed whatever `work` throws. */
+  #scoped<T>(filter: GPUErrorFilter, work: () => T): [T, Promise<GPUError | undefined>] {
+    this.#device.pushErrorScope(filter);
+    let scope: Promise<GPUError | undefined>;
+    let result: T;
+    try {
+      result = work();
+    } finally {
+      scope = outcome(this.#device.popErrorScope());
+    }
+    return [result, scope];
   }
 
   async #verdict(
@@ -93,7 +100,10 @@ export class Refusals {
     const [lacking] = this.#lacking;
     if (lacking) return new OutOfMemoryError(lacking[1], lacking[0].size);
     if (full) return new OutOfMemoryError("submit");
-    return new SubmissionError(this.#detail ?? refused!.message);
+    // What was told of another refusal before is not the reason of the next one.
+    const detail = this.#detail ?? refused!.message;
+    this.#detail = undefined;
+    return new SubmissionError(detail);
   }
 }
 

@@ -1,4 +1,4 @@
-import { FUNCTION, must } from "../arguments.js";
+import { FUNCTION, must, OBJECT } from "../arguments.js";
 import { type DeviceHandle, dryRun } from "../device/index.js";
 import type { Graph, Loss, Module, Network, NetworkOptions } from "../network/index.js";
 import type { Optimizer } from "../optimizers/index.js";
@@ -55,8 +55,10 @@ export async function plan<E extends Planner>(
   open: (handle: DeviceHandle) => E,
   description: readonly Module[] | Graph,
   loss: Loss,
-  { optimizer: make = (engine, net) => engine.kfac(net), ...options }: PlanOptions<E> = {},
+  given: PlanOptions<E> = {},
 ): Promise<Plan> {
+  must("plan", "options", given, OBJECT);
+  const { optimizer: make = (engine: E, net: Network) => engine.kfac(net), ...options } = given;
   must("plan", "optimizer", make, FUNCTION);
   handle.assertUsable();
   const run = dryRun(handle);

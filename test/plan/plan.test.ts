@@ -113,6 +113,7 @@ kernelTest("plan: what the device cannot hold is refused as the network would be
   }
   await assertThrows(() => engine.plan([dense(3, 4), dense(5, 2)], loss), ShapeError);
   await assertThrows(() => engine.plan([dense(3, 4)], loss, { optimizer: 3 as never }), ArgumentError);
+  await assertThrows(() => engine.plan([dense(3, 4)], loss, null as never), ArgumentError);
   await assertThrows(() => engine.plan([dense(3, 4)], loss, { batchsize: 3 } as never), ArgumentError);
   assertEqual(JSON.stringify(engine.manager.counts), before, "nothing is made");
 });

@@ -102,8 +102,7 @@ export class Contestant {
   }
 
   async snapshot(): Promise<Snapshot> {
-    const [weights, state] = await Promise.all([this.network.weights(), this.#optimizer.state()]);
-    return { weights, state, seconds: this.seconds };
+    return { ...(await this.#engine.snapshot(this.network, this.#optimizer)), seconds: this.seconds };
   }
 
   restore({ weights, state, seconds }: Snapshot): void {
